@@ -1,0 +1,70 @@
+"""What can go wrong, each error named by what to do next.
+
+One pure function (``access.replies``) turns a vendor's reply into one of these; one Airflow retry policy maps them.
+Messages say what happened, to which record or setting, and what to do next; they never carry a secret.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+__all__ = [
+    "BudgetExhausted",
+    "IncompleteRead",
+    "Misconfigured",
+    "NotSent",
+    "RefusedPlan",
+    "RetryLater",
+    "SessionExpired",
+    "SyncError",
+    "Unanswered",
+    "WorkLeftUndone",
+]
+
+
+class SyncError(Exception):
+    """Base of everything the sync raises on purpose."""
+
+
+class RetryLater(SyncError):
+    """The other side can't answer now; the same step may be repeated after ``after``."""
+
+    def __init__(self, message: str, after: timedelta = timedelta(seconds=30)) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class NotSent(RetryLater):
+    """A write certainly did not reach the CRM (refused before it was processed, or never sent)."""
+
+
+class Unanswered(SyncError):
+    """A write left, but no answer came: it is in doubt until a later read shows what became of it."""
+
+
+class IncompleteRead(RetryLater):
+    """Fewer rows arrived than were announced, or a page that should follow is missing; the cursor stays."""
+
+
+class SessionExpired(SyncError):
+    """The session was refused once more after it had been renewed: the grant itself is dead or lacks a scope."""
+
+
+class Misconfigured(SyncError):
+    """A setting, mapping, permission or schema has to be mended by a person; repeating is useless."""
+
+
+class BudgetExhausted(SyncError):
+    """The connection's calls of the last 24 hours are used up; ``resume_after`` says when the next one is free."""
+
+    def __init__(self, message: str, resume_after: timedelta) -> None:
+        super().__init__(message)
+        self.resume_after = resume_after
+
+
+class RefusedPlan(SyncError):
+    """The plan is unsafe and needs a person's approval."""
+
+
+class WorkLeftUndone(SyncError):
+    """The run ended with work left undone or with sums that do not add up; the next run takes it up again."""

@@ -1,0 +1,151 @@
+"""The words of the sync: every other module speaks in these values.
+
+ours / theirs: GPTWeb's value and the CRM's value.  base: the value last agreed on, in both spellings.
+seen: the newest value of theirs that anyone read.  link: our id <-> their id.  change: one field-level write that
+a plan decided.  intent: a change stored before it is sent to the CRM; in doubt while it has no answer.
+A row maps our column names to canonical values (``decide.values``): an absent key was not in the reply, ``None`` is blank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+
+Object = Literal["account", "contact", "lead"]
+OBJECTS: tuple[Object, ...] = ("account", "contact", "lead")
+"""In the order in which a run pushes them: an account goes before its contacts."""
+
+Side = Literal["ours", "theirs"]
+Value = str | int | float | bool | None
+Row = Mapping[str, Value]
+
+Direction = Literal["bidirectional", "push", "pull"]
+ConflictPolicy = Literal["crm_wins", "gptweb_wins", "most_recent"]
+RunKind = Literal["sync", "backfill", "reconcile", "undo", "agent", "provision"]
+LinkState = Literal["creating", "live", "gone", "merged", "converted", "lost"]
+Outcome = Literal[
+    "acknowledged", "parked", "superseded", "in_doubt", "overruled", "restored", "agreed", "unseen_window", "noted"
+]
+FailureKind = Literal["permanent", "transient", "gone"]
+"""What to do about a refused row: park the value; try again; ask whether the record still exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One record of a store as one read showed it.
+
+    ``stamp`` is the store's own time of last change (Salesforce: SystemModstamp, whole seconds, UTC).
+    ``our_id`` is our key as their record carries it, ``marker`` the id of the last intent written to it.
+    """
+
+    id: str
+    values: Row
+    stamp: datetime
+    our_id: str | None = None
+    marker: str | None = None
+    modified_by_us: bool = False
+    deleted: bool = False
+    merged_into: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """How far the other side's clock is ahead of the ledger's, and how sure that is."""
+
+    offset: timedelta
+    error: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """Read the records of ``object`` whose stamp lies in [since, until); ``None`` leaves that end open."""
+
+    object: Object
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """Read these records of theirs, deleted ones included (only so can a delete be told from no access)."""
+
+    object: Object
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ByOurKey:
+    """Read the records of theirs that carry one of our ids, deleted ones included."""
+
+    object: Object
+    our_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ByMatchKey:
+    """Read the living records of theirs with one of these match keys (e-mails; accounts: domains and names)."""
+
+    object: Object
+    keys: tuple[str, ...]
+
+
+Read = ChangedSince | ById | ByOurKey | ByMatchKey
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a read; ``last`` closes that read, and only then is it known to be complete.
+
+    ``read_start`` is the server's own time when the read began, ``clock`` compares it with the local clock.
+    """
+
+    read: Read
+    images: tuple[Image, ...]
+    last: bool
+    read_start: datetime
+    clock: ClockReading
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One record to be written: ``id`` None creates it by upsert on our key, otherwise it is updated by its Id.
+
+    ``values`` holds only the fields to be written, by our column names; ``None`` clears.  A reference already holds
+    the id of the store that is written to.  ``stamp_key`` also writes our key into the record.
+    """
+
+    our_id: str
+    id: str | None
+    marker: str
+    values: Row
+    stamp_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a store refused a row: its code and words, and the columns it names (none = the whole record)."""
+
+    kind: FailureKind
+    code: str
+    message: str
+    fields: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a store answered to one ``Write``, in the order of the batch.
+
+    ``before`` and ``after`` are the record in the same call just before and just after (updates only; None where the
+    store showed nothing).  ``failures`` is empty exactly when the row was written.
+    """
+
+    our_id: str
+    id: str | None
+    created: bool = False
+    before: Image | None = None
+    after: Image | None = None
+    failures: tuple[Failure, ...] = field(default=())

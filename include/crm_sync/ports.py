@@ -1,0 +1,41 @@
+"""What the engine needs from the outside, as Protocols: a Store for records, a Meter for calls.
+
+Import direction: model, errors -> decide -> ports -> engine; stores, access and ledger import ports, never the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from crm_sync.model import Object, Page, Read, Write, Written
+
+__all__ = ["Meter", "Store"]
+
+
+class Store(Protocol):
+    """Where records live: the CRM, our database, or memory.  One contract suite holds for all of them."""
+
+    def read(self, reads: Sequence[Read]) -> Iterator[Page]:
+        """Yield the pages of all reads, each read closed by a page with ``last``; an empty read yields one empty page.
+
+        As few calls as possible: the first pages of all reads share one.  The generator is lazy, so that a caller
+        may store a page before the next is asked for.  Raises IncompleteRead when fewer rows arrive than announced.
+        """
+        ...
+
+    def write(self, object: Object, writes: Sequence[Write], deadline: float) -> Sequence[Written]:
+        """Write at most one batch of one object, all updates or all creates; one answer per row, in order.
+
+        Nothing is sent once ``deadline`` (time.monotonic) could pass before the answer is due: NotSent.
+        Raises NotSent when nothing was processed, Unanswered when that is not known.
+        """
+        ...
+
+
+class Meter(Protocol):
+    """Books calls before they leave; the only way to spend one."""
+
+    def book(self, purpose: str) -> None:
+        """Book one call or raise BudgetExhausted; durable before it returns, whatever happens to the caller."""
+        ...
