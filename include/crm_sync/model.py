@@ -149,3 +149,73 @@ class Written:
     before: Image | None = None
     after: Image | None = None
     failures: tuple[Failure, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class OurRecord:
+    """One record of ours.  ``times``: the last change per column; a column without one last changed at ``created_at``."""
+
+    id: str
+    version: int
+    values: Row
+    times: Mapping[str, datetime]
+    created_at: datetime
+    deleted: bool = False
+
+    def time_of(self, column: str) -> datetime:
+        """When a column last changed, in our clock; for a value from the CRM: when it was edited there."""
+        return self.times.get(column, self.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Our id <-> their id with everything a decision needs: the two-sided base, what was seen, and what is parked.
+
+    ``seen_lo`` and ``seen_hi`` bound, per field that moved since the base, when theirs must have changed (their clock).
+    ``parked``: (side, column) -> the value that was refused there.  ``spelling_of``: the intent whose values have not
+    yet been read back.  ``unresolved``: the parent is not linked yet, so the reference waits.  ``reread``: two reads could not be ordered, so nothing is decided until the next one.
+    """
+
+    link_id: int
+    object: Object
+    our_id: str
+    their_id: str | None
+    state: LinkState = "live"
+    keyed: bool = False
+    their_alive: bool = True
+    reread: bool = False
+    claim_run: int | None = None
+    claim_until: datetime | None = None
+    seen_stamp: datetime | None = None
+    seen_recv: int = 0
+    spelling_of: str | None = None
+    base_ours: Row = field(default_factory=dict)
+    base_theirs: Row = field(default_factory=dict)
+    seen: Row = field(default_factory=dict)
+    seen_lo: Mapping[str, datetime] = field(default_factory=dict)
+    seen_hi: Mapping[str, datetime] = field(default_factory=dict)
+    parked: Mapping[tuple[Side, str], Value] = field(default_factory=dict)
+    unresolved: bool = False
+
+    def claimed_by_another(self, run_id: int | None, now: datetime) -> bool:
+        """Whether a live run other than this one is writing to the link."""
+        return self.claim_run not in (None, run_id) and self.claim_until is not None and self.claim_until > now
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What was about to be sent to the CRM; ``settled`` are the fields whose fate is known."""
+
+    id: str
+    change_id: int
+    run_id: int
+    link_id: int
+    creates: bool
+    values: Row
+    times: Mapping[str, datetime]
+    expected: Row
+    sent_at: datetime
+    read_at: datetime | None
+    claim_until: datetime
+    expires_at: datetime
+    settled: tuple[str, ...] = ()

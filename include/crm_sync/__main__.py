@@ -1,0 +1,52 @@
+"""The command line: ``python -m crm_sync migrate`` and ``python -m crm_sync connect <name>``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from crm_sync.errors import SyncError
+from crm_sync.ledger import migrate as migrations
+from crm_sync.ledger import settings, snapshot
+from crm_sync.ledger.database import Database, database_url
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; problems are one message and exit status 1."""
+    parser = argparse.ArgumentParser(prog="python -m crm_sync", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("migrate", help="bring the database's schema to the newest revision")
+    connect = commands.add_parser("connect", help="make a connection, or change its settings")
+    connect.add_argument("name")
+    connect.add_argument("--vendor", default="salesforce", choices=["salesforce"])
+    connect.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="e.g. frequency=hourly")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "migrate":
+            migrations.migrate(database_url())
+        else:
+            _connect(options.name, options.vendor, dict(_setting(text) for text in options.set))
+    except SyncError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _connect(name: str, vendor: str, chosen: dict[str, object]) -> None:
+    with Database(database_url()).transaction() as tx:
+        connection = settings.connect(tx, name, vendor, chosen)
+        snapshot.write(tx)
+    print(f"connection {name} ({connection.vendor}): {connection.settings.model_dump_json()}")
+
+
+def _setting(text: str) -> tuple[str, object]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""The three-way merge: what to write where, field by field, so that both sides agree.
+
+Pure.  The same function decides in the plan and again in the transaction that performs or claims a write
+(algorithm.md 1.5, 1.6): unchanged inputs give an unchanged decision, anything else is superseded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from crm_sync.decide.mapping import FieldMapping, ObjectMapping
+from crm_sync.decide.values import same
+from crm_sync.model import ClockReading, ConflictPolicy, Direction, Link, OurRecord, Value
+
+__all__ = ["KEY", "Decision", "Rules", "conflict_winner", "is_asleep", "merge", "work_left"]
+
+KEY = "id"
+"""The pseudo-column under which writing our key into their record is planned and recorded."""
+
+STAMP_GRAIN = timedelta(seconds=1)
+"""A stamp of 10:00:00 says only that the edit was before 10:00:01 (facts/salesforce.md 9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What settles a decision besides the values: the connection's settings and how the two clocks compare."""
+
+    direction: Direction = "bidirectional"
+    policy: ConflictPolicy = "most_recent"
+    clock: ClockReading = ClockReading(timedelta(0), timedelta(seconds=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One field: push ours, pull theirs, or agree that both mean the same.
+
+    ``conflict``: both sides had changed, the loser is overruled.  ``restored``: an edit of a field that the winning
+    side owns.  ``before`` is the value of the written side that is lost.
+    """
+
+    field: str
+    action: Literal["push", "pull", "agree"]
+    ours: Value
+    theirs: Value
+    rule: str
+    conflict: bool = False
+    restored: bool = False
+    detail: str | None = None
+
+
+def is_asleep(link: Link, ours: OurRecord | None) -> bool:
+    """Whether no field may travel: one side is deleted, or the link is not a living pair."""
+    return link.state != "live" or not link.their_alive or ours is None or ours.deleted
+
+
+def merge(mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None) -> tuple[Decision, ...]:
+    """Decide every mapped field of one living link; nothing while it is asleep or its image is in doubt."""
+    if link.reread or ours is None or is_asleep(link, ours):
+        return ()
+    decisions = []
+    for column in mapping.columns:
+        if column not in link.seen or column not in ours.values:
+            continue
+        decision = _decide(mapping.by_ours[column], mapping, rules, link, ours)
+        if decision and not _is_parked(link, decision):
+            decisions.append(decision)
+    if not link.keyed and rules.direction != "pull":
+        decisions.append(Decision(KEY, "push", ours.id, None, "first_link", detail="our key goes into their record"))
+    return tuple(decisions)
+
+
+def work_left(mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None) -> bool:
+    """Whether the link must be planned again: something can travel, or it waits for a read or for its parent."""
+    if is_asleep(link, ours):
+        return link.reread
+    return link.reread or link.unresolved or bool(merge(mapping, rules, link, ours))
+
+
+def _decide(
+    field: FieldMapping, mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord
+) -> Decision | None:
+    name = field.ours
+    first = name not in link.base_ours
+    o, t = ours.values[name], link.seen[name]
+    base_o, base_t = link.base_ours.get(name), link.base_theirs.get(name)
+    ours_moved, theirs_moved = o != base_o, t != base_t
+    if not ours_moved and not theirs_moved:
+        return Decision(name, "agree", o, t, "first_link") if first else None
+    if same(o, t):
+        return Decision(name, "agree", o, t, "same_value")
+    if field.direction == "out" or rules.direction == "push":
+        return _one_way("push", field.direction == "out", name, o, t, ours_moved, theirs_moved)
+    if field.direction == "in" or rules.direction == "pull":
+        return _one_way("pull", field.direction == "in", name, o, t, theirs_moved, ours_moved)
+    if not theirs_moved:
+        return Decision(name, "push", o, t, "filled_blank" if first else "ours_changed")
+    if not ours_moved:
+        return Decision(name, "pull", o, t, "filled_blank" if first else "theirs_changed")
+    policy = field.policy or mapping.policy or rules.policy
+    return _settle(policy, rules.clock, name, o, t, ours.time_of(name), _bounds(link, name))
+
+
+def _one_way(
+    action: Literal["push", "pull"], owned: bool, name: str, o: Value, t: Value, source_moved: bool, target_moved: bool
+) -> Decision | None:
+    """Only the owner's value counts; without an owner, in a one-way connection, the other side's edits stay there."""
+    if owned:
+        rule = "gptweb_owns" if action == "push" else "crm_owns"
+        return Decision(name, action, o, t, rule, restored=target_moved, detail=None if not target_moved else _OWNED[action])
+    if not source_moved:
+        return None
+    rule = f"{action}_only"
+    return Decision(name, action, o, t, rule, conflict=target_moved)
+
+
+_OWNED = {
+    "push": "GPTWeb owns this field; the edit in the CRM was restored",
+    "pull": "the CRM owns this field; the edit in GPTWeb was restored",
+}
+
+
+def _bounds(link: Link, name: str) -> tuple[datetime | None, datetime | None]:
+    return link.seen_lo.get(name), link.seen_hi.get(name, link.seen_stamp)
+
+
+def _settle(
+    policy: ConflictPolicy, clock: ClockReading, name: str, o: Value, t: Value, our_time: datetime,
+    bounds: tuple[datetime | None, datetime | None],
+) -> Decision:  # fmt: skip
+    winner, rule, detail = conflict_winner(policy, clock, our_time, *bounds)
+    return Decision(name, "push" if winner == "ours" else "pull", o, t, rule, conflict=True, detail=detail)
+
+
+def conflict_winner(
+    policy: ConflictPolicy, clock: ClockReading, our_time: datetime, lo: datetime | None, hi: datetime | None
+) -> tuple[Literal["ours", "theirs"], str, str]:
+    """Who wins, by which rule, and why in words.
+
+    Most recent: theirs changed somewhere in (lo, hi], read as stamps of whole seconds in their clock.  Ours wins if it
+    is certainly later, theirs if certainly not earlier; in between the CRM gives no answer and theirs wins.
+    """
+    if policy == "crm_wins":
+        return "theirs", "crm_wins", "both sides changed it; the CRM wins by the setting"
+    if policy == "gptweb_wins":
+        return "ours", "gptweb_wins", "both sides changed it; GPTWeb wins by the setting"
+    when = f"GPTWeb's edit {our_time:%Y-%m-%d %H:%M:%S} UTC"
+    if hi is not None and our_time > hi - clock.offset + STAMP_GRAIN + clock.error:
+        return "ours", "most_recent", f"{when} is later than the CRM's last change {hi:%Y-%m-%d %H:%M:%S}"
+    if lo is not None and lo - clock.offset >= our_time + clock.error:
+        return "theirs", "most_recent", f"{when} is earlier than the CRM's, changed after {lo:%Y-%m-%d %H:%M:%S}"
+    since = f"{lo:%Y-%m-%d %H:%M:%S}" if lo else "an unknown time"
+    until = f"{hi:%Y-%m-%d %H:%M:%S}" if hi else "now"
+    return "theirs", "most_recent_undecidable", (
+        f"undecidable: their record changed between {since} and {until}, {when}; the CRM wins then"
+    )
+
+
+def _is_parked(link: Link, decision: Decision) -> bool:
+    side, value = ("theirs", decision.ours) if decision.action == "push" else ("ours", decision.theirs)
+    if decision.action == "agree":
+        return False
+    parked: Mapping[tuple[str, str], Value] = link.parked  # type: ignore[assignment]
+    key = (side, decision.field)
+    return key in parked and parked[key] == value

@@ -1,0 +1,119 @@
+"""What a read of their record teaches: the new image of a link, which unanswered writes landed, what stays in doubt.
+
+Pure (algorithm.md 1.3, 1.7).  Reads are ordered by request numbers, never by a clock; values are compared, never
+stamps, because two edits in one second share a stamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.merge import KEY
+from crm_sync.decide.values import same
+from crm_sync.model import Image, Intent, Link, Row, Value
+
+__all__ = ["Closed", "Observation", "is_newer", "observe", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An intent whose fate became known by a read: ``landed`` are the fields of it that were found written."""
+
+    intent: Intent
+    landed: tuple[str, ...]
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The link after a read, and the intents that the read closed (wholly, or some of their fields)."""
+
+    link: Link
+    closed: tuple[Closed, ...] = ()
+
+
+def is_newer(sent_no: int, stamp: datetime, seen_recv: int, seen_stamp: datetime | None) -> bool:
+    """Whether a read is newer than the stored image: it left after that one had arrived, or its stamp is greater."""
+    return sent_no > seen_recv or seen_stamp is None or stamp > seen_stamp
+
+
+def observe(
+    mapping: ObjectMapping, link: Link, image: Image, sent_no: int, recv_no: int, before: Image | None = None
+) -> Link:
+    """The link with ``image`` as what was seen, or marked ``reread`` when the two reads can't be ordered.
+
+    ``before`` is the image of the same call just before our own write: a field that already had its value there
+    takes that image's stamp, because our write bumped the record's stamp without changing the field.
+    """
+    if not is_newer(sent_no, image.stamp, link.seen_recv, link.seen_stamp):
+        differs = _differs(link.seen, image.values) or image.deleted == link.their_alive
+        return replace(link, reread=True) if differs else link
+    seen, lo, hi = dict(link.seen), dict(link.seen_lo), dict(link.seen_hi)
+    for column, value in image.values.items():
+        if column in seen and seen[column] == value:
+            continue
+        earlier = before is not None and before.values.get(column) == value and column in before.values
+        seen[column] = value
+        hi[column] = before.stamp if earlier and before is not None else image.stamp
+        if link.seen_stamp is not None:
+            lo[column] = link.seen_stamp
+    spelled = link
+    if link.spelling_of is not None:
+        spelled = _read_back(link, image)
+    return replace(
+        spelled, seen=seen, seen_lo=lo, seen_hi=hi, seen_stamp=image.stamp, seen_recv=recv_no, reread=False,
+        their_alive=not image.deleted, keyed=_is_keyed(link, image), spelling_of=None,
+    )  # fmt: skip
+
+
+def resolve(link: Link, intents: Sequence[Intent], image: Image, read_began: datetime) -> Observation:
+    """Which unanswered writes to this link landed, and the base they leave: what was sent, before any decision.
+
+    Proof is our marker on the record; for a create also that the record exists under our key; for want of both, a
+    field that shows the value sent.  An intent expires once a read began after its last possible commit.
+    """
+    base_ours, base_theirs = dict(link.base_ours), dict(link.base_theirs)
+    closed = []
+    for intent in intents:
+        proven = image.marker == intent.id or (intent.creates and image.our_id == link.our_id and not image.deleted)
+        landed = []
+        for column, value in intent.values.items():
+            if column in intent.settled:
+                continue
+            shown = image.values.get(column)
+            if column == KEY:
+                shown = image.our_id
+            if not (proven or same(shown, value)):
+                continue
+            landed.append(column)
+            if column != KEY:
+                base_ours[column] = value
+                base_theirs[column] = shown if _is_our_spelling(proven, image, intent, shown, value) else value
+        done = {*intent.settled, *landed} >= set(intent.values)
+        expired = not done and intent.expires_at < read_began
+        if landed or expired:
+            closed.append(Closed(replace(intent, settled=(*intent.settled, *landed)), tuple(landed), expired))
+    return Observation(replace(link, base_ours=base_ours, base_theirs=base_theirs), tuple(closed))
+
+
+def _is_our_spelling(proven: bool, image: Image, intent: Intent, shown: Value, value: Value) -> bool:
+    return same(shown, value) or (proven and image.marker == intent.id and image.modified_by_us)
+
+
+def _read_back(link: Link, image: Image) -> Link:
+    """The first read after a create shows how the CRM spells what we sent, unless somebody edited it since."""
+    if image.marker != link.spelling_of or not image.modified_by_us:
+        return link
+    spelt = {c: image.values[c] for c, sent in link.base_theirs.items() if sent is not None and c in image.values}
+    return replace(link, base_theirs={**link.base_theirs, **spelt})
+
+
+def _is_keyed(link: Link, image: Image) -> bool:
+    return image.our_id is not None and image.our_id == link.our_id
+
+
+def _differs(seen: Row, values: Mapping[str, Value]) -> bool:
+    return any(column not in seen or seen[column] != value for column, value in values.items())

@@ -1,0 +1,105 @@
+"""The one database: transactions on Postgres, JSON as orjson, and every failure to reach it as a clear message."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, LiteralString
+
+import orjson
+import psycopg
+from psycopg import sql
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
+
+from crm_sync.errors import Misconfigured, RetryLater
+
+__all__ = ["Database", "Jsonb", "Transaction", "database_url"]
+
+set_json_loads(orjson.loads)
+set_json_dumps(lambda value: orjson.dumps(value).decode())
+
+URL_VARIABLE = "CRM_SYNC_DATABASE_URL"
+
+
+def database_url() -> str:
+    """The address of the database from the environment; Misconfigured says what to set."""
+    url = os.environ.get(URL_VARIABLE)
+    if not url:
+        raise Misconfigured(f"{URL_VARIABLE} is not set: give the address of GPTWeb's database, postgresql://…")
+    return url
+
+
+class Transaction:
+    """One transaction: parameters only, never values in the text of a statement."""
+
+    def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
+        self.connection = connection
+
+    def run(self, query: LiteralString | sql.Composed, parameters: Any = None) -> int:
+        """Execute a statement and return how many rows it touched."""
+        return self.connection.execute(query, parameters).rowcount
+
+    def rows(self, query: LiteralString | sql.Composed, parameters: Any = None) -> list[TupleRow]:
+        """All rows of a statement whose result is one chunk at most."""
+        return self.connection.execute(query, parameters).fetchall()
+
+    def one(self, query: LiteralString | sql.Composed, parameters: Any = None) -> Any:
+        """The first column of the first row, or None."""
+        row = self.connection.execute(query, parameters).fetchone()
+        return row[0] if row else None
+
+    def copy(self, table: LiteralString, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """COPY rows in: the cheapest way into Postgres (hotpath.md 3)."""
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        statement = sql.SQL("copy {} ({}) from stdin").format(sql.SQL(table), names)
+        with self.connection.cursor().copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+class Database:
+    """A connection to the database, opened on first use; each ``transaction`` commits on leaving or rolls back."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection[TupleRow] | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """One transaction on this connection."""
+        connection = self._open()
+        try:
+            with connection.transaction():
+                yield Transaction(connection)
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+            raise RetryLater(f"the database gave up a deadlock, the step is repeated: {error.diag.message_primary}") from error
+
+    def now(self) -> datetime:
+        """The database's clock: the one clock that all workers share."""
+        with self.transaction() as tx:
+            now: datetime = tx.one("select clock_timestamp()")
+        return now
+
+    def close(self) -> None:
+        """Close the connection; the next transaction opens a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> psycopg.Connection[TupleRow]:
+        if self._connection is None or self._connection.closed:
+            try:
+                self._connection = psycopg.connect(
+                    self._url, autocommit=True, prepare_threshold=None, connect_timeout=10,
+                    options="-c timezone=UTC -c jit=off -c client_min_messages=warning",
+                )  # fmt: skip
+            except psycopg.OperationalError as error:
+                # The driver's words name host, port and user, never the password.
+                words = str(error).strip().splitlines()[-1]
+                raise RetryLater(
+                    f"GPTWeb's database can't be reached ({words}); start it, or correct {URL_VARIABLE}"
+                ) from None
+        return self._connection

@@ -1,0 +1,159 @@
+"""A connection's settings: what the person chose, checked where it enters, kept in one JSON column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.model import ConflictPolicy, Direction, Object
+
+__all__ = ["Connection", "Frequency", "Settings", "change_settings", "connect", "connections", "load", "mark_provisioned"]
+
+Frequency = Literal["5min", "15min", "hourly"]
+
+
+class Settings(BaseModel):
+    """What a person may choose per connection; the defaults are the product guide's recommendations.
+
+    ``owner_id``: owner of records made in the CRM (blank: the integration user).  ``daily_calls``: the promise of
+    the guide.  ``lag_seconds``: how long a record may show up late; ``lease_seconds``: how long a run may hold a link
+    while it writes; ``late_commit_seconds``: how long after its time-out a write may still commit there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    frequency: Frequency = "5min"
+    direction: Direction = "bidirectional"
+    conflict_policy: ConflictPolicy = "most_recent"
+    create_accounts: bool = True
+    create_contacts: bool = True
+    create_leads: bool = True
+    owner_id: str | None = None
+    batch_size: int = Field(default=500, ge=1, le=500)
+    daily_calls: int = Field(default=15_000, ge=1)
+    lag_seconds: int = Field(default=600, ge=0)
+    lease_seconds: int = Field(default=300, ge=10)
+    late_commit_seconds: int = Field(default=600, ge=0)
+
+    def creates(self, object: Object) -> bool:
+        """Whether records of this object may be created, on either side."""
+        return bool(getattr(self, f"create_{object}s"))
+
+    @property
+    def lag(self) -> timedelta:
+        """How long a record of theirs may stay invisible after its stamp."""
+        return timedelta(seconds=self.lag_seconds)
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim on a link lasts."""
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def late_commit(self) -> timedelta:
+        """How long after a lease's end an unanswered write may still commit."""
+        return timedelta(seconds=self.late_commit_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One CRM account joined to GPTWeb."""
+
+    name: str
+    vendor: str
+    settings: Settings
+    organization_id: str | None
+    provisioned_at: datetime | None
+    active: bool
+
+
+def load(tx: Transaction, name: str) -> Connection:
+    """The live settings of a connection; an unknown name lists the known ones."""
+    found = [c for c in connections(tx) if c.name == name]
+    if not found:
+        known = ", ".join(c.name for c in connections(tx)) or "none yet"
+        raise Misconfigured(
+            f"there is no connection {name!r} (known: {known}); make it with: python -m crm_sync connect {name}"
+        )
+    return found[0]
+
+
+def connections(tx: Transaction) -> list[Connection]:
+    """All connections, by name."""
+    rows = tx.rows(
+        "select name, vendor, settings, organization_id, provisioned_at, active from crm_sync.connection order by name"
+    )
+    return [Connection(r[0], r[1], parse(r[0], r[2]), r[3], r[4], r[5]) for r in rows]
+
+
+def parse(name: str, data: dict[str, object]) -> Settings:
+    """Check settings; every problem of them is reported at once."""
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors()]
+        raise Misconfigured(f"settings of connection {name!r}: " + "; ".join(lines)) from None
+
+
+def connect(tx: Transaction, name: str, vendor: str, settings: dict[str, object]) -> Connection:
+    """Make the connection if it is new (all our records go to its outbox), or change its settings."""
+    parse(name, settings)
+    made = tx.run(
+        "insert into crm_sync.connection (name, vendor, settings) values (%s, %s, %s) on conflict do nothing",
+        (name, vendor, Jsonb(settings)),
+    )
+    if made:
+        _fill_outbox(tx, name)
+    elif settings:
+        change_settings(tx, name, settings)
+    return load(tx, name)
+
+
+def change_settings(tx: Transaction, name: str, settings: dict[str, object]) -> None:
+    """Merge settings into the stored ones; the next run then plans everything anew (``replan_if_changed``)."""
+    current = tx.one("select settings from crm_sync.connection where name = %s for update", (name,))
+    merged = {**(current or {}), **settings}
+    parse(name, merged)
+    tx.run("update crm_sync.connection set settings = %s where name = %s", (Jsonb(merged), name))
+
+
+def replan_if_changed(tx: Transaction, connection: Connection, mapping_digest: str) -> bool:
+    """When settings or mapping are not those of the last run, what they held back is work again."""
+    text = connection.settings.model_dump_json(include={"direction", "conflict_policy", "create_accounts",
+                                                        "create_contacts", "create_leads"})  # fmt: skip
+    digest = sha256((text + mapping_digest).encode()).hexdigest()
+    changed = tx.run(
+        "update crm_sync.connection set settings_digest = %s where name = %s and settings_digest is distinct from %s",
+        (digest, connection.name, digest),
+    )
+    if changed:
+        tx.run("update crm_sync.link set dirty = true where connection = %s and not dirty", (connection.name,))
+        tx.run("update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'settings or mapping changed'"
+               " where connection = %s and lifted_at is null", (connection.name,))  # fmt: skip
+        _fill_outbox(tx, connection.name)
+    return bool(changed)
+
+
+def mark_provisioned(tx: Transaction, name: str) -> None:
+    """The CRM has every field and permission; scheduled syncs may begin."""
+    tx.run(
+        "update crm_sync.connection set provisioned_at = coalesce(provisioned_at, clock_timestamp()) where name = %s",
+        (name,),
+    )
+
+
+def _fill_outbox(tx: Transaction, name: str) -> None:
+    tx.run(
+        """insert into crm_sync.outbox (connection, object, our_id, version)
+        select %(c)s, 'account', id, version from gptweb.accounts union all
+        select %(c)s, 'contact', id, version from gptweb.contacts union all
+        select %(c)s, 'lead', id, version from gptweb.leads
+        on conflict (connection, object, our_id) do nothing""",
+        {"c": name},
+    )
