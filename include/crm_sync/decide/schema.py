@@ -1,25 +1,26 @@
 """Which fields and permissions the CRM must have, and the steps from what it has to that: pure, decided before done.
 
-wanted (from the mapping files) vs found (describe as the integration user, plus the rows of the set-up objects)
-─► SchemaPlan.  Wider than wanted is fine; anything that would need a person is a Refusal, and then no step is taken.
+These are the values; ``decide.schema_diff`` makes the plan: wanted (from the mapping files) vs found (describe as the
+integration user, plus the rows of the set-up objects) ─► SchemaPlan.  Anything that would need a person is a Refusal,
+and then no step is taken.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from crm_sync.decide.mapping import FieldSpec, FieldType, ObjectMapping
+from crm_sync.decide.mapping import FieldSpec, FieldType
 from crm_sync.errors import Misconfigured
-from crm_sync.model import OBJECTS, Object
+from crm_sync.model import Object
 
 __all__ = [
     "PERMISSION_SET",
+    "STEP_ORDER",
     "FoundField",
     "FoundSchema",
     "Grant",
@@ -27,34 +28,19 @@ __all__ = [
     "SchemaPlan",
     "Step",
     "WantedField",
-    "access_problems",
-    "plan_schema",
     "spell",
-    "wanted_fields",
 ]
 
 PERMISSION_SET = "GPTWeb_CRM_Sync"
 
 StepKind = Literal["create_permission_set", "grant_object", "assign", "create_field", "grant_field"]
-_ORDER: tuple[StepKind, ...] = ("create_permission_set", "grant_object", "assign", "create_field", "grant_field")
-
-# How describe spells the types that provisioning creates, and which of its types a mapping type can carry.
-_DESCRIBED = {"Number": "double", "Checkbox": "boolean", "DateTime": "datetime", "Text": "string"}
-_SPELLED = {described: ours for ours, described in _DESCRIBED.items()}
-_NUMBERS = {"double", "int", "long", "currency", "percent"}
-_CARRIES: dict[FieldType, set[str]] = {
-    "number": _NUMBERS,
-    "boolean": {"boolean"},
-    "datetime": {"datetime"},
-    "reference": {"reference"},
-}
-_NOT_TEXT = {*_NUMBERS, "boolean", "datetime", "reference", "address", "location", "base64"}
-
-# Every user sees these: without them in describe the object is not what the mapping takes it for, and no
-# permission can be granted for them (facts/salesforce.md 4.7, permissionable=false).
-_ALWAYS_SHOWN = {"id", "lastname", "firstname", "salutation", "name", "ownerid", "company", "status", "isdeleted"}
-# The parts of an address are permitted together, under the name of the whole, as profiles list them.
-_ADDRESS_PART = re.compile(r"(Billing|Shipping|Mailing|Other|)(Street|City|State|PostalCode|Country)", re.IGNORECASE)
+STEP_ORDER: tuple[StepKind, ...] = (
+    "create_permission_set",
+    "grant_object",
+    "assign",
+    "create_field",
+    "grant_field",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +76,10 @@ class FoundField:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A permission row of our set, with everything it allows or not."""
+    """A permission row of our set and what it allows: read, create, edit."""
 
     id: str
-    complete: bool
+    rights: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +94,7 @@ class FoundSchema:
     types: frozenset[str]
     fields: Mapping[tuple[str, str], FoundField]
     permission_set: str | None = None
-    grants: Mapping[str, Grant] | None = None
+    grants: Mapping[str, Grant] = field(default_factory=dict)
     assigned: bool = False
     may_create_fields: bool = True
 
@@ -129,7 +115,9 @@ class Step:
     @property
     def key(self) -> str:
         """The name of the step, the same in every plan."""
-        return " ".join(part for part in (self.kind, self.type and f"{self.type}.{self.field}".rstrip(".")) if part)
+        return " ".join(
+            part for part in (self.kind, self.type and f"{self.type}.{self.field}".rstrip(".")) if part
+        )
 
     @property
     def words(self) -> str:
@@ -188,7 +176,7 @@ class SchemaPlan:
     def counts(self) -> dict[str, int]:
         """How many of each kind of step, and of refusals."""
         found = Counter(step.kind for step in self.steps)
-        return {**{kind: found[kind] for kind in _ORDER}, "refused": len(self.refusals)}
+        return {**{kind: found[kind] for kind in STEP_ORDER}, "refused": len(self.refusals)}
 
     def as_json(self) -> dict[str, Any]:
         """The plan as JSON can hold it."""
@@ -214,38 +202,13 @@ class SchemaPlan:
             raise Misconfigured(f"Provisioning is refused, nothing was changed:\n{said}")
 
 
-def wanted_fields(mappings: Mapping[Object, ObjectMapping]) -> tuple[WantedField, ...]:
-    """Every field that the sync reads or writes, the service fields among them."""
-    wanted = []
-    for name in (name for name in OBJECTS if name in mappings):
-        mapping = mappings[name]
-        for service in (mapping.key, mapping.marker):
-            wanted.append(
-                WantedField(name, mapping.theirs, service.theirs, service.theirs, "text", True, service.create)
-            )
-        wanted += [
-            WantedField(name, mapping.theirs, f.theirs, f.ours, f.type, f.direction != "in", f.create)
-            for f in mapping.fields
-        ]
-    return tuple(wanted)
-
-
-def plan_schema(wanted: tuple[WantedField, ...], found: FoundSchema) -> SchemaPlan:
-    """The steps from what was found to what is wanted; the same for the same two, in any order."""
-    decided = [*_set_up(wanted, found)]
-    for field in wanted:
-        if field.type.lower() in found.types:
-            decided += _field(field, found)
-    steps = {step.key: step for step in decided if isinstance(step, Step)}
-    refusals = [refusal for refusal in decided if isinstance(refusal, Refusal)]
-    if not found.may_create_fields and any(step.kind == "create_field" for step in steps.values()):
-        refusals.append(_MAY_NOT_CREATE)
-    return SchemaPlan(
-        tuple(sorted(steps.values(), key=_rank)),
-        tuple(sorted(refusals, key=lambda refusal: refusal.where)),
-    )
-
-
-def _rank(step: Step) -> tuple[int, int, str]:
-    # Accounts come first: permission on Contact presupposes permission on Account.
-    return _ORDER.index(step.kind), OBJECTS.index(step.object) if step.object else -1, step.field
+def spell(spec: FieldSpec | None) -> str:
+    """A wanted field's type for a person, as Setup spells it."""
+    if spec is None:
+        return "a field that both sides can hold"
+    if spec.type == "Number":
+        return f"Number({spec.precision}, {spec.scale})"
+    if spec.type != "Text":
+        return spec.type
+    extras = [", external id"] * spec.external_id + [", unique"] * spec.unique
+    return f"Text({spec.length}{''.join(extras)})"
