@@ -7,7 +7,7 @@ Pure.  The same function decides in the plan and again in the transaction that p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,7 +15,7 @@ from crm_sync.decide.mapping import FieldMapping, ObjectMapping
 from crm_sync.decide.values import same
 from crm_sync.model import ClockReading, ConflictPolicy, Direction, Link, OurRecord, Value
 
-__all__ = ["KEY", "Decision", "Rules", "conflict_winner", "is_asleep", "merge", "work_left"]
+__all__ = ["KEY", "NO_PARENTS", "Decision", "Parents", "Rules", "conflict_winner", "is_asleep", "merge", "work_left"]
 
 KEY = "id"
 """The pseudo-column under which writing our key into their record is planned and recorded."""
@@ -56,15 +56,33 @@ def is_asleep(link: Link, ours: OurRecord | None) -> bool:
     return link.state != "live" or not link.their_alive or ours is None or ours.deleted
 
 
-def merge(mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None) -> tuple[Decision, ...]:
+@dataclass(frozen=True, slots=True)
+class Parents:
+    """The linked parents that a chunk of records refers to: their id -> our id, and our id -> their id."""
+
+    ours: Mapping[str, str] = field(default_factory=dict)
+    theirs: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_PARENTS = Parents()
+
+
+def merge(
+    mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None, parents: Parents = NO_PARENTS
+) -> tuple[Decision, ...]:
     """Decide every mapped field of one living link; nothing while it is asleep or its image is in doubt."""
     if link.reread or ours is None or is_asleep(link, ours):
         return ()
     decisions = []
-    for column in mapping.columns:
-        if column not in link.seen or column not in ours.values:
+    for mapped in mapping.fields:
+        name = mapped.ours
+        if name not in link.seen or name not in ours.values:
             continue
-        decision = _decide(mapping.by_ours[column], mapping, rules, link, ours)
+        if mapped.references:
+            decision = _decide_reference(mapped, mapping, rules, link, ours, parents)
+        else:
+            values = (ours.values[name], link.seen[name], link.base_ours.get(name), link.base_theirs.get(name))
+            decision = _decide(mapped, mapping, rules, link, ours, *values)
         if decision and not _is_parked(link, decision):
             decisions.append(decision)
     if not link.keyed and rules.direction != "pull":
@@ -72,34 +90,57 @@ def merge(mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | No
     return tuple(decisions)
 
 
-def work_left(mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None) -> bool:
+def work_left(
+    mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None, parents: Parents = NO_PARENTS
+) -> bool:
     """Whether the link must be planned again: something can travel, or it waits for a read or for its parent."""
-    if is_asleep(link, ours):
+    if link.reread or ours is None or is_asleep(link, ours):
         return link.reread
-    return link.reread or link.unresolved or bool(merge(mapping, rules, link, ours))
+    return bool(merge(mapping, rules, link, ours, parents)) or _waits_for_parent(mapping, link, ours, parents)
+
+
+def _waits_for_parent(mapping: ObjectMapping, link: Link, ours: OurRecord, parents: Parents) -> bool:
+    mapped = mapping.reference
+    if mapped is None:
+        return False
+    theirs, o = link.seen.get(mapped.ours), ours.values.get(mapped.ours)
+    return (theirs is not None and theirs not in parents.ours) or (o is not None and o not in parents.theirs)
+
+
+def _decide_reference(
+    mapped: FieldMapping, mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord, parents: Parents
+) -> Decision | None:
+    """The reference is merged in our ids: a parent that can't be translated yet is never a blank (algorithm.md 6.3)."""
+    name = mapped.ours
+    raw, o, base = link.seen[name], ours.values[name], link.base_ours.get(name)
+    if raw is not None and raw not in parents.ours:
+        return None
+    t = None if raw is None else parents.ours[str(raw)]
+    decision = _decide(mapped, mapping, rules, link, ours, o, t, base, base)
+    waits = decision is not None and decision.action == "push" and o is not None and o not in parents.theirs
+    return None if waits else decision
 
 
 def _decide(
-    field: FieldMapping, mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord
-) -> Decision | None:
-    name = field.ours
+    mapped: FieldMapping, mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord,
+    o: Value, t: Value, base_o: Value, base_t: Value,
+) -> Decision | None:  # fmt: skip
+    name = mapped.ours
     first = name not in link.base_ours
-    o, t = ours.values[name], link.seen[name]
-    base_o, base_t = link.base_ours.get(name), link.base_theirs.get(name)
     ours_moved, theirs_moved = o != base_o, t != base_t
     if not ours_moved and not theirs_moved:
         return Decision(name, "agree", o, t, "first_link") if first else None
     if same(o, t):
-        return Decision(name, "agree", o, t, "same_value")
-    if field.direction == "out" or rules.direction == "push":
-        return _one_way("push", field.direction == "out", name, o, t, ours_moved, theirs_moved)
-    if field.direction == "in" or rules.direction == "pull":
-        return _one_way("pull", field.direction == "in", name, o, t, theirs_moved, ours_moved)
+        return Decision(name, "agree", o, t, "first_link" if first else "same_value")
+    if mapped.direction == "out" or rules.direction == "push":
+        return _one_way("push", mapped.direction == "out", name, o, t, ours_moved, theirs_moved)
+    if mapped.direction == "in" or rules.direction == "pull":
+        return _one_way("pull", mapped.direction == "in", name, o, t, theirs_moved, ours_moved)
     if not theirs_moved:
         return Decision(name, "push", o, t, "filled_blank" if first else "ours_changed")
     if not ours_moved:
         return Decision(name, "pull", o, t, "filled_blank" if first else "theirs_changed")
-    policy = field.policy or mapping.policy or rules.policy
+    policy = mapped.policy or mapping.policy or rules.policy
     return _settle(policy, rules.clock, name, o, t, ours.time_of(name), _bounds(link, name))
 
 

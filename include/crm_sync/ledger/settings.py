@@ -104,6 +104,8 @@ def parse(name: str, data: dict[str, object]) -> Settings:
 def connect(tx: Transaction, name: str, vendor: str, settings: dict[str, object]) -> Connection:
     """Make the connection if it is new (all our records go to its outbox), or change its settings."""
     parse(name, settings)
+    # Waits for edits in flight: their trigger does not see the new connection, nor would the fill see them.
+    tx.run("lock table gptweb.accounts, gptweb.contacts, gptweb.leads in share mode")
     made = tx.run(
         "insert into crm_sync.connection (name, vendor, settings) values (%s, %s, %s) on conflict do nothing",
         (name, vendor, Jsonb(settings)),

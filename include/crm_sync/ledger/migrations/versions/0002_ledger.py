@@ -64,11 +64,13 @@ create table crm_sync.link (
   seen_recv bigint not null default 0,
   seen_digest bytea,
   spelling_of uuid,
+  match_key text,
   unique (connection, object, our_id),
   unique (connection, their_object, their_id))
 with (fillfactor = 80)""",
     "create index link_dirty on crm_sync.link (connection, object, link_id) where dirty",
     "create index link_reread on crm_sync.link (connection, object) where reread",
+    "create index link_match on crm_sync.link (connection, object, match_key)",
     "create index link_creating on crm_sync.link (connection, object) where their_id is null",
     """
 create table crm_sync.image (
@@ -86,14 +88,18 @@ create table crm_sync.stray (
   their_object text not null,
   their_id text not null,
   values jsonb not null,
+  digest bytea not null,
+  match_first text,
+  match_second text,
   our_id uuid,
-  marker text,
   stamp timestamptz not null,
   recv bigint not null,
   deleted boolean not null default false,
   merged_into text,
   reread boolean not null default false,
   primary key (connection, their_object, their_id))""",
+    "create index stray_first on crm_sync.stray (connection, object, match_first)",
+    "create index stray_second on crm_sync.stray (connection, object, match_second)",
     """
 create table crm_sync.change (
   change_id bigint generated always as identity primary key,

@@ -1,0 +1,193 @@
+"""Links with their images: loaded as frozen values, decided upon elsewhere, stored again in one statement a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.merge import NO_PARENTS, Parents
+from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.ledger.records import columns, digest_of, match_function, our_record, table
+from crm_sync.model import Link, OurRecord, Side, Value
+
+__all__ = ["Pair", "claim", "load", "load_by_their_ids", "load_parents", "make", "pairs", "release", "store"]
+
+Pair = tuple[Link, OurRecord | None]
+
+_LINK = """l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.keyed, l.their_alive, l.reread, l.claim_run,
+  l.claim_until, l.seen_stamp, l.seen_recv, l.spelling_of::text,
+  i.base_ours, i.base_theirs, i.seen, i.seen_lo, i.seen_hi"""
+_WIDTH = 18
+
+
+def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], lock: bool) -> list[Pair]:
+    """Links with our records, in order of link id, parked values attached.
+
+    With ``lock`` links and our records stay locked until the transaction ends, always in this order.
+    """
+    query = sql.SQL(
+        f"select {_LINK}, {{columns}} from crm_sync.link l join crm_sync.image i using (link_id) "
+        "left join {table} o on o.id = l.our_id where l.link_id = any(%s) order by l.link_id {lock}"
+    ).format(columns=columns(mapping, "o"), table=table(mapping), lock=sql.SQL("for update of l" if lock else ""))
+    if lock:
+        tx.run("select 1 from crm_sync.link where link_id = any(%s) order by link_id for update", (list(link_ids),))
+        tx.run(
+            sql.SQL(
+                "select 1 from {table} o join crm_sync.link l on l.our_id = o.id "
+                "where l.link_id = any(%s) order by o.id for update of o"
+            ).format(table=table(mapping)),
+            (list(link_ids),),
+        )
+    found = [
+        (_link(row[:_WIDTH]), our_record(mapping, row[2], row[_WIDTH:]))
+        for row in tx.rows(query, (list(link_ids),))
+    ]
+    return _with_parked(tx, found)
+
+
+def load(tx: Transaction, link_ids: Sequence[int], lock: bool = True) -> list[Link]:
+    """Links without our records, as stored (parents in their ids), locked."""
+    query = sql.SQL(
+        f"select {_LINK} from crm_sync.link l join crm_sync.image i using (link_id) "
+        "where l.link_id = any(%s) order by l.link_id {lock}"
+    ).format(lock=sql.SQL("for update of l" if lock else ""))
+    return [_link(row) for row in tx.rows(query, (list(link_ids),))]
+
+
+def load_by_their_ids(tx: Transaction, connection: str, their_object: str, ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The little that reading compares: (link_id, their_id, digest, stamp, recv, reread, spelling, in doubt), locked."""
+    return tx.rows(
+        """select l.link_id, l.their_id, l.seen_digest, l.seen_stamp, l.seen_recv, l.reread, l.spelling_of is not null,
+          exists (select 1 from crm_sync.intent n where n.link_id = l.link_id and n.closed_by is null)
+        from crm_sync.link l where l.connection = %s and l.their_object = %s and l.their_id = any(%s)
+        order by l.link_id for update""",
+        (connection, their_object, list(ids)),
+    )
+
+
+def make(tx: Transaction, connection: str, mapping: ObjectMapping, rows: Iterable[tuple[str, str | None]]) -> dict[str, int]:
+    """Insert links (our id, their id), their empty images too; already linked ones are left out of the answer."""
+    wanted = sorted(rows)
+    made = tx.rows(
+        """insert into crm_sync.link (connection, object, their_object, our_id, their_id, state)
+        select %s, %s, %s, w.our_id::uuid, w.their_id, case when w.their_id is null then 'creating' else 'live' end
+        from unnest(%s::text[], %s::text[]) as w (our_id, their_id) on conflict do nothing
+        returning our_id::text, link_id""",
+        (connection, mapping.object, mapping.theirs, [o for o, _ in wanted], [t for _, t in wanted]),
+    )
+    tx.run("insert into crm_sync.image (link_id) select unnest(%s::bigint[])", ([link_id for _, link_id in made],))
+    return dict(made)
+
+
+def claim(tx: Transaction, link_ids: Sequence[int], run_id: int, until: datetime) -> None:
+    """Take the lease on links that are locked and not claimed by another."""
+    tx.run(
+        "update crm_sync.link set claim_run = %s, claim_until = %s where link_id = any(%s)",
+        (run_id, until, list(link_ids)),
+    )
+
+
+def release(tx: Transaction, link_ids: Sequence[int], run_id: int) -> None:
+    """Give back the run's own leases; one that another run took over meanwhile stays."""
+    tx.run(
+        "update crm_sync.link set claim_run = null, claim_until = null where link_id = any(%s) and claim_run = %s",
+        (list(link_ids), run_id),
+    )
+
+
+def store(tx: Transaction, mapping: ObjectMapping, links: Iterable[tuple[Link, bool]], keep_dirty: bool = False) -> None:
+    """Write links back, each with whether it is dirty; ``keep_dirty`` leaves a dirty one dirty.  One statement a table."""
+    rows = [_stored(mapping, link, dirty) for link, dirty in links]
+    if not rows:
+        return
+    tx.run(
+        sql.SQL("""update crm_sync.link l set their_id = w.their_id, state = w.state, keyed = w.keyed,
+          their_alive = w.their_alive, dirty = w.dirty or (l.dirty and %(keep)s), reread = w.reread, seen_stamp = w.seen_stamp,
+          seen_recv = w.seen_recv, seen_digest = decode(w.digest, 'hex'), spelling_of = w.spelling_of,
+          match_key = {match}(w.match)
+        from jsonb_to_recordset(%(rows)s) as w (link_id bigint, their_id text, state text, keyed boolean,
+          their_alive boolean, dirty boolean, reread boolean, seen_stamp timestamptz, seen_recv bigint, digest text,
+          spelling_of uuid, match text)
+        where l.link_id = w.link_id""").format(match=match_function(mapping)),
+        {"rows": Jsonb([row[0] for row in rows]), "keep": keep_dirty},
+    )
+    tx.run(
+        """update crm_sync.image i set base_ours = w.base_ours, base_theirs = w.base_theirs, seen = w.seen,
+          seen_lo = w.seen_lo, seen_hi = w.seen_hi
+        from jsonb_to_recordset(%s) as w (link_id bigint, base_ours jsonb, base_theirs jsonb, seen jsonb,
+          seen_lo jsonb, seen_hi jsonb)
+        where i.link_id = w.link_id""",
+        (Jsonb([row[1] for row in rows]),),
+    )
+
+
+def _stored(mapping: ObjectMapping, link: Link, dirty: bool) -> tuple[dict[str, object], dict[str, object]]:
+    # A time bound is kept only while the field differs from its base: before that it decides nothing.
+    moved = {c for c, v in link.seen.items() if c not in link.base_theirs or link.base_theirs[c] != v}
+    head = {
+        "link_id": link.link_id, "their_id": link.their_id, "state": link.state, "keyed": link.keyed,
+        "their_alive": link.their_alive, "dirty": dirty, "reread": link.reread, "seen_stamp": link.seen_stamp,
+        "seen_recv": link.seen_recv, "digest": None if link.spelling_of else digest_of(mapping, link.seen, link.our_id if link.keyed else None, not link.their_alive).hex(),
+        "spelling_of": link.spelling_of, "match": link.seen.get(mapping.match[0]),
+    }  # fmt: skip
+    body = {
+        "link_id": link.link_id, "base_ours": link.base_ours, "base_theirs": link.base_theirs, "seen": link.seen,
+        "seen_lo": {c: at for c, at in link.seen_lo.items() if c in moved},
+        "seen_hi": {c: at for c, at in link.seen_hi.items() if c in moved},
+    }  # fmt: skip
+    return head, body
+
+
+def _link(row: Sequence[Any]) -> Link:
+    (link_id, object, our_id, their_id, state, keyed, alive, reread, claim_run, claim_until, stamp, recv, spelling,
+     base_ours, base_theirs, seen, lo, hi) = row  # fmt: skip
+    return Link(
+        link_id, object, our_id, their_id, state, keyed, alive, reread, claim_run, claim_until, stamp, recv, spelling,
+        base_ours, base_theirs, seen, _times(lo), _times(hi),
+    )  # fmt: skip
+
+
+def _times(texts: Mapping[str, str]) -> dict[str, datetime]:
+    return {column: datetime.fromisoformat(at) for column, at in texts.items()}
+
+
+def _with_parked(tx: Transaction, found: list[Pair]) -> list[Pair]:
+    rows = tx.rows(
+        "select link_id, side, field, value from crm_sync.parked where link_id = any(%s) and field is not null "
+        "and lifted_at is null",
+        ([link.link_id for link, _ in found],),
+    )
+    if not rows:
+        return found
+    parked: dict[int, dict[tuple[Side, str], Value]] = {}
+    for link_id, side, column, value in rows:
+        parked.setdefault(link_id, {})[(side, column)] = value
+    return [(replace(link, parked=parked.get(link.link_id, {})), ours) for link, ours in found]
+
+
+def load_parents(tx: Transaction, connection: str, mapping: ObjectMapping, found: Iterable[Pair], more: Iterable[Value] = ()) -> Parents:
+    """The linked parents of these pairs; ``more`` are further parents' ids of theirs."""
+    mapped = mapping.reference
+    if mapped is None or mapped.references is None:
+        return NO_PARENTS
+    found = list(found)
+    their_ids = {link.seen.get(mapped.ours) for link, _ in found} | set(more)
+    our_ids = {ours.values.get(mapped.ours) for _, ours in found if ours}
+    rows = tx.rows(
+        """select their_id, our_id::text from crm_sync.link
+        where connection = %(c)s and object = %(o)s and state = 'live' and their_id = any(%(t)s)
+        union select their_id, our_id::text from crm_sync.link
+        where connection = %(c)s and object = %(o)s and state = 'live' and their_id is not null
+          and our_id = any(%(u)s::uuid[])""",
+        {"c": connection, "o": mapped.references, "t": _texts(their_ids), "u": _texts(our_ids)},
+    )
+    return Parents({t: o for t, o in rows}, {o: t for t, o in rows})
+
+
+def _texts(values: Iterable[Value]) -> list[str]:
+    return [str(value) for value in values if value is not None]

@@ -1,0 +1,85 @@
+"""Our tables as canonical rows: the column lists and the turning of a database row into an OurRecord."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from psycopg import sql
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.values import canonical
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger.database import Transaction
+from crm_sync.model import OurRecord, Row
+
+__all__ = ["check_columns", "columns", "digest_of", "match_function", "our_record", "table"]
+
+ABSENT = "\x00absent"  # not a value Salesforce can hold: NUL is refused everywhere
+FIXED = ("version", "deleted_at", "changed_at", "created_at")
+"""What every query of our records selects before the mapped columns."""
+
+
+def table(mapping: ObjectMapping) -> sql.Identifier:
+    """Our table of an object."""
+    return sql.Identifier("gptweb", mapping.table)
+
+
+@lru_cache(maxsize=16)
+def _columns(alias: str, names: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(alias, name) for name in (*FIXED, *names))
+
+
+def columns(mapping: ObjectMapping, alias: str) -> sql.Composed:
+    """The select list for ``our_record``."""
+    return _columns(alias, mapping.columns)
+
+
+def our_record(mapping: ObjectMapping, our_id: object, row: Sequence[Any]) -> OurRecord | None:
+    """An OurRecord from ``columns``; None when the outer join found no row."""
+    version, deleted_at, changed_at, created_at, *values = row
+    if version is None:
+        return None
+    pairs = zip(mapping.fields, values, strict=True)
+    return OurRecord(
+        id=str(our_id),
+        version=version,
+        values={f.ours: canonical(f, value) for f, value in pairs},
+        times=_times(changed_at),
+        created_at=created_at,
+        deleted=deleted_at is not None,
+    )
+
+
+def _times(changed_at: Mapping[str, str]) -> dict[str, datetime]:
+    return {column: datetime.fromisoformat(at) for column, at in changed_at.items()}
+
+
+def check_columns(tx: Transaction, mapping: ObjectMapping) -> None:
+    """Every mapped column exists in our table, or Misconfigured names all that don't."""
+    rows = tx.rows(
+        "select column_name from information_schema.columns where table_schema = 'gptweb' and table_name = %s",
+        (mapping.table,),
+    )
+    missing = sorted(set(mapping.columns) - {name for (name,) in rows})
+    if missing:
+        raise Misconfigured(
+            f"gptweb.{mapping.table} has no column {', '.join(missing)}: add it to the table, or take the block out "
+            f"of the mapping file {mapping.object}.yaml"
+        )
+
+
+def digest_of(mapping: ObjectMapping, values: Row, our_key: str | None, deleted: bool) -> bytes:
+    """What a read compares: equal digests mean an equal record, whatever its stamp (hotpath.md 4)."""
+    row = [values.get(column, ABSENT) for column in mapping.columns]
+    return sha256(orjson.dumps([row, our_key, deleted])).digest()[:16]
+
+
+def match_function(mapping: ObjectMapping, column: str | None = None) -> sql.SQL:
+    """The SQL function that spells a match column's key; for the first match column unless named."""
+    name = column or mapping.match[0]
+    return sql.SQL("crm_sync.match_domain" if name == "website" else "crm_sync.match_text")

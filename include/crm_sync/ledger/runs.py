@@ -1,0 +1,149 @@
+"""Runs: opened with everything their stages need, so that only the run id travels between tasks; counted and closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.model import OBJECTS, ClockReading, Direction, Object, RunKind
+
+__all__ = ["Counts", "Run", "abandoned", "close", "count", "load", "open_run", "set_clock"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as its stages see it."""
+
+    run_id: int
+    connection: str
+    kind: RunKind
+    state: str
+    objects: tuple[Object, ...]
+    direction: Direction | None
+    dry_run: bool
+    limit: int | None
+    since: datetime | None
+    until: datetime | None
+    clock: ClockReading
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Field-level changes of one run: planned = acknowledged + parked + superseded + in_doubt, or the run fails.
+
+    ``undecided``: planned, but nothing says what became of them.  ``postponed``: superseded by a passing refusal.
+    """
+
+    planned: int
+    acknowledged: int
+    parked: int
+    superseded: int
+    in_doubt: int
+    undecided: int
+    conflicts: int
+    postponed: int
+    newly_parked: int
+    api_calls: int
+
+
+def open_run(tx: Transaction, connection: str, kind: RunKind, dag_run_id: str, options: dict[str, object]) -> int:
+    """Insert the run, or return the one that this DAG run opened before (a cleared task opens no second one)."""
+    existing = tx.one(
+        "select run_id from crm_sync.run where connection = %s and kind = %s and dag_run_id = %s order by run_id desc limit 1",
+        (connection, kind, dag_run_id),
+    )
+    if existing is not None:
+        tx.run(
+            "update crm_sync.run set options = %s, state = 'running', ended_at = null, message = null where run_id = %s",
+            (Jsonb(options), existing),
+        )
+        return int(existing)
+    return int(
+        tx.one(
+            "insert into crm_sync.run (connection, kind, dag_run_id, options) values (%s, %s, %s, %s) returning run_id",
+            (connection, kind, dag_run_id, Jsonb(options)),
+        )
+    )
+
+
+def load(tx: Transaction, run_id: int) -> Run:
+    """The run with its options."""
+    rows = tx.rows(
+        "select connection, kind, state, options, clock_offset, clock_error from crm_sync.run where run_id = %s", (run_id,)
+    )
+    if not rows:
+        raise Misconfigured(f"there is no run {run_id}; start with open_run")
+    connection, kind, state, options, offset, error = rows[0]
+    chosen = options.get("objects") or OBJECTS
+    return Run(
+        run_id, connection, kind, state, tuple(o for o in OBJECTS if o in chosen), options.get("direction"),
+        bool(options.get("dry_run")), options.get("limit"), _instant(options.get("since")),
+        _instant(options.get("until")), ClockReading(offset, error),
+    )  # fmt: skip
+
+
+def set_clock(tx: Transaction, run_id: int, clock: ClockReading) -> None:
+    """Keep how the CRM's clock compares with the database's, as this run's first reply showed it."""
+    tx.run(
+        "update crm_sync.run set clock_offset = %s, clock_error = %s where run_id = %s", (clock.offset, clock.error, run_id)
+    )
+
+
+def abandoned(tx: Transaction, connection: str, kind: RunKind, run_id: int) -> list[int]:
+    """Earlier runs of this kind that never came to their end (their process was killed): they are closed now."""
+    rows = tx.rows(
+        "select run_id from crm_sync.run where connection = %s and kind = %s and run_id < %s and ended_at is null "
+        "order by run_id",
+        (connection, kind, run_id),
+    )
+    return [row[0] for row in rows]
+
+
+def count(tx: Transaction, run_id: int) -> Counts:
+    """Count what became of every planned field, and write the line of each that is in doubt."""
+    tx.run(
+        """insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
+        select i.change_id, %(run)s, 'in_doubt', f.open, 'sent, but no answer came; a later read shows what became of it'
+        from crm_sync.intent i
+        cross join lateral (select array(select key from jsonb_object_keys(i.values) key
+                                         where key <> all(i.settled)) as open) f
+        where i.run_id = %(run)s and i.closed_by is null and cardinality(f.open) > 0
+          and not exists (select 1 from crm_sync.outcome o where o.change_id = i.change_id and o.outcome = 'in_doubt')""",
+        {"run": run_id},
+    )
+    row = tx.rows(
+        """with fate as (
+          select c.change_id, f.field, last.outcome, last.postponed
+          from crm_sync.change c cross join lateral jsonb_object_keys(c.after) as f (field)
+          left join lateral (
+            select o.outcome, o.detail like 'postponed:%%' as postponed from crm_sync.outcome o
+            where o.change_id = c.change_id and f.field = any(o.fields) order by o.outcome_id desc limit 1) last on true
+          where c.run_id = %(run)s)
+        select count(*), count(*) filter (where outcome = 'acknowledged'), count(*) filter (where outcome = 'parked'),
+          count(*) filter (where outcome = 'superseded'), count(*) filter (where outcome = 'in_doubt'),
+          count(*) filter (where outcome is null),
+          (select coalesce(sum(cardinality(conflicts)), 0) from crm_sync.change where run_id = %(run)s)
+            + (select count(*) from crm_sync.decision where run_id = %(run)s and rule = 'slipped_in'),
+          count(*) filter (where postponed),
+          (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null),
+          (select count(*) from crm_sync.spending where run_id = %(run)s)
+        from fate""",
+        {"run": run_id},
+    )[0]
+    return Counts(*(int(value) for value in row))
+
+
+def close(tx: Transaction, run_id: int, state: str, counts: Counts | None, message: str | None) -> None:
+    """End the run with its sums."""
+    sums = (counts.planned, counts.acknowledged, counts.parked, counts.superseded, counts.in_doubt, counts.conflicts) if counts else (None,) * 6  # fmt: skip
+    tx.run(
+        """update crm_sync.run set ended_at = clock_timestamp(), state = %s, message = %s, planned = %s,
+          acknowledged = %s, parked = %s, superseded = %s, in_doubt = %s, conflicts = %s where run_id = %s""",
+        (state, message, *sums, run_id),
+    )
+
+
+def _instant(text: object) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text else None
