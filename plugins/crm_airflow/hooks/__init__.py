@@ -1,0 +1,1 @@
+"""Hooks: where Airflow's connections meet the product."""

@@ -1,0 +1,107 @@
+"""What the operators of the sync have in common: one stage of one run, its report in the log, its counts in XCom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from airflow.sdk import BaseOperator, RetryPolicy
+
+from crm_airflow.retry import RETRIES, SyncRetryPolicy
+from crm_sync.errors import Misconfigured, SyncError
+
+if TYPE_CHECKING:
+    from crm_sync.engine import Engine
+
+    from crm_airflow.hooks.sync_hook import CrmSyncHook
+
+__all__ = ["Counts", "Report", "StageOperator"]
+
+T = TypeVar("T")
+R = TypeVar("R", bound="Report")
+Counts = dict[str, int]
+
+
+class Report(Protocol):
+    """What every stage hands back: lines for people, counts for XCom."""
+
+    @property
+    def counts(self) -> Counts:
+        """Numbers by name."""
+        ...
+
+    def lines(self) -> list[str]:
+        """Sentences for the task log."""
+        ...
+
+
+class StageOperator(BaseOperator):
+    """Base of the operators of the sync; a stage may be cleared and run again alone, at any time.
+
+    Args:
+        connection: name of the CRM connection, in GPTWeb's settings and in Airflow (template field).
+        run_id: the number that OpenRunOperator returned: its ``.output``, or a template (template field).
+        retries: how often the task is tried again where trying again helps.
+        retry_policy: which errors those are; SyncRetryPolicy unless another is given.
+    """
+
+    template_fields: Sequence[str] = ("connection", "run_id")
+    ui_color = "#e8f1fb"
+
+    def __init__(
+        self,
+        *,
+        connection: str,
+        run_id: int | str | None = None,
+        retries: int = RETRIES,
+        retry_delay: timedelta = timedelta(seconds=30),
+        retry_policy: RetryPolicy | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            retries=retries, retry_delay=retry_delay, retry_policy=retry_policy or SyncRetryPolicy(), **kwargs
+        )
+        self.connection = connection
+        self.run_id = run_id
+
+    def hook(self) -> CrmSyncHook:
+        """The composition root; override it to run a stage on stores of your own."""
+        from crm_airflow.hooks.sync_hook import CrmSyncHook  # noqa: PLC0415  parsing a DAG stays light
+
+        return CrmSyncHook(self.connection)
+
+    def run_stage(self, stage: Callable[[Engine, int], Report]) -> Counts:
+        """Run one stage of the open run, log its report and return its counts."""
+        report = self.guarded(lambda: self._with_engine(stage))
+        self.say(report)
+        return report.counts
+
+    def guarded(self, work: Callable[[], T]) -> T:
+        """Do the work; an error of the sync is logged as its one message, without the way through our code."""
+        try:
+            return work()
+        except SyncError as error:
+            self.log.error("%s", error)  # noqa: TRY400  the message is the remedy, a traceback would drown it
+            raise error.with_traceback(None) from None
+
+    def say(self, report: Report) -> None:
+        """Write the lines of a report to the task log."""
+        for line in report.lines():
+            self.log.info("%s", line)
+
+    def opened_run(self) -> int:
+        """The run that this task belongs to."""
+        try:
+            return int(self.run_id or "")
+        except ValueError:
+            msg = (
+                f"No run is open for {self.connection}: {self.task_id} got run_id {self.run_id!r}. "
+                "See the log of open_run; in a DAG of your own pass run_id=<OpenRunOperator>.output."
+            )
+            raise Misconfigured(msg) from None
+
+    def _with_engine(self, stage: Callable[[Engine, int], R]) -> R:
+        run_id = self.opened_run()
+        with self.hook().engine() as engine:
+            return stage(engine, run_id)

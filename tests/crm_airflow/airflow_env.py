@@ -1,0 +1,86 @@
+"""The Airflow of the tests: a home of its own inside the checkout, SQLite, set before anything imports Airflow."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DAGS = ROOT / "dags"
+CONNECTIONS = [
+    {
+        "name": "salesforce_main",
+        "vendor": "salesforce",
+        "frequency": "5min",
+        "provisioned": True,
+        "active": True,
+    },
+    {
+        "name": "salesforce_emea",
+        "vendor": "salesforce",
+        "frequency": "15min",
+        "provisioned": True,
+        "active": True,
+    },
+    {
+        "name": "salesforce_apac",
+        "vendor": "salesforce",
+        "frequency": "hourly",
+        "provisioned": True,
+        "active": True,
+    },
+    {
+        "name": "salesforce_new",
+        "vendor": "salesforce",
+        "frequency": "5min",
+        "provisioned": False,
+        "active": True,
+    },
+    {
+        "name": "salesforce_off",
+        "vendor": "salesforce",
+        "frequency": "5min",
+        "provisioned": True,
+        "active": False,
+    },
+]
+
+
+@cache
+def airflow_home() -> Path:
+    """Set the environment once per process and return AIRFLOW_HOME."""
+    (ROOT / ".local").mkdir(exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="airflow-test-", dir=ROOT / ".local"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__FERNET_KEY": "ZmFrZWtleWZha2VrZXlmYWtla2V5ZmFrZWtleWZha2U=",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    }
+    write_snapshot(CONNECTIONS)
+    return home
+
+
+def write_snapshot(entries: list[dict]) -> None:
+    """Write the connections that DAG parsing reads."""
+    home = Path(os.environ["AIRFLOW_HOME"])
+    (home / "crm_sync_connections.json").write_text(json.dumps(entries), encoding="utf-8")
+
+
+@cache
+def airflow_database() -> None:
+    """Make Airflow's own tables, once, for the tests that run a DAG."""
+    airflow_home()
+    from airflow.utils.db import initdb
+
+    initdb()

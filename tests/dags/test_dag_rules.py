@@ -1,0 +1,206 @@
+"""What every DAG of this project must be."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import CronDataIntervalTimetable
+from airflow.sdk.exceptions import ParamValidationError
+
+from crm_airflow.retry import SyncRetryPolicy
+from tests.crm_airflow.airflow_env import CONNECTIONS, DAGS, ROOT, airflow_home, write_snapshot
+
+FILES = sorted(DAGS.glob("*.py"))
+NAMES = [connection["name"] for connection in CONNECTIONS]
+ALLOWED = {"__future__", "datetime", "typing", "airflow.sdk", "crm_sync.model", "crm_sync.ledger"}
+
+
+def load() -> DagBag:
+    return DagBag(str(DAGS), load_op_links=False)
+
+
+@pytest.fixture(scope="module")
+def bag() -> DagBag:
+    write_snapshot(CONNECTIONS)
+    return load()
+
+
+@pytest.fixture
+def other_connections():
+    yield write_snapshot
+    write_snapshot(CONNECTIONS)
+
+
+def test_all_files_import(bag):
+    assert bag.import_errors == {}
+
+
+def test_one_dag_per_connection_and_kind(bag):
+    assert set(bag.dags) == {f"crm_{kind}__{name}" for kind in ("sync", "provision") for name in NAMES}
+
+
+def test_every_dag_says_what_it_is_and_whose(bag):
+    for dag in bag.dags.values():
+        assert len(dag.doc_md or "") > 200, dag.dag_id
+        assert dag.description, dag.dag_id
+        assert dag.dag_display_name != dag.dag_id, dag.dag_id
+        assert "crm" in dag.tags, dag.dag_id
+        assert {task.owner for task in dag.tasks} == {"crm-sync"}, dag.dag_id
+
+
+def test_one_run_at_a_time_and_none_for_the_past(bag):
+    for dag in bag.dags.values():
+        assert dag.max_active_runs == 1, dag.dag_id
+        assert dag.catchup is False, dag.dag_id
+        assert dag.dagrun_timeout is not None, dag.dag_id
+        assert dag.start_date is not None, dag.dag_id
+
+
+def test_a_connected_crm_syncs_without_anyone_unpausing_it(bag):
+    assert {dag.is_paused_upon_creation for dag in bag.dags.values()} == {False}
+
+
+@pytest.mark.parametrize(
+    ("name", "cron"),
+    [("main", "*/5 * * * *"), ("emea", "*/15 * * * *"), ("apac", "0 * * * *"), ("new", None), ("off", None)],
+)
+def test_the_schedule_is_the_connections(bag, name, cron):
+    schedule = bag.dags[f"crm_sync__salesforce_{name}"].schedule
+    if cron is None:
+        assert schedule is None  # not provisioned, or switched off
+    else:
+        assert isinstance(schedule, CronDataIntervalTimetable)  # a backfill needs real intervals
+        assert (schedule.expression, str(schedule.timezone)) == (cron, "UTC")
+
+
+def test_only_syncs_are_scheduled(bag):
+    scheduled = {dag_id for dag_id, dag in bag.dags.items() if dag.schedule is not None}
+    assert scheduled == {f"crm_sync__salesforce_{name}" for name in ("main", "emea", "apac")}
+
+
+def test_every_task_has_the_one_retry_policy(bag):
+    for dag in bag.dags.values():
+        for task in dag.tasks:
+            assert isinstance(task.retry_policy, SyncRetryPolicy), (dag.dag_id, task.task_id)
+            assert task.retries == 3, (dag.dag_id, task.task_id)
+
+
+def test_the_chain_of_a_sync(bag):
+    dag = bag.dags["crm_sync__salesforce_main"]
+    after = {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
+    assert after["plan"] == {"push_ours", "push_theirs"}
+    assert after["push_ours"] == after["push_theirs"] == {"settle"}
+    assert [task.task_id for task in dag.leaves] == ["settle"]  # the leaf decides the colour of the run
+    assert dag.get_task("settle").trigger_rule == "all_done"
+    assert [task.task_id for task in dag.roots] == ["open_run"]
+
+
+def test_the_chain_of_provisioning(bag):
+    dag = bag.dags["crm_provision__salesforce_main"]
+    order = [task.task_id for task in dag.topological_sort()]
+    assert order == ["plan_provisioning", "apply_provisioning", "verify_provisioning"]
+    assert {task.trigger_rule for task in dag.tasks} == {"all_success"}
+
+
+def test_the_form_of_a_manual_run_checks_what_is_entered(bag):
+    params = bag.dags["crm_sync__salesforce_main"].params
+    assert set(params) == {"objects", "direction", "dry_run", "limit"}
+    params.validate()
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("objects", [], ["deal"]),
+        ("objects", ["contact"], "contact"),
+        ("direction", "push", "up"),
+        ("dry_run", True, "perhaps"),
+        ("limit", 1, 0),
+        ("limit", None, "ten"),
+    ],
+)
+def test_the_form_refuses_what_makes_no_sense(bag, name, right, wrong):
+    param = bag.dags["crm_sync__salesforce_main"].params.get_param(name)
+    assert param.resolve(right) == right
+    with pytest.raises(ParamValidationError):
+        param.resolve(wrong)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_dag_file_is_a_table_of_contents(file):
+    text = file.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 80
+    imported = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
+    assert {m for m in imported if m not in ALLOWED and not m.startswith("crm_airflow.operators.")} == set()
+    assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import)]
+
+
+def test_there_are_no_more_files_than_kinds():
+    assert [file.name for file in FILES] == ["crm_provision.py", "crm_sync.py"]
+
+
+def test_no_snapshot_is_no_dag_and_no_error(other_connections):
+    (airflow_home() / "crm_sync_connections.json").unlink()
+    try:
+        found = load()
+    finally:
+        other_connections(CONNECTIONS)
+    assert (found.dags, found.import_errors) == ({}, {})
+
+
+def test_a_new_connection_is_live_without_deployment_and_the_others_keep_their_ids(bag, other_connections):
+    other_connections([*CONNECTIONS, {**CONNECTIONS[0], "name": "acme"}])
+    assert set(load().dags) - set(bag.dags) == {"crm_sync__acme", "crm_provision__acme"}
+
+
+PARSE = """
+import json, os, socket, sys, tempfile
+
+opened = []
+def watch(event, args):
+    if event == "open" and isinstance(args[0], str) and not args[0].endswith((".py", ".pyc", ".so")):
+        opened.append(os.path.realpath(args[0]))
+    if event.startswith(("socket.", "subprocess.", "sqlite3.")):
+        opened.append(event)
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, BaseOperator
+import crm_sync.ledger.snapshot
+sys.addaudithook(watch)
+found = {}
+for file in sys.argv[1:]:
+    scope = {"__name__": "parsed", "__file__": file}
+    exec(compile(open(file, encoding="utf-8").read(), file, "exec"), scope)
+    for name, dag in scope.items():
+        if isinstance(dag, DAG):
+            found[name] = dag.schedule and [dag.schedule.expression, str(dag.schedule.timezone), str(dag.start_date)]
+print(json.dumps({"opened": sorted(set(opened)), "found": found, "modules": sorted(sys.modules)}))
+"""
+
+
+def parse_elsewhere(**environment: str) -> dict:
+    """Parse the files in a process of its own, and tell what that touched."""
+    path = os.pathsep.join([str(ROOT / "include"), str(ROOT / "plugins")])
+    env = {**os.environ, "PYTHONPATH": path, "AIRFLOW_HOME": str(airflow_home()), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE, *map(str, FILES)], env=env, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_parsing_reads_the_snapshot_alone_and_is_the_same_in_every_zone(bag, zone):
+    parsed = parse_elsewhere(TZ=zone, CRM_SYNC_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    read = {Path(name).name for name in parsed["opened"] if not Path(name).is_relative_to(sys.prefix)}
+    assert read <= {"crm_sync_connections.json"}
+    assert set(parsed["found"]) == set(bag.dags)
+    crons = [schedule for schedule in parsed["found"].values() if schedule]
+    assert {tuple(cron[1:]) for cron in crons} == {("UTC", "2025-01-01 00:00:00+00:00")}
+    heavy = {"pandas", "zeep", "simple_salesforce", "requests", "crm_sync.engine"}
+    assert heavy.isdisjoint(parsed["modules"])
