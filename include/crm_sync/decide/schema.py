@@ -21,6 +21,7 @@ from crm_sync.model import Object
 __all__ = [
     "PERMISSION_SET",
     "STEP_ORDER",
+    "Done",
     "FoundField",
     "FoundSchema",
     "Grant",
@@ -146,6 +147,15 @@ class Step:
             "edit": self.edit,
             "row_id": self.row_id,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step that was taken, or (``existed``) that somebody else had taken meanwhile."""
+
+    step: Step
+    their_id: str | None = None
+    existed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,12 +99,14 @@ def plan_schema(wanted: tuple[WantedField, ...], found: FoundSchema) -> SchemaPl
     )
 
 
-def access_problems(wanted: tuple[WantedField, ...], found: FoundSchema) -> tuple[str, ...]:
+def access_problems(
+    wanted: tuple[WantedField, ...], described: Mapping[tuple[str, str], FoundField]
+) -> tuple[str, ...]:
     """What the integration user still can't do, judged by describe as that user: cheapest and authoritative."""
     problems = []
     for field in wanted:
-        seen = found.fields.get((field.type.lower(), field.name.lower()))
-        if seen is None or not seen.visible:
+        seen = described.get((field.type.lower(), field.name.lower()))
+        if seen is None:
             problems.append(f"{field.type}.{field.name} is not visible to the integration user")
         elif field.writable and not (seen.createable and seen.updateable):
             problems.append(f"{field.type}.{field.name} is read-only for the integration user")

@@ -1,0 +1,145 @@
+"""What provisioning tells the ledger, and how the lines of a run add up to its counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from crm_sync.decide.schema import Done, Refusal, Step
+from crm_sync.model import Outcome
+
+__all__ = [
+    "DRY_RUN",
+    "ProvisionLedger",
+    "RunState",
+    "TrailLine",
+    "counts_of",
+    "done_line",
+    "open_lines",
+    "planned_line",
+]
+
+RunState = Literal["succeeded", "failed", "refused"]
+
+DRY_RUN = "dry_run"
+_REFUSED = "schema"
+
+
+@dataclass(frozen=True, slots=True)
+class TrailLine:
+    """One line of ``crm_sync.audit_trail``, side theirs.
+
+    ``object`` is ours (or ``permission_set``), ``field`` our column (a service field: its own name).  ``before`` and
+    ``after`` are JSON values, ``rule`` names the kind of step: noted when planned, then closed by a second line.
+    """
+
+    object: str
+    field: str | None
+    rule: str
+    outcome: Outcome
+    detail: str
+    before: Any = None
+    after: Any = None
+    their_id: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str | None]:
+        """What the line is about."""
+        return self.rule, self.object, self.field
+
+
+class ProvisionLedger(Protocol):
+    """What provisioning needs from the ledger; each call is one transaction."""
+
+    def running(self, connection: str, dag_run_id: str) -> int | None:
+        """The run of kind provision that this DAG run has open, if any."""
+        ...
+
+    def open(self, connection: str, dag_run_id: str) -> int:
+        """Open a run of kind provision, state running."""
+        ...
+
+    def record(self, run_id: int, lines: Sequence[TrailLine]) -> None:
+        """Append lines to the audit trail of a run; also after it was closed, when a stage is repeated."""
+        ...
+
+    def recorded(self, run_id: int) -> Sequence[TrailLine]:
+        """The lines of a run, in the order in which they were appended; Misconfigured if there is no such run."""
+        ...
+
+    def close(self, run_id: int, state: RunState, counts: Mapping[str, int], message: str) -> None:
+        """End a run with its state, its counts (columns of run_summary) and one message; again = replaced."""
+        ...
+
+    def mark_provisioned(self, connection: str) -> None:
+        """Let the connection's syncs begin, and rewrite the snapshot that DAG parsing reads."""
+        ...
+
+
+def planned_line(step: Step, *, dry_run: bool = False) -> TrailLine:
+    """A step that is decided; in a dry run that is also the end of it."""
+    outcome: Outcome = "superseded" if dry_run else "noted"
+    return _line(step, outcome, f"dry run, not taken: {step.words}" if dry_run else f"planned: {step.words}")
+
+
+def done_line(done: Done) -> TrailLine:
+    """A step that was taken, by us or meanwhile by somebody else."""
+    if done.existed:
+        return _line(
+            done.step, "superseded", f"made by somebody else meanwhile, looked at again: {done.step.words}"
+        )
+    return _line(done.step, "acknowledged", f"done: {done.step.words}", done.their_id)
+
+
+def found_done(line: TrailLine) -> TrailLine:
+    """A planned step that nobody acknowledged, and that a later look finds taken: its reply was lost."""
+    detail = f"found done; the reply to an earlier attempt was lost, or somebody else did it: {line.detail}"
+    return TrailLine(line.object, line.field, line.rule, "acknowledged", detail, line.before, line.after)
+
+
+def not_taken(line: TrailLine) -> TrailLine:
+    """A planned step that its run did not come to."""
+    detail = f"not taken, the run ended before: {line.detail}"
+    return TrailLine(line.object, line.field, line.rule, "superseded", detail, line.before, line.before)
+
+
+def refused_line(refusal: Refusal) -> TrailLine:
+    """A difference that a person has to settle."""
+    return TrailLine(
+        refusal.object or "permission_set", refusal.column or None, _REFUSED, "parked", refusal.words
+    )
+
+
+def open_lines(lines: Sequence[TrailLine]) -> list[TrailLine]:
+    """The planned lines that no later line closes."""
+    last = {line.key: line for line in lines if line.rule != DRY_RUN}
+    return [line for line in last.values() if line.outcome == "noted"]
+
+
+def counts_of(lines: Sequence[TrailLine]) -> dict[str, int]:
+    """The run's counts from its own lines: planned = acknowledged + parked + superseded + in doubt."""
+    ends = [line.outcome for line in lines if line.outcome in {"acknowledged", "parked", "superseded"}]
+    counts = {name: ends.count(name) for name in ("acknowledged", "parked", "superseded")}
+    return {"planned": len(ends), **counts, "in_doubt": 0, "conflicts": 0}
+
+
+def _line(step: Step, outcome: Outcome, detail: str, their_id: str | None = None) -> TrailLine:
+    if step.create:
+        after: Any = step.create.model_dump(exclude_none=True, exclude_defaults=True)
+    else:
+        after = {
+            "create_permission_set": True,
+            "assign": True,
+            "grant_object": ["read", "create", "edit"],
+            "grant_field": ["read", "edit"] if step.edit else ["read"],
+        }[step.kind]
+    return TrailLine(
+        object=step.object or "permission_set",
+        field=step.column or None,
+        rule=step.kind,
+        outcome=outcome,
+        detail=detail,
+        after=after if outcome in {"acknowledged", "noted"} else None,
+        their_id=their_id,
+    )

@@ -1,0 +1,86 @@
+"""Provisioning's calls to Salesforce: one request, or several in one composite, each counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import quote_plus
+
+from crm_sync.access.transport import Reply
+from crm_sync.stores.salesforce_schema_wire import DATA
+
+__all__ = ["Calls", "Results", "Subrequest", "Transport", "get", "query", "soql", "write"]
+
+Subrequest = dict[str, Any]
+Results = dict[str, dict[str, Any]]
+
+
+class Transport(Protocol):
+    """The metered transport (``crm_sync.access.transport``): books every call, names what goes wrong as a whole."""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        purpose: str,
+        writes: bool = False,
+        deadline: float | None = None,
+    ) -> Reply:
+        """Make one call."""
+        ...
+
+
+class Calls:
+    """The transport as provisioning uses it; ``made`` counts the calls."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.made = 0
+
+    def call(self, method: str, path: str, *, writes: bool = False, **content: Any) -> Any:
+        """Make one call and return the body."""
+        self.made += 1
+        return self._transport.call(method, path, purpose="provision", writes=writes, **content).body
+
+    def uncounted(self, path: str) -> Any:
+        """Read from an OAuth endpoint: Salesforce does not count those (facts/salesforce.md 3.2)."""
+        return self._transport.call("GET", path, purpose="provision").body
+
+    def composite(
+        self,
+        requests: Sequence[Subrequest],
+        api: str = "",
+        *,
+        all_or_none: bool = False,
+        writes: bool = False,
+    ) -> Results:
+        """Make one call of several requests, in their order; the results by reference id."""
+        body = {"allOrNone": all_or_none, "collateSubrequests": False, "compositeRequest": list(requests)}
+        if api:
+            del body["collateSubrequests"]  # Tooling's composite does not know it
+        answer = self.call("POST", f"{DATA}{api}/composite", json=body, writes=writes)
+        return {result["referenceId"]: result for result in answer["compositeResponse"]}
+
+
+def get(reference: str, path: str) -> Subrequest:
+    """A subrequest that reads."""
+    return {"method": "GET", "url": f"{DATA}/{path}", "referenceId": reference}
+
+
+def soql(columns: Sequence[str], source: str, *rest: str) -> str:
+    """A query; the names in it are those of mapping files, which are letters, digits and underscores."""
+    return " ".join(("SELECT", ", ".join(columns), "FROM", source, *rest))
+
+
+def query(reference: str, columns: Sequence[str], source: str, *rest: str) -> Subrequest:
+    """A subrequest that queries."""
+    return get(reference, f"query/?q={quote_plus(soql(columns, source, *rest))}")
+
+
+def write(reference: str, method: str, path: str, body: Mapping[str, Any]) -> Subrequest:
+    """A subrequest that writes."""
+    return {**get(reference, path), "method": method, "body": body}
