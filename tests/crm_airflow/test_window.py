@@ -40,12 +40,12 @@ def test_only_a_backfill_uses_its_interval(how, run_type, start, end, window):
 
 @pytest.mark.parametrize(("start", "end"), [(None, None), (FIVE, None), (None, SIX)])
 def test_a_backfill_without_interval_says_what_to_change(start, end):
-    with pytest.raises(Misconfigured, match="no data interval.*CronDataIntervalTimetable"):
+    with pytest.raises(Misconfigured, match=r"no data interval.*CronDataIntervalTimetable"):
         window_of("backfill", start, end)
 
 
 def test_a_backfill_with_an_empty_interval_says_what_to_change():
-    with pytest.raises(Misconfigured, match="empty.*plain cron string.*CronDataIntervalTimetable"):
+    with pytest.raises(Misconfigured, match=r"empty.*plain cron string.*CronDataIntervalTimetable"):
         window_of("backfill", FIVE, FIVE)
 
 

@@ -88,7 +88,7 @@ class OpenRunOperator(StageOperator):
         return RunOptions(
             connection=self.connection,
             kind=window.kind,
-            dag_run_id=context["dag_run"].run_id,
+            dag_run_id=run_name(self.dag_id, self.connection, context["dag_run"].run_id),
             objects=objects_of(self.objects),
             direction=direction_of(self.direction),
             dry_run=boolean_of(self.plan_only),
@@ -103,6 +103,11 @@ class OpenRunOperator(StageOperator):
         what = f"{options.kind} run {run_id} of {options.connection}"
         self.log.info("Opened %s%s.", what, " (dry run: nothing will be written)" if options.dry_run else "")
         return run_id
+
+
+def run_name(dag_id: str, connection: str, run_id: str) -> str:
+    """Airflow's run id; that of another DAG carries the DAG's, because two DAGs scheduled alike have equal run ids."""
+    return run_id if dag_id == f"crm_sync__{connection}" else f"{dag_id}/{run_id}"
 
 
 def objects_of(value: Sequence[str] | str | None) -> tuple[Object, ...] | None:
