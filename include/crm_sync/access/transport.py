@@ -1,0 +1,271 @@
+"""The one way out to a CRM: every call is booked before it leaves, carries the session, and is never blindly repeated.
+
+A ``requests.Session``, so that simple-salesforce and the stock Airflow hook can be handed it and are metered too.
+One per thread: requests promises no more.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+import requests
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    retry_if_result,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+
+from crm_sync.access.login import Login, Session, is_loopback, trusted_address
+from crm_sync.access.network import network_error
+from crm_sync.access.replies import BUSY, call_error
+from crm_sync.errors import Misconfigured, NotSent, RetryLater, Unanswered
+from crm_sync.ports import Meter
+
+__all__ = ["ApiUsage", "MeteredSession", "Reply"]
+
+CONNECT_TIMEOUT = 10.0
+UNCOUNTED = re.compile(r"^/services/(oauth2/|data/?$)")
+"""Salesforce counts neither the OAuth endpoints nor the list of versions (facts/salesforce.md 1, 3.2)."""
+API_USAGE = re.compile(r"(?:^|[ ;])api-usage=(\d+)/(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiUsage:
+    """The org's calls of 24 hours as it counts them: late and not monotonic, a coarse guard (facts 3.2)."""
+
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: ``body`` is the parsed JSON, None when there was none.
+
+    ``server_date`` is the server's clock in whole seconds, read within ``took`` after ``sent_at`` (our clock).
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    server_date: datetime
+    sent_at: datetime
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Trip:
+    purpose: str
+    writes: bool
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    response: requests.Response
+    sent_at: datetime
+
+
+class MeteredSession(requests.Session):
+    """Calls to one org.
+
+    ``meter`` books them, ``login`` gives and renews the session, ``connection`` is only for messages.  ``purpose`` is
+    what calls of other libraries are booked under, those that come in by ``request`` instead of by ``call``.
+    """
+
+    def __init__(
+        self,
+        login: Login,
+        meter: Meter,
+        *,
+        connection: str = "salesforce",
+        purpose: str = "sync",
+        read_timeout: float = 120.0,
+        attempts: int = 5,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.login = login
+        self.meter = meter
+        self.connection = connection
+        self.purpose = purpose
+        self.read_timeout = read_timeout
+        self.attempts = attempts
+        self.usage: ApiUsage | None = None
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self.headers["User-Agent"] = "gptweb-crm-sync"
+        self.headers["Sforce-Call-Options"] = "client=gptweb_crm_sync"
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def __repr__(self) -> str:
+        return f"<MeteredSession of {self.connection}>"
+
+    # ----------------------------------------------------------------------------------------- our calls
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        purpose: str,
+        writes: bool = False,
+        deadline: float | None = None,
+    ) -> Reply:
+        """One call, booked under ``purpose``; a reply that is no success becomes an error that says what to do.
+
+        ``writes``: it may change records, so it is not repeated, and Unanswered is raised when its fate is not known.
+        ``deadline`` (time.monotonic): nothing is sent when the answer may come later than that.
+        """
+        request = requests.Request(
+            method, trusted_address(self.login.token().instance_url) + path, params=params
+        )
+        request.headers = {"Accept": "application/json", **(headers or {})}
+        if json is not None:
+            request.data = orjson.dumps(json)
+            request.headers["Content-Type"] = "application/json"
+        prepared = self.prepare_request(request)
+        settings = self.merge_environment_settings(prepared.url or "", {}, None, None, None)
+        answer = self._exchange(prepared, _Trip(purpose, writes, deadline), settings)
+        response = answer.response
+        what = _what(prepared)
+        body = self._body(response, what, writes=writes)
+        if response.status_code >= 300:
+            raise call_error(response.status_code, body, writes=writes, what=what, connection=self.connection)
+        return Reply(
+            response.status_code, response.headers, body, _date(response), answer.sent_at, response.elapsed
+        )
+
+    def _body(self, response: requests.Response, what: str, *, writes: bool) -> Any:
+        if not response.content:
+            return None
+        try:
+            return orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            if response.status_code >= 300:
+                return None
+            error = Unanswered if writes else RetryLater
+            raise error(f"{what}: the reply is cut off or no JSON ({len(response.content)} bytes)") from None
+
+    # ------------------------------------------------------------------------- everything that leaves
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """A call of another library, by ``get``, ``post`` or ``request``."""
+        writes = (request.method or "GET").upper() not in ("GET", "HEAD", "OPTIONS")
+        return self._exchange(request, _Trip(self.purpose, writes, None), kwargs).response
+
+    def _exchange(
+        self, request: requests.PreparedRequest, trip: _Trip, settings: Mapping[str, Any]
+    ) -> _Answer:
+        """A write once, a read until it is answered or the attempts are used up; each try is booked."""
+        if trip.writes:
+            return self._with_session(request, trip, settings)
+        tries = Retrying(
+            retry=retry_if_exception(_may_be_asked_again)
+            | retry_if_result(lambda a: a.response.status_code in BUSY),
+            stop=stop_after_attempt(self.attempts),
+            wait=wait_exponential_jitter(initial=0.5, max=20, jitter=0.5),
+            sleep=self._sleep,
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        answer: _Answer = tries(self._with_session, request, trip, settings)
+        return answer
+
+    def _with_session(
+        self, request: requests.PreparedRequest, trip: _Trip, settings: Mapping[str, Any]
+    ) -> _Answer:
+        """Renew a refused session once and replay once: a 401 says that nothing was processed."""
+        session = self.login.token()
+        answer = self._leave(request, session, trip, settings)
+        if not _is_refused(answer.response):
+            return answer
+        answer = self._leave(request, self.login.renew(session), trip, settings)
+        if _is_refused(answer.response):
+            body = self._body(answer.response, "", writes=trip.writes)
+            raise call_error(401, body, writes=trip.writes, what=_what(request), connection=self.connection)
+        return answer
+
+    def _leave(
+        self, request: requests.PreparedRequest, session: Session, trip: _Trip, settings: Mapping[str, Any]
+    ) -> _Answer:
+        host, path = self._address(request, session)
+        self._check_deadline(request, trip)
+        if not UNCOUNTED.match(path):
+            self.meter.book(trip.purpose)
+        self._check_deadline(request, trip)  # booking may have waited for the database
+        options = {**settings, "timeout": (CONNECT_TIMEOUT, self.read_timeout), "allow_redirects": False}
+        if is_loopback(host):
+            options["proxies"] = {}
+        request.headers["Authorization"] = f"Bearer {session.access_token}"
+        sent_at = datetime.now(UTC)
+        try:
+            response = super().send(request, **options)
+        except requests.RequestException as error:
+            raise network_error(error, writes=trip.writes, what=_what(request), host=host) from None
+        if usage := API_USAGE.search(response.headers.get("Sforce-Limit-Info", "")):
+            self.usage = ApiUsage(int(usage[1]), int(usage[2]))
+        return _Answer(response, sent_at)
+
+    def _address(self, request: requests.PreparedRequest, session: Session) -> tuple[str, str]:
+        """Host and path; the token goes to the session's own instance only.
+
+        simple-salesforce builds every address as https; an instance on loopback may speak plain http.
+        """
+        wanted, instance = urlsplit(request.url or ""), urlsplit(trusted_address(session.instance_url))
+        if (wanted.hostname, wanted.port) != (instance.hostname, instance.port):
+            raise Misconfigured(
+                f"a call to {wanted.hostname} was stopped: connection {self.connection} belongs to {instance.netloc}; "
+                "enter that address as the connection's instance"
+            )
+        request.url = urlunsplit(wanted._replace(scheme=instance.scheme))
+        return instance.hostname or "", wanted.path
+
+    def _check_deadline(self, request: requests.PreparedRequest, trip: _Trip) -> None:
+        if trip.deadline is None:
+            return
+        longest = CONNECT_TIMEOUT + self.read_timeout
+        left = trip.deadline - self._monotonic()
+        if left <= longest:
+            raise NotSent(
+                f"{_what(request)} was not sent: an answer may take {longest:.0f} s, "
+                f"but the claim on its records ends in {max(left, 0):.0f} s; the next run sends it"
+            )
+
+
+def _what(request: requests.PreparedRequest) -> str:
+    """The call in a message: without its query, which may hold people's addresses."""
+    return f"{request.method} {urlsplit(request.url or '').path}"
+
+
+def _is_refused(response: requests.Response) -> bool:
+    """Whether the session is dead, so that a new one may help; not when it lacks a scope (facts 6)."""
+    if response.status_code == 403:
+        return b"Bad_OAuth_Token" in response.content  # what userinfo says instead of 401
+    return response.status_code == 401 and b"not valid for use with the REST API" not in response.content
+
+
+def _may_be_asked_again(error: BaseException) -> bool:
+    return isinstance(error, RetryLater) and not isinstance(error, NotSent)
+
+
+def _date(response: requests.Response) -> datetime:
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        raise RetryLater(
+            "the reply carries no Date, so the time of the read is not known; is a proxy in between?"
+        ) from None

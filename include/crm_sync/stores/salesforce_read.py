@@ -1,0 +1,125 @@
+"""Reading from Salesforce: the first pages of all reads share a call, and no read ends without all its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote as encode
+
+from crm_sync.access.replies import call_error
+from crm_sync.access.transport import Reply
+from crm_sync.errors import IncompleteRead
+from crm_sync.model import ByMatchKey, ClockReading, Image, Page, Read
+from crm_sync.stores.salesforce_composite import SUBREQUESTS, Composite, SubReply, SubRequest
+from crm_sync.stores.salesforce_records import Records
+from crm_sync.stores.salesforce_soql import statements
+
+__all__ = ["read_pages"]
+
+GRAIN = timedelta(seconds=1)
+"""Of the Date header."""
+NOT_ASKED = ClockReading(timedelta(0), timedelta(days=365))
+"""Of a read that needs no call: nothing is known of the other clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """One statement of a read, empty when the read asks for no keys; the ``last`` of a read closes it."""
+
+    read: Read
+    records: Records
+    soql: str
+    last: bool
+
+
+def read_pages(
+    composite: Composite, reads: Sequence[tuple[Read, Records]], page_size: int | None
+) -> Iterator[Page]:
+    """The pages of all reads in their order; lazy, so a page can be stored before the next is asked for."""
+    headers = {"Sforce-Query-Options": f"batchSize={page_size}"} if page_size else {}
+    queries = [query for read, records in reads for query in _queries(read, records)]
+    answers = _first_answers(composite, [query for query in queries if query.soql], headers)
+    seen: set[str] = set()
+    for query in queries:
+        if not query.soql:
+            yield Page(query.read, (), query.last, datetime.now(UTC), NOT_ASKED)
+            continue
+        reply, answer = next(answers)
+        for images, done, latest in _pages(composite, query, reply, answer, headers):
+            found = images
+            if isinstance(query.read, ByMatchKey):  # several statements may find the same record
+                found = [image for image in images if image.id not in seen]
+                seen.update(image.id for image in found)
+            yield Page(
+                query.read, tuple(found), done and query.last, reply.server_date - reply.took, _clock(latest)
+            )
+        if query.last:
+            seen = set()
+
+
+def _queries(read: Read, records: Records) -> list[_Query]:
+    lines = statements(read, records.mapping) or [""]
+    return [
+        _Query(read, records, line, last)
+        for line, last in zip(lines, [False] * (len(lines) - 1) + [True], strict=True)
+    ]
+
+
+def _first_answers(
+    composite: Composite, queries: list[_Query], headers: Mapping[str, str]
+) -> Iterator[tuple[Reply, SubReply]]:
+    """Ask the queries five a call; a call leaves when the answers of the one before are used up."""
+    for first in range(0, len(queries), SUBREQUESTS):
+        urls = (
+            f"{composite.base}/queryAll?q={encode(q.soql, safe='')}"
+            for q in queries[first : first + SUBREQUESTS]
+        )
+        reply, answers = composite.send(
+            [SubRequest("GET", url, headers=headers) for url in urls], writes=False
+        )
+        answers.reverse()
+        while answers:  # each is let go once it is read: five pages of JSON are some 40 MB
+            yield reply, answers.pop()
+
+
+def _pages(
+    composite: Composite, query: _Query, reply: Reply, answer: SubReply, headers: Mapping[str, str]
+) -> Iterator[tuple[list[Image], bool, Reply]]:
+    """The pages of one statement with the reply that brought each; IncompleteRead before a last page that is short."""
+    what = f"reading {query.records.mapping.theirs}"
+    if answer.failed:
+        connection = composite.transport.connection
+        raise call_error(answer.status, answer.body, writes=False, what=what, connection=connection)
+    total, received, body = None, 0, answer.body
+    while True:
+        records, done, following, announced = _page(body, what)
+        received += len(records)
+        total = announced if total is None else total
+        if announced != total or (done and received != total) or (not done and not (records and following)):
+            raise IncompleteRead(
+                f"{what}: {received} rows arrived, {total} were announced at first and {announced} at last, "
+                f"{'no' if done or not following else 'a'} page was to follow; the read begins again"
+            )
+        image = query.records.image
+        yield [image(record) for record in records], done, reply
+        if done:
+            return
+        reply = composite.get(following, headers)
+        body = reply.body
+
+
+def _page(body: Any, what: str) -> tuple[list[Any], bool, str, int]:
+    try:
+        return body["records"], bool(body["done"]), body.get("nextRecordsUrl", ""), int(body["totalSize"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise IncompleteRead(
+            f"{what}: a page came without its records or totals; the read begins again"
+        ) from None
+
+
+def _clock(reply: Reply) -> ClockReading:
+    """The server's Date lies somewhere in the call, and somewhere in its second."""
+    middle = reply.sent_at + reply.took / 2
+    return ClockReading(reply.server_date + GRAIN / 2 - middle, (reply.took + GRAIN) / 2)
