@@ -9,6 +9,10 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
@@ -81,6 +85,18 @@ def write_snapshot(entries: list[dict]) -> None:
 def airflow_database() -> None:
     """Make Airflow's own tables, once, for the tests that run a DAG."""
     airflow_home()
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.utils.db import initdb
 
     initdb()
+    DagBundlesManager().sync_bundles_to_db()
+
+
+def register(dag: DAG) -> None:
+    """Make a DAG known that no file holds: ``dag.test`` takes only such."""
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    bag = DagBag(DAGS, collect_dags=False, bundle_path=DAGS, bundle_name="dags-folder")
+    dag.fileloc, dag.relative_fileloc = str(DAGS / "none.py"), "none.py"
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, "dags-folder", None)
