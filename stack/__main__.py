@@ -16,7 +16,11 @@ def main(words: list[str]) -> int:
     """Do one thing; a foreseen trouble is one message and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb, text in (("up", "start everything"), ("down", "stop everything"), ("status", "what runs, and where")):
+    for verb, text in (
+        ("up", "start everything"),
+        ("down", "stop everything"),
+        ("status", "what runs, and where"),
+    ):
         verbs.add_parser(verb, help=text)
     demo = verbs.add_parser("demo", help="example data, provisioning, sync, and a report")
     demo.add_argument("--once", action="store_true", help="check that both sides agree, then stop the stack")

@@ -30,7 +30,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 def environment(settings: Settings, server: Server, base: Mapping[str, str]) -> dict[str, str]:
     """The environment of every Airflow process: the caller's, without its AIRFLOW variables, and ours."""
-    kept = {name: value for name, value in base.items() if not name.startswith(("AIRFLOW", "SALESFORCE_", "PG"))}
+    kept = {
+        name: value for name, value in base.items() if not name.startswith(("AIRFLOW", "SALESFORCE_", "PG"))
+    }
     return kept | _core(settings) | _database(server) | _pace() | _addresses(settings)
 
 
@@ -122,5 +124,7 @@ def wait_until_healthy(settings: Settings, processes: Processes) -> None:
         processes.require(COMMANDS)
         if time.monotonic() > deadline:
             logs = processes.log("api-server").parent
-            raise StackError(f"Airflow was not ready after {START_SECONDS:.0f} s ({health(settings)}): see {logs}.")
+            raise StackError(
+                f"Airflow was not ready after {START_SECONDS:.0f} s ({health(settings)}): see {logs}."
+            )
         time.sleep(0.3)

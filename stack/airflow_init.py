@@ -16,7 +16,11 @@ from sqlalchemy import select
 
 def upsert(conn_id: str, org: dict[str, str]) -> None:
     """Make the Connection, or bring it to this org."""
-    extra = {"instance_url": org["url"], "consumer_key": org["client_id"], "consumer_secret": org["client_secret"]}
+    extra = {
+        "instance_url": org["url"],
+        "consumer_key": org["client_id"],
+        "consumer_secret": org["client_secret"],
+    }
     with create_session() as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
         if connection is None:

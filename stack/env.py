@@ -1,6 +1,6 @@
 """The file ``.local/env``: what a client of the running stack needs, as shell assignments.
 
-    . .local/env && psql "$CRM_SYNC_DATABASE_URL"
+. .local/env && psql "$CRM_SYNC_DATABASE_URL"
 """
 
 from __future__ import annotations

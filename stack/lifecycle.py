@@ -42,7 +42,9 @@ class Stack:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise StackError("Another make up, down or demo is at work in this checkout: wait for it.") from error
+                raise StackError(
+                    "Another make up, down or demo is at work in this checkout: wait for it."
+                ) from error
             yield
 
     def up(self, asked: Mapping[str, str] = os.environ) -> None:
@@ -92,13 +94,17 @@ class Stack:
 
     def _is_as_asked(self, org: Org | None, asked: Mapping[str, str]) -> bool:
         used = asdict(self.settings.ports)
-        same_ports = all(asked.get(variable) in {None, "", str(used[n])} for n, variable in PORT_VARIABLES.items())
+        same_ports = all(
+            asked.get(variable) in {None, "", str(used[n])} for n, variable in PORT_VARIABLES.items()
+        )
         return self.env_file.exists() and same_ports and self.settings.org_mark == self.settings.mark_of(org)
 
     def _start(self, org: Org | None) -> None:
         settings = self.settings
         self.say("Postgres …")
-        server = postgres.start(settings.postgres_data, settings.ports.postgres, ("airflow", "gptweb"), fsync=True)
+        server = postgres.start(
+            settings.postgres_data, settings.ports.postgres, ("airflow", "gptweb"), fsync=True
+        )
         if org is None:
             self.say("Salesforce stand-in …")
             standin.start(settings, self.processes, os.environ)

@@ -28,7 +28,9 @@ def free_port() -> int:
         port = random.randrange(LOW, HIGH)
         if is_free(port):
             return port
-    raise StackError(f"No free TCP port between {LOW} and {HIGH} on {LOOPBACK}: stop some servers and try again.")
+    raise StackError(
+        f"No free TCP port between {LOW} and {HIGH} on {LOOPBACK}: stop some servers and try again."
+    )
 
 
 def choose(variable: str, asked: str | None, last: int | None) -> int:

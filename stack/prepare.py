@@ -14,7 +14,12 @@ from stack.settings import CONNECTION, ROOT, Org
 
 def prepare(environment: Mapping[str, str], org: Org) -> None:
     """Airflow's tables and Connection, and our tables beside them; then our connection, which needs both."""
-    given = {"conn_id": CONNECTION, "url": org.url, "client_id": org.client_id, "client_secret": org.client_secret}
+    given = {
+        "conn_id": CONNECTION,
+        "url": org.url,
+        "client_id": org.client_id,
+        "client_secret": org.client_secret,
+    }
     theirs = _run(environment, json.dumps(given), "stack.airflow_init")
     ours = _run(environment, "", "crm_sync", "migrate")
     _finish(theirs, "Airflow's tables and Connection")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from stack.background import launch
 from stack.errors import StackError
 
 MARK = "GPTWEB_STACK"
@@ -45,19 +45,11 @@ class Processes:
     def start(self, service: Service) -> int:
         """Start a service in the background; its output goes to its log."""
         self.log(service.name).unlink(missing_ok=True)
-        with self.log(service.name).open("ab") as log:
-            process = subprocess.Popen(
-                service.command,
-                cwd=self.working_directory,
-                env={**service.environment, **self.marks()},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        started = psutil.Process(process.pid).create_time()
-        self._pid_file(service.name).write_text(json.dumps({"pid": process.pid, "started": started}))
-        return process.pid
+        environment = {**service.environment, **self.marks()}
+        pid = launch(service.command, self.log(service.name), environment, self.working_directory)
+        started = psutil.Process(pid).create_time()
+        self._pid_file(service.name).write_text(json.dumps({"pid": pid, "started": started}))
+        return pid
 
     def marks(self) -> dict[str, str]:
         """What marks a process as one of this stack; the second keeps process titles from overwriting it."""

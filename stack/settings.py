@@ -62,7 +62,7 @@ class Org:
 
     url: str
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Org | None:
@@ -73,11 +73,15 @@ class Org:
             return None
         missing = [name for name, value in zip(names, given, strict=True) if not value]
         if missing:
-            raise StackError(f"To use your own org, set {', '.join(missing)} too (make variable or environment).")
+            raise StackError(
+                f"To use your own org, set {', '.join(missing)} too (make variable or environment)."
+            )
         url = given[0].rstrip("/")
         local = url.startswith((f"http://{LOOPBACK}", "http://localhost"))
         if not (url.startswith("https://") or local):
-            raise StackError(f"SALESFORCE_URL={url}: use the org's address, https://<domain>.my.salesforce.com.")
+            raise StackError(
+                f"SALESFORCE_URL={url}: use the org's address, https://<domain>.my.salesforce.com."
+            )
         return cls(url, given[1], given[2])
 
 
@@ -115,7 +119,7 @@ class Settings:
         if org is None:
             return ""
         key = self.secrets.fernet_key.encode()
-        return hmac.new(key, repr(org).encode(), "sha256").hexdigest()
+        return hmac.new(key, json.dumps(asdict(org)).encode(), "sha256").hexdigest()
 
     def save(self) -> None:
         """Write them back, readable by their owner alone."""
