@@ -1,0 +1,71 @@
+"""What the API says about itself: versions, the list of resources, limits and counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from salesforce_standin.config import LATEST, OLDEST
+from salesforce_standin.errors import fail
+from salesforce_standin.http_call import Call, Reply
+
+if TYPE_CHECKING:
+    from salesforce_standin.org import Org
+
+_SEASONS = ("Spring", "Summer", "Winter")
+_RESOURCES = (
+    "tooling", "limits", "query", "queryAll", "composite", "sobjects", "identity",
+)  # fmt: skip
+_LIMITS = {
+    "DailyAsyncApexExecutions": 250_000,
+    "DailyBulkApiBatches": 15_000,
+    "DailyBulkV2QueryFileStorageMB": 976_562,
+    "DailyBulkV2QueryJobs": 10_000,
+    "DailyStreamingApiEvents": 10_000,
+    "DataStorageMB": 5,
+    "FileStorageMB": 20,
+    "HourlyAsyncReportRuns": 1_200,
+    "SingleEmail": 15,
+}
+
+
+def label(version: int) -> str:
+    """Return the name of a release: v66 is Spring '26, three releases a year."""
+    steps = version - LATEST
+    season = _SEASONS[steps % 3]
+    year = 26 + steps // 3 + (season == "Winter")
+    return f"{season} '{year:02d}"
+
+
+def versions() -> list[dict[str, str]]:
+    """List the versions that are served."""
+    return [
+        {"label": label(number), "url": f"/services/data/v{number}.0", "version": f"{number}.0"}
+        for number in range(OLDEST, LATEST + 1)
+    ]
+
+
+def resources(_org: Org, call: Call) -> Reply:
+    """List the resources of a version."""
+    listed = {name: f"{call.root}/{name}" for name in _RESOURCES if name != "identity"}
+    return Reply(body=dict(sorted({**listed, "identity": f"{call.base}/id"}.items())))
+
+
+def limits(org: Org, call: Call) -> Reply:
+    """Show what is left of the org's allowances."""
+    figures: dict[str, Any] = {name: {"Max": most, "Remaining": most} for name, most in _LIMITS.items()}
+    left = max(org.meter.allowance - org.meter.used(), 0)
+    figures["DailyApiRequests"] = {"Max": org.meter.allowance, "Remaining": left}
+    return Reply(body=dict(sorted(figures.items())))
+
+
+def record_count(org: Org, call: Call) -> Reply:
+    """Count records; objects without any are left out."""
+    wanted = call.query.get("sObjects")
+    names = [part.strip() for part in wanted.split(",")] if wanted else sorted(org.objects)
+    counts = []
+    for name in names:
+        if name not in org.objects:
+            raise fail(400, "INVALID_TYPE", f"sObject type '{name}' is not supported.")
+        if count := sum(1 for _ in org.tables[name].live()):
+            counts.append({"count": count, "name": name})
+    return Reply(body={"sObjects": counts})

@@ -1,0 +1,85 @@
+"""Faults on demand: the next requests that fit a rule go wrong in the way that the rule says.
+
+A kind of fault is one entry in ``KINDS``; what it does is decided where the request is served (server.py), at one of
+three moments: before anything is done, between the work and its commit, and after the commit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+# "reset_before" breaks the connection and nothing is written; "reset_after" breaks it once all is durable;
+# "delay" answers late; "reply" answers something else and writes nothing; "reply_after" writes and then lies about it;
+# "truncate" writes and sends only the first bytes of the reply.
+KINDS = frozenset({"reset_before", "reset_after", "delay", "delay_after", "reply", "reply_after", "truncate"})
+
+
+@dataclass(slots=True)
+class Fault:
+    """One rule: which requests it hits, how many of them, and what happens to those."""
+
+    action: str
+    method: str = ".*"
+    path: str = ".*"
+    body: str = ""
+    count: int = 1
+    skip: int = 0
+    seconds: float = 0.0
+    status: int = 503
+    reply: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    bytes: int = 20
+    hits: int = 0
+
+    def fits(self, method: str, path: str, content: bytes) -> bool:
+        """Whether a request is one that the rule means."""
+        return bool(
+            re.fullmatch(self.method, method)
+            and re.search(self.path, path)
+            and (not self.body or re.search(self.body.encode(), content))
+        )
+
+
+class Faults:
+    """The rules in force, oldest first; the first that fits and has hits left decides."""
+
+    def __init__(self) -> None:
+        self._rules: list[Fault] = []
+
+    def add(self, rules: list[dict[str, Any]]) -> None:
+        """Put rules in force, or raise ValueError for one that makes no sense."""
+        made = []
+        for rule in rules:
+            if rule.get("action") not in KINDS:
+                raise ValueError(f"action must be one of {', '.join(sorted(KINDS))}")
+            try:
+                made.append(Fault(**rule))
+            except TypeError as error:
+                raise ValueError(str(error)) from None
+        self._rules.extend(made)
+
+    def clear(self) -> None:
+        """Let everything go well again."""
+        self._rules.clear()
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Show the rules with their hits so far."""
+        return [{name: getattr(rule, name) for name in Fault.__slots__} for rule in self._rules]  # type: ignore[attr-defined]
+
+    def strike(self, method: str, path: str, content: bytes) -> Fault | None:
+        """Return the rule that hits a request, and use up one of its hits."""
+        for rule in self._rules:
+            if (rule.count > 0 or rule.skip > 0) and rule.fits(method, path, content):
+                if rule.skip > 0:
+                    rule.skip -= 1
+                    continue
+                rule.count -= 1
+                rule.hits += 1
+                return rule
+        return None
+
+
+Strike = Callable[[str, str, bytes], Fault | None]

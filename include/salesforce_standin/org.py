@@ -1,0 +1,117 @@
+"""The org: its tables, users, clock and counters, and the one place where a request's writes are made durable."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from salesforce_standin import custom_fields, ids
+from salesforce_standin.clock import Clock
+from salesforce_standin.config import Settings
+from salesforce_standin.limits import Meter
+from salesforce_standin.permissions import GOVERNING, Access
+from salesforce_standin.schema import SObject, standard_objects
+from salesforce_standin.sessions import Sessions
+from salesforce_standin.storage import Storage
+from salesforce_standin.tables import Row, Table, Work
+
+
+@dataclass(slots=True)
+class Org:
+    """Everything that one stand-in holds."""
+
+    settings: Settings
+    storage: Storage
+    clock: Clock = field(default_factory=Clock)
+    sequence: ids.IdSequence = field(default_factory=ids.IdSequence)
+    work: Work = field(default_factory=Work)
+    objects: dict[str, SObject] = field(default_factory=standard_objects)
+    tables: dict[str, Table] = field(default_factory=dict)
+    cursors: dict[str, Any] = field(default_factory=dict)
+    jobs: dict[str, Any] = field(default_factory=dict)
+    random: random.Random = field(default_factory=random.Random)
+    meter: Meter = field(init=False)
+    sessions: Sessions = field(init=False)
+    schema_changed_at: float = 0.0
+    rows_written: int = 0
+    _documents: dict[str, Any] = field(default_factory=dict)
+    _access: dict[tuple[str, str], Access] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Build the tables and load what is stored."""
+        self.random.seed(self.settings.random_seed)
+        self.clock.offset = self.storage.setting("clock_offset") or 0.0
+        self.meter = Meter(self.clock, self.settings.daily_limit, self.settings.random_seed)
+        self.meter.load(self.storage.setting("calls") or [])
+        self.sessions = Sessions(self.clock, self.settings)
+        self.sessions.load(self.storage.setting("sessions") or [])
+        self.tables = {name: Table(sobject) for name, sobject in self.objects.items()}
+        self.schema_changed_at = self.storage.setting("schema_changed_at") or self.clock.now()
+        for name, row in self.storage.records():
+            self.sequence.saw(row["Id"])
+            self.tables[name].put(row["Id"], row)
+            if name == "CustomField":
+                custom_fields.attach(self, row)
+
+    def access(self, user_id: str, name: str) -> Access:
+        """Return a user's view of an object (which must exist)."""
+        key = (user_id, name)
+        found = self._access.get(key)
+        if found is None:
+            found = self._access[key] = Access(self, user_id, self.tables[name])
+        return found
+
+    def sobject_of_id(self, id18: str) -> SObject | None:
+        """Return the object whose key prefix an id has."""
+        return next((s for s in self.objects.values() if s.prefix == id18[:3]), None)
+
+    def put(self, table: Table, id18: str, row: Row | None) -> None:
+        """Write a row as part of the request at hand."""
+        self.work.put(table, id18, row)
+        if table.sobject.name in GOVERNING:
+            self.permissions_changed()
+
+    def roll_back(self, mark: int = 0) -> None:
+        """Take back the request's writes since a mark."""
+        if any(table.sobject.name in GOVERNING for table in self.work.roll_back(mark)):
+            custom_fields.reattach(self)
+            self.permissions_changed()
+
+    def permissions_changed(self) -> None:
+        """Forget every user's view: somebody may now see more, or less."""
+        self._access.clear()
+        self.schema_changed_at = self.clock.now()
+        self.remember("schema_changed_at", self.schema_changed_at)
+
+    def remember(self, name: str, document: Any) -> None:
+        """Store a named document with the request's commit."""
+        self._documents[name] = document
+
+    def commit(self) -> int:
+        """Make the request's writes durable; return how many rows they were."""
+        changes = self.work.changes()
+        if changes or self._documents:
+            if self.meter.dirty:
+                self._documents["calls"] = self.meter.dump()
+            self.storage.commit(changes, self._documents)
+        self.work = Work()
+        self._documents = {}
+        self.rows_written += len(changes)
+        return len(changes)
+
+    def abandon(self) -> None:
+        """Take back everything that the request wrote."""
+        self.roll_back()
+        self.work = Work()
+        self._documents = {}
+
+    def close(self) -> None:
+        """Store the counters and let go of the files."""
+        self.storage.commit([], {"calls": self.meter.dump(), "sessions": self.sessions.dump()})
+        self.storage.close()
+
+    def users(self) -> Iterable[Row]:
+        """Return the users."""
+        return self.tables["User"].rows.values()

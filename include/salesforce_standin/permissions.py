@@ -1,0 +1,88 @@
+"""What a user may see and do: field-level security and object permissions, merged over the user's permission sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from salesforce_standin.fields import Field
+from salesforce_standin.tables import Row, Table
+
+if TYPE_CHECKING:
+    from salesforce_standin.org import Org
+
+# Objects under object permissions; the rest are part of the set-up and open to both users.
+GUARDED = ("Account", "Contact", "Lead")
+# A write to one of these may change what somebody sees.
+GOVERNING = frozenset(
+    {"CustomField", "FieldPermissions", "ObjectPermissions", "PermissionSet", "PermissionSetAssignment", "User"}
+)
+
+
+class Access:
+    """One user's view of one object."""
+
+    def __init__(self, org: Org, user_id: str, table: Table) -> None:
+        self.user_id = user_id
+        self.table = table
+        self.sobject = table.sobject
+        sets = list(_sets_of(org, user_id))
+        self.readable: dict[str, Field] = {}
+        self.editable: set[str] = set()
+        self._fold_fields(org, sets)
+        self._lower = {name.lower(): field for name, field in self.readable.items()}
+        self.relationships = {
+            field.relationship.lower(): field for field in self.readable.values() if field.relationship
+        }
+        self.may_read, self.may_create, self.may_edit, self.may_delete = self._fold_objects(org, sets)
+        self.views_all = any(s.get("PermissionsViewAllData") for s in sets)
+
+    def find(self, name: str) -> Field | None:
+        """Return a field by its name in any case, or None if there is none that this user sees."""
+        return self.readable.get(name) or self._lower.get(name.lower())
+
+    def _fold_fields(self, org: Org, sets: list[Row]) -> None:
+        table = org.tables["FieldPermissions"]
+        parent = table.sobject.fields["ParentId"]
+        read, edit = set(), set()
+        if self.sobject.name in GUARDED:
+            for owner in sets:
+                for row in table.by_value(parent, owner["Id"]):
+                    if row["SobjectType"] == self.sobject.name:
+                        name = row["Field"].partition(".")[2]
+                        if row.get("PermissionsRead"):
+                            read.add(name)
+                        if row.get("PermissionsEdit"):
+                            edit.add(name)
+        for field in self.sobject.fields.values():
+            guarded = self.sobject.name in GUARDED and field.permissionable
+            names = (field.name, field.attributes["compoundFieldName"] or field.name)
+            if not guarded or any(name in read for name in names):
+                self.readable[field.name] = field
+                if not guarded or any(name in edit for name in names):
+                    self.editable.add(field.name)
+
+    def _fold_objects(self, org: Org, sets: list[Row]) -> tuple[bool, bool, bool, bool]:
+        flags = self.sobject.flags
+        granted = [True, True, True, True]
+        if self.sobject.name in GUARDED and not any(s.get("PermissionsModifyAllData") for s in sets):
+            table = org.tables["ObjectPermissions"]
+            parent = table.sobject.fields["ParentId"]
+            rows = [row for s in sets for row in table.by_value(parent, s["Id"]) if row["SobjectType"] == self.sobject.name]
+            granted = [any(r.get("Permissions" + k) for r in rows) for k in ("Read", "Create", "Edit", "Delete")]
+            granted[0] = granted[0] or any(s.get("PermissionsViewAllData") for s in sets)
+        return (
+            granted[0],
+            granted[1] and flags["createable"],
+            granted[2] and flags["updateable"],
+            granted[3] and flags["deletable"],
+        )
+
+
+def _sets_of(org: Org, user_id: str) -> Iterable[Row]:
+    """Yield the permission sets of a user; the profile's own one is assigned like any other."""
+    assignments = org.tables["PermissionSetAssignment"]
+    for row in assignments.by_value(assignments.sobject.fields["AssigneeId"], user_id):
+        found = org.tables["PermissionSet"].rows.get(row["PermissionSetId"])
+        if found is not None:
+            yield found

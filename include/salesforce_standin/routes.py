@@ -1,0 +1,54 @@
+"""Every resource under /services/data/vXX.0, in one table."""
+
+from __future__ import annotations
+
+from salesforce_standin import (
+    about,
+    batch,
+    composite,
+    describe,
+    graph,
+    query,
+    replication,
+    rows,
+    sobject_collections,
+    tooling,
+    tree,
+)
+from salesforce_standin.router import Router
+
+
+def register(router: Router) -> None:
+    """Fill the router; the first pattern that fits wins."""
+    router.add(r"", GET=about.resources)
+    router.add(r"/limits", GET=about.limits)
+    router.add(r"/limits/recordCount", GET=about.record_count)
+    for prefix in ("", "/tooling"):
+        router.add(prefix + r"/query", GET=query.query)
+        router.add(prefix + r"/queryAll", GET=query.query_all)
+        router.add(prefix + r"/query(?:All)?/([0-9A-Za-z]{18})-(\d+)", GET=query.more)
+        router.add(prefix + r"/sobjects", GET=describe.describe_all)
+        router.add(prefix + r"/sobjects/{name}/describe", GET=describe.describe_one)
+        router.add(prefix + r"/composite", POST=composite.composite)
+    router.add(r"/tooling/sobjects/CustomField", POST=tooling.create)
+    router.add(r"/tooling/sobjects/CustomField/{part}", GET=tooling.show, PATCH=tooling.change, DELETE=tooling.remove)
+    router.add(r"/composite/batch", POST=batch.batch)
+    router.add(r"/composite/graph", POST=graph.graph)
+    router.add(r"/composite/tree/{name}", POST=tree.tree)
+    router.add(
+        r"/composite/sobjects",
+        POST=sobject_collections.create,
+        PATCH=sobject_collections.update,
+        DELETE=sobject_collections.delete,
+    )
+    router.add(r"/composite/sobjects/{name}", GET=sobject_collections.retrieve, POST=sobject_collections.retrieve)
+    router.add(r"/composite/sobjects/{name}/{name}", PATCH=sobject_collections.upsert)
+    router.add(r"/sobjects/{name}", GET=describe.basic, POST=rows.create)
+    router.add(r"/sobjects/{name}/describe/layouts(?:/{part})?", GET=describe.layouts)
+    router.add(r"/sobjects/{name}/updated", GET=replication.updated)
+    router.add(r"/sobjects/{name}/deleted", GET=replication.deleted)
+    router.add(r"/sobjects/{name}/Id", POST=rows.create)
+    router.add(r"/sobjects/{name}/{part}", GET=rows.get, PATCH=rows.update, DELETE=rows.delete)
+    router.add(
+        r"/sobjects/{name}/{name}/(.+)", GET=rows.get_by_key, PATCH=rows.upsert, DELETE=rows.delete_by_key
+    )

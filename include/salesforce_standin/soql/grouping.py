@@ -1,0 +1,122 @@
+"""Aggregates: COUNT, MIN, MAX, SUM and AVG over all rows or over groups of them, with HAVING and ORDER BY."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from salesforce_standin.soql.binding import Scope
+from salesforce_standin.soql.conditions import folding
+from salesforce_standin.soql.projection import not_grouped
+from salesforce_standin.soql.tree import Aggregate, Column, Comparison, Condition, Group, Path, Query
+from salesforce_standin.tables import Row
+
+Record = dict[str, Any]
+Rows = list[Row]
+
+_FOLD: dict[str, Callable[[list[Any]], Any]] = {
+    "count": len,
+    "count_distinct": lambda values: len(set(values)),
+    "min": lambda values: min(values, default=None),
+    "max": lambda values: max(values, default=None),
+    "sum": lambda values: sum(values) if values else None,
+    "avg": lambda values: sum(values) / len(values) if values else None,
+}
+
+
+def is_grouped(query: Query) -> bool:
+    """Whether a query yields aggregates (a bare COUNT() is a case of its own)."""
+    return bool(query.group_by) or any(isinstance(item, Aggregate) for item in query.select)
+
+
+def aggregate(scope: Scope, query: Query, rows: Rows) -> list[Record]:
+    """Return one record per group."""
+    return _Grouping(scope, query).run(rows)
+
+
+class _Grouping:
+    def __init__(self, scope: Scope, query: Query) -> None:
+        self.scope = scope
+        self.query = query
+        self.keys = [self._key(path) for path in query.group_by]
+        self.columns = self._columns()
+
+    def _key(self, path: Path) -> tuple[str, Callable[[Row], Any], Callable[[Any], Any]]:
+        bound = self.scope.bind(path)
+        if not bound.field.attributes["groupable"]:
+            message = f"field '{path.names[-1]}' can not be grouped in a query call"
+            raise self.scope.source.error(path.at, "INVALID_FIELD", message)
+        return str(path).lower(), bound.get, folding(bound.field)
+
+    def _columns(self) -> list[tuple[str, Callable[[Rows], Any]]]:
+        columns: list[tuple[str, Callable[[Rows], Any]]] = []
+        grouped = {name for name, _, _ in self.keys}
+        nameless = 0
+        for item in self.query.select:
+            if isinstance(item, Aggregate):
+                alias = item.alias or f"expr{nameless}"
+                nameless += item.alias is None
+                columns.append((alias, self._fold(item)))
+            elif isinstance(item, Column):
+                if str(item.path).lower() not in grouped:
+                    raise not_grouped(self.scope, item.path)
+                bound = self.scope.bind(item.path)
+                columns.append((item.alias or bound.field.name, lambda rows, get=bound.get: get(rows[0])))  # type: ignore[misc]
+            else:
+                raise self.scope.source.malformed(self.query.at, "Grouped query cannot use subqueries or FIELDS()")
+        return columns
+
+    def _fold(self, item: Aggregate) -> Callable[[Rows], Any]:
+        fold = _FOLD[item.function]
+        if item.path is None:
+            if item.function != "count":
+                raise self.scope.source.malformed(item.at, "unexpected token: ')'")
+            return len
+        bound = self.scope.bind(item.path)
+        if not bound.field.attributes["aggregatable"] and item.function != "count":
+            message = f"field {item.path.names[-1]} does not support aggregate operator {item.function.upper()}"
+            raise self.scope.source.malformed(item.path.at, message)
+        get = bound.get
+        return lambda rows: fold([value for row in rows if (value := get(row)) is not None])
+
+    def run(self, rows: Rows) -> list[Record]:
+        groups: dict[tuple[Any, ...], Rows] = {}
+        for row in rows:
+            groups.setdefault(tuple(fold(get(row)) for _, get, fold in self.keys), []).append(row)
+        if not self.keys and not groups:
+            groups[()] = []
+        kept = [members for members in groups.values() if self._having(self.query.having, members)]
+        for order in reversed(self.query.order_by):
+            if isinstance(order.key, Aggregate):
+                value = self._fold(order.key)
+            else:
+                bound = self.scope.bind(order.key)
+                value = lambda members, get=bound.get: get(members[0])  # type: ignore[misc]  # noqa: E731
+            empty = [members for members in kept if value(members) is None]
+            full = sorted((m for m in kept if value(m) is not None), key=value, reverse=order.descending)
+            kept = full + empty if order.nulls_last else empty + full
+        return [
+            {"attributes": {"type": "AggregateResult"}, **{name: fold(members) for name, fold in self.columns}}
+            for members in kept
+        ]
+
+    def _having(self, condition: Condition | None, members: Rows) -> bool:
+        if condition is None:
+            return True
+        if isinstance(condition, Group):
+            results = [self._having(part, members) for part in condition.parts]
+            return {"and": all(results), "or": any(results), "not": not results[0]}[condition.operator]
+        if not isinstance(condition, Comparison) or not isinstance(condition.left, Aggregate):
+            raise self.scope.source.malformed(self.query.at, "HAVING needs an aggregate function")
+        found, wanted = self._fold(condition.left)(members), condition.right.value
+        if found is None:
+            return False
+        tests = {
+            "=": found == wanted,
+            "!=": found != wanted,
+            "<": found < wanted,
+            "<=": found <= wanted,
+            ">": found > wanted,
+            ">=": found >= wanted,
+        }
+        return tests[condition.operator]

@@ -1,0 +1,137 @@
+"""SELECT: from the list of columns to a function that turns a row into a record of the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from salesforce_standin.errors import ApiError
+from salesforce_standin.fields import Field
+from salesforce_standin.soql.binding import Bound, Scope, address
+from salesforce_standin.soql.tree import Column, FieldsOf, Path, Query
+from salesforce_standin.tables import Row
+
+Record = dict[str, Any]
+Project = Callable[[Row], Record]
+# Runs a subquery for one parent row.
+Children = Callable[[Query, Row], Record | None]
+
+
+class Projection:
+    """The columns of one query."""
+
+    def __init__(self, scope: Scope, root: str, children: Children) -> None:
+        self.scope = scope
+        self.root = root
+        self.children = children
+
+    def build(self, query: Query) -> Project:
+        """Return the function that makes records."""
+        columns: list[Bound | Query] = []
+        seen: set[str] = set()
+        for item in query.select:
+            if isinstance(item, Column):
+                if str(item.path).lower() in seen:
+                    raise self.scope.source.malformed(item.path.at, f"duplicate field selected: {item.path}")
+                seen.add(str(item.path).lower())
+                columns.append(self.scope.bind(item.path))
+            elif isinstance(item, FieldsOf):
+                columns.extend(self._all_of(item, query))
+            elif isinstance(item, Query):
+                columns.append(item)
+        return self._record(columns)
+
+    def _all_of(self, item: FieldsOf, query: Query) -> list[Bound]:
+        if item.which != "standard" and (query.limit is None or query.limit > 200):
+            raise self.scope.source.malformed(item.at, "The SOQL FIELDS function must have a LIMIT of at most 200")
+        readable = self.scope.access.readable.values()
+        custom = {"all": (True, False), "custom": (True,), "standard": (False,)}[item.which]
+        return [self.scope.bind(Path((f.name,), item.at)) for f in readable if f.custom in custom]
+
+    def _record(self, columns: list[Bound | Query]) -> Project:
+        """Return the function for a list of columns: the plain case does next to nothing per row."""
+        kind = self.scope.access.sobject.name
+        prefix = f"{self.root}/sobjects/{kind}/"
+        if all(isinstance(c, Bound) and c.direct and not c.field.parts for c in columns):
+            plain = [(c.field.name, _usual(c.field)) for c in columns if isinstance(c, Bound)]
+
+            def fast(row: Row) -> Record:
+                get = row.get
+                record: Record = {"attributes": {"type": kind, "url": prefix + row["Id"]}}
+                for name, usual in plain:
+                    record[name] = get(name, usual)
+                return record
+
+            return fast
+        steps = self._steps(columns, 0)
+
+        def full(row: Row) -> Record:
+            record: Record = {"attributes": {"type": kind, "url": prefix + row["Id"]}}
+            for name, step in steps:
+                record[name] = step(row)
+            return record
+
+        return full
+
+    def _steps(self, columns: list[Bound | Query], depth: int) -> list[tuple[str, Callable[[Row], Any]]]:
+        steps: list[tuple[str, Callable[[Row], Any]]] = []
+        parents: dict[str, list[Bound | Query]] = {}
+        for column in columns:
+            if isinstance(column, Query):
+                steps.append((_name(column), self._subquery(column)))
+            elif len(column.hops) == depth:
+                steps.append((column.field.name, _own(column.field)))
+            else:
+                relationship = column.hops[depth].relationship or ""
+                if relationship not in parents:
+                    parents[relationship] = []
+                    steps.append((relationship, lambda row: row))  # keeps the place
+                parents[relationship].append(column)
+        return [
+            (name, self._parent(parents[name], depth)) if name in parents else (name, step) for name, step in steps
+        ]
+
+    def _parent(self, columns: list[Bound | Query], depth: int) -> Callable[[Row], Any]:
+        first = columns[0]
+        hop = first.hops[depth] if isinstance(first, Bound) else None
+        if hop is None:
+            raise TypeError(columns)
+        walk = self.scope.parent((hop,))
+        steps = self._steps(columns, depth + 1)
+        objects, root = self.scope.org, self.root
+
+        def nested(row: Row) -> Record | None:
+            found = walk(row)
+            sobject = objects.sobject_of_id(found["Id"]) if found else None
+            if found is None or sobject is None:
+                return None
+            url = f"{root}/sobjects/{sobject.name}/{found['Id']}"
+            record: Record = {"attributes": {"type": sobject.name, "url": url}}
+            for name, step in steps:
+                record[name] = step(found)
+            return record
+
+        return nested
+
+    def _subquery(self, query: Query) -> Callable[[Row], Any]:
+        return lambda row: self.children(query, row)
+
+
+def _usual(field: Field) -> Any:
+    return False if field.type == "boolean" else None
+
+
+def _own(field: Field) -> Callable[[Row], Any]:
+    if field.parts:
+        return lambda row: address(field, row)
+    name, usual = field.name, _usual(field)
+    return lambda row: row.get(name, usual)
+
+
+def _name(query: Query) -> str:
+    return query.entity
+
+
+def not_grouped(scope: Scope, path: Path) -> ApiError:
+    """Return the error of a column that is neither grouped nor aggregated."""
+    return scope.source.malformed(path.at, f"Field must be grouped or aggregated: {path.names[-1]}")

@@ -1,0 +1,110 @@
+"""The shape of a query once it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A field, perhaps of a parent: ``Account.Owner.Name``."""
+
+    names: tuple[str, ...]
+    at: int
+
+    def __str__(self) -> str:
+        """Write it as it stood."""
+        return ".".join(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """COUNT(), MIN(x) and their like."""
+
+    function: str
+    path: Path | None
+    alias: str | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A selected field."""
+
+    path: Path
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsOf:
+    """FIELDS(ALL), FIELDS(CUSTOM) or FIELDS(STANDARD)."""
+
+    which: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant: kind is string, number, boolean, null, date, datetime or range (a date literal such as TODAY)."""
+
+    kind: str
+    value: Any
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A field against a constant."""
+
+    left: Path | Aggregate
+    operator: str
+    right: Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A field against a list or the result of a query; also INCLUDES and EXCLUDES."""
+
+    path: Path
+    operator: str
+    values: tuple[Literal, ...] | Query
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Conditions joined by ``and``, ``or``, or one under ``not``."""
+
+    operator: str
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One key of ORDER BY."""
+
+    key: Path | Aggregate
+    descending: bool
+    nulls_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A whole query."""
+
+    select: tuple[Selected, ...]
+    entity: str
+    entity_at: int
+    alias: str | None = None
+    where: Condition | None = None
+    group_by: tuple[Path, ...] = ()
+    having: Condition | None = None
+    order_by: tuple[Order, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+    at: int = 0
+    source: Any = field(default=None, compare=False)
+
+
+Condition = Comparison | Membership | Group
+Selected = Column | Aggregate | FieldsOf | Query
