@@ -6,13 +6,13 @@ The codes and wordings are those of facts/salesforce.md, section 6.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from crm_sync.access.replies import VendorError, vendor_errors
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.model import Failure, FailureKind, Write
 
-__all__ = ["row_failures"]
+__all__ = ["BYSTANDER", "collection_failures", "row_failures"]
 
 AGAIN = "It is sent again in the next run."
 GONE = "The record is read again by its id; if it was deleted or merged, the link follows."
@@ -107,6 +107,7 @@ ROWS: dict[str, tuple[FailureKind, str]] = {
     ),
 }
 PARENT = ("INVALID_CROSS_REFERENCE_KEY", "ENTITY_IS_DELETED", "NOT_FOUND")
+BYSTANDER = Failure("transient", "COLLECTION_REFUSED", "sent together with a row that was refused", (), AGAIN)
 UNKNOWN: tuple[FailureKind, str] = ("permanent", CONTACT_ADMIN)
 
 LISTED = re.compile(r"(?:fields are missing|create/update fields|update fields): ?\[?([A-Za-z0-9_, ]+)")
@@ -121,6 +122,25 @@ def row_failures(body: object, mapping: ObjectMapping, write: Write) -> tuple[Fa
     if not errors:
         errors = (VendorError("UNKNOWN", "Salesforce refused the row without a reason"),)
     return tuple(_failure(error, mapping, write) for error in errors)
+
+
+def collection_failures(
+    body: object, mapping: ObjectMapping, writes: Sequence[Write]
+) -> list[tuple[Failure, ...]] | None:
+    """The failures of each row of a collection that was refused as a whole; None when its rows should go apart.
+
+    A field that is named parks the rows that hold it.  A cause without a name lies in one row that only trying finds.
+    """
+    rows = [row_failures(body, mapping, write) for write in writes]
+    if len(writes) == 1:
+        return rows
+    if any(failure.kind == "permanent" and not failure.fields for failure in rows[0]):
+        return None
+    named = {column for failure in rows[0] for column in failure.fields}
+    return [
+        row if not named or named & write.values.keys() else (BYSTANDER,)
+        for row, write in zip(rows, writes, strict=True)
+    ]
 
 
 def _failure(error: VendorError, mapping: ObjectMapping, write: Write) -> Failure:

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, Read
 
-__all__ = ["fields_of", "instant", "quote", "statements"]
+__all__ = ["SERVICE_FIELDS", "fields_of", "instant", "quote", "statements"]
 
 KEYS_A_STATEMENT = 500
 CHARACTERS_A_STATEMENT = 40_000
 """Well below the 100,000 that Salesforce takes (facts/salesforce.md 8)."""
 SERVICE_FIELDS = ("Id", "SystemModstamp", "LastModifiedById", "IsDeleted", "MasterRecordId")
+"""What is read of every record beside our key, our marker and the mapped fields."""
 
 ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
