@@ -27,7 +27,15 @@ ConflictPolicy = Literal["crm_wins", "gptweb_wins", "most_recent"]
 RunKind = Literal["sync", "backfill", "reconcile", "undo", "agent", "provision"]
 LinkState = Literal["creating", "live", "gone", "merged", "converted", "lost"]
 Outcome = Literal[
-    "acknowledged", "parked", "superseded", "in_doubt", "overruled", "restored", "agreed", "unseen_window", "noted"
+    "acknowledged",
+    "parked",
+    "superseded",
+    "in_doubt",
+    "overruled",
+    "restored",
+    "agreed",
+    "unseen_window",
+    "noted",
 ]
 FailureKind = Literal["permanent", "transient", "gone"]
 """What to do about a refused row: park the value; try again; ask whether the record still exists."""
@@ -114,7 +122,8 @@ class Write:
     """One record to be written: ``id`` None creates it by upsert on our key, otherwise it is updated by its Id.
 
     ``values`` holds only the fields to be written, by our column names; ``None`` clears.  A reference already holds
-    the id of the store that is written to.  ``stamp_key`` also writes our key into the record.
+    the id of the store that is written to.  ``stamp_key`` also writes our key into the record.  ``times``: when each value
+    was edited at its origin (our side keeps them).
     """
 
     our_id: str
@@ -122,6 +131,7 @@ class Write:
     marker: str
     values: Row
     stamp_key: bool = False
+    times: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +183,7 @@ class Link:
 
     ``seen_lo`` and ``seen_hi`` bound, per field that moved since the base, when theirs must have changed (their clock).
     ``parked``: (side, column) -> the value that was refused there.  ``spelling_of``: the intent whose values have not
-    yet been read back.  ``unresolved``: the parent is not linked yet, so the reference waits.  ``reread``: two reads could not be ordered, so nothing is decided until the next one.
+    yet been read back.  ``reread``: two reads could not be ordered, so nothing is decided until the next one.
     """
 
     link_id: int
@@ -195,11 +205,12 @@ class Link:
     seen_lo: Mapping[str, datetime] = field(default_factory=dict)
     seen_hi: Mapping[str, datetime] = field(default_factory=dict)
     parked: Mapping[tuple[Side, str], Value] = field(default_factory=dict)
-    unresolved: bool = False
 
     def claimed_by_another(self, run_id: int | None, now: datetime) -> bool:
         """Whether a live run other than this one is writing to the link."""
-        return self.claim_run not in (None, run_id) and self.claim_until is not None and self.claim_until > now
+        return (
+            self.claim_run not in (None, run_id) and self.claim_until is not None and self.claim_until > now
+        )
 
 
 @dataclass(frozen=True, slots=True)

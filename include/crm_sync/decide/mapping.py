@@ -66,7 +66,9 @@ class FieldMapping(_Strict):
     @model_validator(mode="after")
     def _reference_names_its_object(self) -> FieldMapping:
         if (self.type == "reference") != (self.references is not None):
-            raise ValueError("a field of type reference, and only such a field, says which object it references")
+            raise ValueError(
+                "a field of type reference, and only such a field, says which object it references"
+            )
         return self
 
 
@@ -166,7 +168,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise Misconfigured(f"{path}: the mapping file can't be read ({error.strerror}); create or restore it") from None
+        raise Misconfigured(
+            f"{path}: the mapping file can't be read ({error.strerror}); create or restore it"
+        ) from None
 
 
 def _repeated(file: _File, node: yaml.Node | None) -> Iterator[tuple[int, str]]:
@@ -177,11 +181,17 @@ def _repeated(file: _File, node: yaml.Node | None) -> Iterator[tuple[int, str]]:
             name = getattr(field, side).lower()
             line = _line(node, ("fields", index, side))
             if name in seen:
-                yield line, f"{getattr(field, side)} is mapped already in line {seen[name]}; map each field once"
+                yield (
+                    line,
+                    f"{getattr(field, side)} is mapped already in line {seen[name]}; map each field once",
+                )
             seen.setdefault(name, line)
     for index, column in enumerate(file.match):
         if column not in {f.ours for f in file.fields}:
-            yield _line(node, ("match", index)), f"match: {column} is not a mapped field; map it or take it out"
+            yield (
+                _line(node, ("match", index)),
+                f"match: {column} is not a mapped field; map it or take it out",
+            )
 
 
 def _words(error: Any) -> str:

@@ -60,7 +60,8 @@ def judge(levels: Sequence[Candidates]) -> Verdict:
             )
         if level.linked:
             return Ambiguous(
-                f"the {level.column} {level.key} belongs to a record that is already linked to another one", level.linked
+                f"the {level.column} {level.key} belongs to a record that is already linked to another one",
+                level.linked,
             )
     if with_key and with_key[-1].same_side > 1:
         last = with_key[-1]

@@ -15,7 +15,17 @@ from crm_sync.decide.mapping import FieldMapping, ObjectMapping
 from crm_sync.decide.values import same
 from crm_sync.model import ClockReading, ConflictPolicy, Direction, Link, OurRecord, Value
 
-__all__ = ["KEY", "NO_PARENTS", "Decision", "Parents", "Rules", "conflict_winner", "is_asleep", "merge", "work_left"]
+__all__ = [
+    "KEY",
+    "NO_PARENTS",
+    "Decision",
+    "Parents",
+    "Rules",
+    "conflict_winner",
+    "is_asleep",
+    "merge",
+    "work_left",
+]
 
 KEY = "id"
 """The pseudo-column under which writing our key into their record is planned and recorded."""
@@ -81,12 +91,19 @@ def merge(
         if mapped.references:
             decision = _decide_reference(mapped, mapping, rules, link, ours, parents)
         else:
-            values = (ours.values[name], link.seen[name], link.base_ours.get(name), link.base_theirs.get(name))
+            values = (
+                ours.values[name],
+                link.seen[name],
+                link.base_ours.get(name),
+                link.base_theirs.get(name),
+            )
             decision = _decide(mapped, mapping, rules, link, ours, *values)
         if decision and not _is_parked(link, decision):
             decisions.append(decision)
     if not link.keyed and rules.direction != "pull":
-        decisions.append(Decision(KEY, "push", ours.id, None, "first_link", detail="our key goes into their record"))
+        decisions.append(
+            Decision(KEY, "push", ours.id, None, "first_link", detail="our key goes into their record")
+        )
     return tuple(decisions)
 
 
@@ -145,12 +162,26 @@ def _decide(
 
 
 def _one_way(
-    action: Literal["push", "pull"], owned: bool, name: str, o: Value, t: Value, source_moved: bool, target_moved: bool
+    action: Literal["push", "pull"],
+    owned: bool,
+    name: str,
+    o: Value,
+    t: Value,
+    source_moved: bool,
+    target_moved: bool,
 ) -> Decision | None:
     """Only the owner's value counts; without an owner, in a one-way connection, the other side's edits stay there."""
     if owned:
         rule = "gptweb_owns" if action == "push" else "crm_owns"
-        return Decision(name, action, o, t, rule, restored=target_moved, detail=None if not target_moved else _OWNED[action])
+        return Decision(
+            name,
+            action,
+            o,
+            t,
+            rule,
+            restored=target_moved,
+            detail=None if not target_moved else _OWNED[action],
+        )
     if not source_moved:
         return None
     rule = f"{action}_only"
@@ -191,11 +222,17 @@ def conflict_winner(
     if hi is not None and our_time > hi - clock.offset + STAMP_GRAIN + clock.error:
         return "ours", "most_recent", f"{when} is later than the CRM's last change {hi:%Y-%m-%d %H:%M:%S}"
     if lo is not None and lo - clock.offset >= our_time + clock.error:
-        return "theirs", "most_recent", f"{when} is earlier than the CRM's, changed after {lo:%Y-%m-%d %H:%M:%S}"
+        return (
+            "theirs",
+            "most_recent",
+            f"{when} is earlier than the CRM's, changed after {lo:%Y-%m-%d %H:%M:%S}",
+        )
     since = f"{lo:%Y-%m-%d %H:%M:%S}" if lo else "an unknown time"
     until = f"{hi:%Y-%m-%d %H:%M:%S}" if hi else "now"
-    return "theirs", "most_recent_undecidable", (
-        f"undecidable: their record changed between {since} and {until}, {when}; the CRM wins then"
+    return (
+        "theirs",
+        "most_recent_undecidable",
+        (f"undecidable: their record changed between {since} and {until}, {when}; the CRM wins then"),
     )
 
 

@@ -78,7 +78,9 @@ def resolve(link: Link, intents: Sequence[Intent], image: Image, read_began: dat
     base_ours, base_theirs = dict(link.base_ours), dict(link.base_theirs)
     closed = []
     for intent in intents:
-        proven = image.marker == intent.id or (intent.creates and image.our_id == link.our_id and not image.deleted)
+        proven = image.marker == intent.id or (
+            intent.creates and image.our_id == link.our_id and not image.deleted
+        )
         landed = []
         for column, value in intent.values.items():
             if column in intent.settled:
@@ -91,7 +93,9 @@ def resolve(link: Link, intents: Sequence[Intent], image: Image, read_began: dat
             landed.append(column)
             if column != KEY:
                 base_ours[column] = value
-                base_theirs[column] = shown if _is_our_spelling(proven, image, intent, shown, value) else value
+                base_theirs[column] = (
+                    shown if _is_our_spelling(proven, image, intent, shown, value) else value
+                )
         done = {*intent.settled, *landed} >= set(intent.values)
         expired = not done and intent.expires_at < read_began
         if landed or expired:
@@ -107,7 +111,9 @@ def _read_back(link: Link, image: Image) -> Link:
     """The first read after a create shows how the CRM spells what we sent, unless somebody edited it since."""
     if image.marker != link.spelling_of or not image.modified_by_us:
         return link
-    spelt = {c: image.values[c] for c, sent in link.base_theirs.items() if sent is not None and c in image.values}
+    spelt = {
+        c: image.values[c] for c, sent in link.base_theirs.items() if sent is not None and c in image.values
+    }
     return replace(link, base_theirs={**link.base_theirs, **spelt})
 
 

@@ -28,7 +28,9 @@ def database_url() -> str:
     """The address of the database from the environment; Misconfigured says what to set."""
     url = os.environ.get(URL_VARIABLE)
     if not url:
-        raise Misconfigured(f"{URL_VARIABLE} is not set: give the address of GPTWeb's database, postgresql://…")
+        raise Misconfigured(
+            f"{URL_VARIABLE} is not set: give the address of GPTWeb's database, postgresql://…"
+        )
     return url
 
 
@@ -75,7 +77,9 @@ class Database:
             with connection.transaction():
                 yield Transaction(connection)
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
-            raise RetryLater(f"the database gave up a deadlock, the step is repeated: {error.diag.message_primary}") from error
+            raise RetryLater(
+                f"the database gave up a deadlock, the step is repeated: {error.diag.message_primary}"
+            ) from error
 
     def now(self) -> datetime:
         """The database's clock: the one clock that all workers share."""

@@ -13,9 +13,21 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import NO_PARENTS, Parents
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.records import columns, digest_of, match_function, our_record, table
-from crm_sync.model import Link, OurRecord, Side, Value
+from crm_sync.model import Link, Object, OurRecord, Side, Value
 
-__all__ = ["Pair", "claim", "load", "load_by_their_ids", "load_parents", "make", "pairs", "release", "store"]
+__all__ = [
+    "Pair",
+    "claim",
+    "ids_of",
+    "load",
+    "load_by_their_ids",
+    "load_parents",
+    "make",
+    "pairs",
+    "parents_of",
+    "release",
+    "store",
+]
 
 Pair = tuple[Link, OurRecord | None]
 
@@ -33,9 +45,14 @@ def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], lock
     query = sql.SQL(
         f"select {_LINK}, {{columns}} from crm_sync.link l join crm_sync.image i using (link_id) "
         "left join {table} o on o.id = l.our_id where l.link_id = any(%s) order by l.link_id {lock}"
-    ).format(columns=columns(mapping, "o"), table=table(mapping), lock=sql.SQL("for update of l" if lock else ""))
+    ).format(
+        columns=columns(mapping, "o"), table=table(mapping), lock=sql.SQL("for update of l" if lock else "")
+    )
     if lock:
-        tx.run("select 1 from crm_sync.link where link_id = any(%s) order by link_id for update", (list(link_ids),))
+        tx.run(
+            "select 1 from crm_sync.link where link_id = any(%s) order by link_id for update",
+            (list(link_ids),),
+        )
         tx.run(
             sql.SQL(
                 "select 1 from {table} o join crm_sync.link l on l.our_id = o.id "
@@ -50,6 +67,15 @@ def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], lock
     return _with_parked(tx, found)
 
 
+def ids_of(tx: Transaction, connection: str, object: Object, our_ids: Sequence[str]) -> dict[str, int]:
+    """The links of these records of ours."""
+    rows = tx.rows(
+        "select our_id::text, link_id from crm_sync.link where connection = %s and object = %s and our_id = any(%s::uuid[])",
+        (connection, object, list(our_ids)),
+    )
+    return dict(rows)
+
+
 def load(tx: Transaction, link_ids: Sequence[int], lock: bool = True) -> list[Link]:
     """Links without our records, as stored (parents in their ids), locked."""
     query = sql.SQL(
@@ -59,7 +85,9 @@ def load(tx: Transaction, link_ids: Sequence[int], lock: bool = True) -> list[Li
     return [_link(row) for row in tx.rows(query, (list(link_ids),))]
 
 
-def load_by_their_ids(tx: Transaction, connection: str, their_object: str, ids: Sequence[str]) -> list[tuple[Any, ...]]:
+def load_by_their_ids(
+    tx: Transaction, connection: str, their_object: str, ids: Sequence[str]
+) -> list[tuple[Any, ...]]:
     """The little that reading compares: (link_id, their_id, digest, stamp, recv, reread, spelling, in doubt), locked."""
     return tx.rows(
         """select l.link_id, l.their_id, l.seen_digest, l.seen_stamp, l.seen_recv, l.reread, l.spelling_of is not null,
@@ -70,7 +98,9 @@ def load_by_their_ids(tx: Transaction, connection: str, their_object: str, ids: 
     )
 
 
-def make(tx: Transaction, connection: str, mapping: ObjectMapping, rows: Iterable[tuple[str, str | None]]) -> dict[str, int]:
+def make(
+    tx: Transaction, connection: str, mapping: ObjectMapping, rows: Iterable[tuple[str, str | None]]
+) -> dict[str, int]:
     """Insert links (our id, their id), their empty images too; already linked ones are left out of the answer."""
     wanted = sorted(rows)
     made = tx.rows(
@@ -80,7 +110,10 @@ def make(tx: Transaction, connection: str, mapping: ObjectMapping, rows: Iterabl
         returning our_id::text, link_id""",
         (connection, mapping.object, mapping.theirs, [o for o, _ in wanted], [t for _, t in wanted]),
     )
-    tx.run("insert into crm_sync.image (link_id) select unnest(%s::bigint[])", ([link_id for _, link_id in made],))
+    tx.run(
+        "insert into crm_sync.image (link_id) select unnest(%s::bigint[])",
+        ([link_id for _, link_id in made],),
+    )
     return dict(made)
 
 
@@ -100,7 +133,9 @@ def release(tx: Transaction, link_ids: Sequence[int], run_id: int) -> None:
     )
 
 
-def store(tx: Transaction, mapping: ObjectMapping, links: Iterable[tuple[Link, bool]], keep_dirty: bool = False) -> None:
+def store(
+    tx: Transaction, mapping: ObjectMapping, links: Iterable[tuple[Link, bool]], keep_dirty: bool = False
+) -> None:
     """Write links back, each with whether it is dirty; ``keep_dirty`` leaves a dirty one dirty.  One statement a table."""
     rows = [_stored(mapping, link, dirty) for link, dirty in links]
     if not rows:
@@ -129,13 +164,13 @@ def store(tx: Transaction, mapping: ObjectMapping, links: Iterable[tuple[Link, b
 def _stored(mapping: ObjectMapping, link: Link, dirty: bool) -> tuple[dict[str, object], dict[str, object]]:
     # A time bound is kept only while the field differs from its base: before that it decides nothing.
     moved = {c for c, v in link.seen.items() if c not in link.base_theirs or link.base_theirs[c] != v}
-    head = {
+    head: dict[str, object] = {
         "link_id": link.link_id, "their_id": link.their_id, "state": link.state, "keyed": link.keyed,
         "their_alive": link.their_alive, "dirty": dirty, "reread": link.reread, "seen_stamp": link.seen_stamp,
         "seen_recv": link.seen_recv, "digest": None if link.spelling_of else digest_of(mapping, link.seen, link.our_id if link.keyed else None, not link.their_alive).hex(),
         "spelling_of": link.spelling_of, "match": link.seen.get(mapping.match[0]),
     }  # fmt: skip
-    body = {
+    body: dict[str, object] = {
         "link_id": link.link_id, "base_ours": link.base_ours, "base_theirs": link.base_theirs, "seen": link.seen,
         "seen_lo": {c: at for c, at in link.seen_lo.items() if c in moved},
         "seen_hi": {c: at for c, at in link.seen_hi.items() if c in moved},
@@ -170,21 +205,41 @@ def _with_parked(tx: Transaction, found: list[Pair]) -> list[Pair]:
     return [(replace(link, parked=parked.get(link.link_id, {})), ours) for link, ours in found]
 
 
-def load_parents(tx: Transaction, connection: str, mapping: ObjectMapping, found: Iterable[Pair], more: Iterable[Value] = ()) -> Parents:
-    """The linked parents of these pairs; ``more`` are further parents' ids of theirs."""
+def load_parents(
+    tx: Transaction, connection: str, mapping: ObjectMapping, found: Iterable[Pair], more: Iterable[Value] = (),
+    run_id: int | None = None,
+) -> Parents:  # fmt: skip
+    """The parents of these pairs; ``more`` are further parents' ids of theirs; see ``parents_of``."""
     mapped = mapping.reference
     if mapped is None or mapped.references is None:
         return NO_PARENTS
     found = list(found)
     their_ids = {link.seen.get(mapped.ours) for link, _ in found} | set(more)
     our_ids = {ours.values.get(mapped.ours) for _, ours in found if ours}
+    return parents_of(tx, connection, mapped.references, _texts(their_ids), _texts(our_ids), run_id)
+
+
+def parents_of(
+    tx: Transaction,
+    connection: str,
+    object: Object,
+    their_ids: Sequence[str],
+    our_ids: Sequence[str],
+    run_id: int | None,
+) -> Parents:
+    """The living linked parents among these ids; with a run also those that it is about to create."""
+    if not their_ids and not our_ids:
+        return NO_PARENTS
     rows = tx.rows(
         """select their_id, our_id::text from crm_sync.link
         where connection = %(c)s and object = %(o)s and state = 'live' and their_id = any(%(t)s)
         union select their_id, our_id::text from crm_sync.link
         where connection = %(c)s and object = %(o)s and state = 'live' and their_id is not null
-          and our_id = any(%(u)s::uuid[])""",
-        {"c": connection, "o": mapped.references, "t": _texts(their_ids), "u": _texts(our_ids)},
+          and our_id = any(%(u)s::uuid[])
+        union select coalesce(their_id, 'created by this run'), our_id::text from crm_sync.change c
+        where run_id = %(r)s and object = %(o)s and op = 'create' and (their_id = any(%(t)s) or our_id = any(%(u)s::uuid[]))
+          and not exists (select 1 from crm_sync.outcome x where x.change_id = c.change_id)""",
+        {"c": connection, "o": object, "t": their_ids, "u": our_ids, "r": run_id},
     )
     return Parents({t: o for t, o in rows}, {o: t for t, o in rows})
 

@@ -48,7 +48,9 @@ class Counts:
     api_calls: int
 
 
-def open_run(tx: Transaction, connection: str, kind: RunKind, dag_run_id: str, options: dict[str, object]) -> int:
+def open_run(
+    tx: Transaction, connection: str, kind: RunKind, dag_run_id: str, options: dict[str, object]
+) -> int:
     """Insert the run, or return the one that this DAG run opened before (a cleared task opens no second one)."""
     existing = tx.one(
         "select run_id from crm_sync.run where connection = %s and kind = %s and dag_run_id = %s order by run_id desc limit 1",
@@ -71,7 +73,8 @@ def open_run(tx: Transaction, connection: str, kind: RunKind, dag_run_id: str, o
 def load(tx: Transaction, run_id: int) -> Run:
     """The run with its options."""
     rows = tx.rows(
-        "select connection, kind, state, options, clock_offset, clock_error from crm_sync.run where run_id = %s", (run_id,)
+        "select connection, kind, state, options, clock_offset, clock_error from crm_sync.run where run_id = %s",
+        (run_id,),
     )
     if not rows:
         raise Misconfigured(f"there is no run {run_id}; start with open_run")
@@ -87,7 +90,8 @@ def load(tx: Transaction, run_id: int) -> Run:
 def set_clock(tx: Transaction, run_id: int, clock: ClockReading) -> None:
     """Keep how the CRM's clock compares with the database's, as this run's first reply showed it."""
     tx.run(
-        "update crm_sync.run set clock_offset = %s, clock_error = %s where run_id = %s", (clock.offset, clock.error, run_id)
+        "update crm_sync.run set clock_offset = %s, clock_error = %s where run_id = %s",
+        (clock.offset, clock.error, run_id),
     )
 
 
@@ -114,7 +118,7 @@ def count(tx: Transaction, run_id: int) -> Counts:
         {"run": run_id},
     )
     row = tx.rows(
-        """with fate as (
+        r"""with fate as (
           select c.change_id, f.field, last.outcome, last.postponed
           from crm_sync.change c cross join lateral jsonb_object_keys(c.after) as f (field)
           left join lateral (
@@ -125,7 +129,7 @@ def count(tx: Transaction, run_id: int) -> Counts:
           count(*) filter (where outcome = 'superseded'), count(*) filter (where outcome = 'in_doubt'),
           count(*) filter (where outcome is null),
           (select coalesce(sum(cardinality(conflicts)), 0) from crm_sync.change where run_id = %(run)s)
-            + (select count(*) from crm_sync.decision where run_id = %(run)s and rule = 'slipped_in'),
+            + (select count(*) from crm_sync.decision where run_id = %(run)s and rule like 'slipped\_in\_%%'),
           count(*) filter (where postponed),
           (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null),
           (select count(*) from crm_sync.spending where run_id = %(run)s)

@@ -13,7 +13,16 @@ from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import ConflictPolicy, Direction, Object
 
-__all__ = ["Connection", "Frequency", "Settings", "change_settings", "connect", "connections", "load", "mark_provisioned"]
+__all__ = [
+    "Connection",
+    "Frequency",
+    "Settings",
+    "change_settings",
+    "connect",
+    "connections",
+    "load",
+    "mark_provisioned",
+]
 
 Frequency = Literal["5min", "15min", "hourly"]
 
@@ -97,7 +106,9 @@ def parse(name: str, data: dict[str, object]) -> Settings:
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors()]
+        lines = [
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors()
+        ]
         raise Misconfigured(f"settings of connection {name!r}: " + "; ".join(lines)) from None
 
 
@@ -135,7 +146,9 @@ def replan_if_changed(tx: Transaction, connection: Connection, mapping_digest: s
         (digest, connection.name, digest),
     )
     if changed:
-        tx.run("update crm_sync.link set dirty = true where connection = %s and not dirty", (connection.name,))
+        tx.run(
+            "update crm_sync.link set dirty = true where connection = %s and not dirty", (connection.name,)
+        )
         tx.run("update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'settings or mapping changed'"
                " where connection = %s and lifted_at is null", (connection.name,))  # fmt: skip
         _fill_outbox(tx, connection.name)

@@ -46,7 +46,9 @@ def write(tx: Transaction, file: Path | None = None) -> None:
     """Rewrite the file from the database, atomically; a reader sees the old one or the new one, never a part."""
     target = file or path()
     entries = [
-        asdict(ConnectionSnapshot(c.name, c.vendor, c.settings.frequency, c.provisioned_at is not None, c.active))
+        asdict(
+            ConnectionSnapshot(c.name, c.vendor, c.settings.frequency, c.provisioned_at is not None, c.active)
+        )
         for c in connections(tx)
     ]
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,9 @@ SHARES: Mapping[str, float] = MappingProxyType(
 class LedgerMeter:
     """Books calls of one run on its own database connection, so that a roll-back elsewhere unbooks nothing."""
 
-    def __init__(self, database: Database, connection: str, daily_calls: int, run_id: int | None, lane: RunKind) -> None:
+    def __init__(
+        self, database: Database, connection: str, daily_calls: int, run_id: int | None, lane: RunKind
+    ) -> None:
         self._database = database
         self._connection = connection
         self._run_id = run_id

@@ -1,0 +1,158 @@
+"""T1 of a write to the CRM: decide once more, take the lease, store the intents; only then may anything be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.merge import KEY, Decision, Parents, merge
+from crm_sync.engine.context import Context, Engine
+from crm_sync.ledger import identity, intents, links, trail
+from crm_sync.ledger.database import Transaction
+from crm_sync.model import Intent, Link, OurRecord, Value, Write
+
+__all__ = ["Sending", "claim_creates", "claim_updates"]
+
+SUPERSEDED = "the record changed after it was planned; the next run decides anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One claimed record: the change, its intent, what goes over the wire, and our version that it holds."""
+
+    change: trail.Change
+    link: Link
+    ours: OurRecord
+    intent: Intent
+    write: Write
+
+
+def claim_updates(
+    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, changes: Sequence[trail.Change]
+) -> list[Sending]:
+    """Claim the links of planned updates whose decisions stand; the others are superseded and stay dirty."""
+    now = engine.now()
+    ids = links.ids_of(tx, context.name, mapping.object, [c.our_id for c in changes])
+    found = links.pairs(tx, mapping, list(ids.values()), lock=True)
+    parents = links.load_parents(tx, context.name, mapping, found)
+    by_id = {link.link_id: (link, ours) for link, ours in found}
+    sending: list[Sending] = []
+    outcomes: list[trail.OutcomeRow] = []
+    lines: list[trail.Line] = []
+    for change in changes:
+        link, ours = by_id.get(ids.get(change.our_id, 0), (None, None))
+        kept: list[Decision] = []
+        if link is not None and ours is not None and not link.claimed_by_another(context.run_id, now):
+            current = {d.field: d for d in merge(mapping, context.rules, link, ours, parents)}
+            kept = [current[f] for f in change.after if _stands(current.get(f), change, f)]
+        names = {d.field for d in kept}
+        gone = [f for f in change.after if f not in names]
+        if gone:
+            outcomes.append((change.change_id, "superseded", gone, change.their_id, SUPERSEDED))
+        if kept and link is not None and ours is not None:
+            lines.extend(_overruled(link, d) for d in kept if d.conflict or d.restored)
+            sending.append(
+                _sending(
+                    engine, context, mapping, change, link, ours, {d.field: d.ours for d in kept}, parents
+                )
+            )
+    _store(tx, engine, context, mapping, sending, outcomes, lines)
+    return sending
+
+
+def claim_creates(
+    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, changes: Sequence[trail.Change]
+) -> list[Sending]:
+    """Claim records of ours for creation: the link's unique key decides between linking and creating."""
+    now = engine.now()
+    known = links.make(tx, context.name, mapping, [(c.our_id, None) for c in changes])
+    del known  # a link that was there before is as good as a new one; what counts is its state below
+    records = {
+        r.our_id: r for r in identity.unlinked_of(tx, context.name, mapping, [c.our_id for c in changes], now)
+    }
+    by_id = {
+        link.link_id: link for link in links.load(tx, [r.link_id for r in records.values() if r.link_id])
+    }
+    sending: list[Sending] = []
+    outcomes: list[trail.OutcomeRow] = []
+    for change in changes:
+        record = records.get(change.our_id)
+        link = by_id.get(record.link_id or 0) if record else None
+        if record is None or record.record is None or record.deleted or link is None or link.their_id is not None or (
+            link.claimed_by_another(context.run_id, now)
+        ) or not record.creatable or identity.wanted_values(tx, context.name, mapping, record, context.run_id) != change.after:  # fmt: skip
+            outcomes.append((change.change_id, "superseded", tuple(change.after), None, SUPERSEDED))
+            continue
+        parents = _parents(tx, context, mapping, change.after)
+        values = {c: v for c, v in change.after.items() if not _waits(mapping, parents, c, v)}
+        waiting = [c for c in change.after if c not in values]
+        if waiting:
+            outcomes.append(
+                (change.change_id, "superseded", waiting, None, "its account is not there yet; it follows")
+            )
+        sending.append(_sending(engine, context, mapping, change, link, record.record, values, parents))
+    _store(tx, engine, context, mapping, sending, outcomes, [])
+    return sending
+
+
+def _stands(decision: Decision | None, change: trail.Change, field: str) -> bool:
+    return (
+        decision is not None and decision.action == "push"
+        and decision.ours == change.after[field] and decision.theirs == change.before[field]
+    )  # fmt: skip
+
+
+def _sending(
+    engine: Engine, context: Context, mapping: ObjectMapping, change: trail.Change, link: Link, ours: OurRecord,
+    values: Mapping[str, Value], parents: Parents,
+) -> Sending:  # fmt: skip
+    now = engine.now()
+    until = now + context.settings.lease
+    intent = Intent(
+        str(uuid4()), change.change_id, context.run_id, link.link_id, change.op == "create", values,
+        {c: ours.time_of(c) for c in values if c != KEY}, {c: link.seen.get(c) for c in values if c != KEY},
+        now, link.seen_stamp, until, until + context.settings.late_commit,
+    )  # fmt: skip
+    sent = {c: _wire(mapping, parents, c, v) for c, v in values.items() if c != KEY}
+    keyed = change.op == "create" or KEY in values
+    return Sending(
+        change, link, ours, intent, Write(ours.id, link.their_id, intent.id, sent, stamp_key=keyed)
+    )
+
+
+def _wire(mapping: ObjectMapping, parents: Parents, column: str, value: Value) -> Value:
+    """A reference goes out as the parent's id there, looked up now and not in the plan."""
+    return parents.theirs[str(value)] if mapping.by_ours[column].references and value is not None else value
+
+
+def _waits(mapping: ObjectMapping, parents: Parents, column: str, value: Value) -> bool:
+    return bool(mapping.by_ours[column].references) and value is not None and str(value) not in parents.theirs
+
+
+def _parents(
+    tx: Transaction, context: Context, mapping: ObjectMapping, values: Mapping[str, Value]
+) -> Parents:
+    reference = mapping.reference
+    if reference is None or reference.references is None or values.get(reference.ours) is None:
+        return Parents()
+    return links.parents_of(tx, context.name, reference.references, [], [str(values[reference.ours])], None)
+
+
+def _overruled(link: Link, d: Decision) -> trail.Line:
+    return trail.Line(
+        d.rule, "restored" if d.restored else "overruled", our_id=link.our_id, their_id=link.their_id, side="theirs",
+        field=d.field, before=d.theirs, after=d.ours, base=link.base_theirs.get(d.field, ...), detail=d.detail,
+    )  # fmt: skip
+
+
+def _store(
+    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, sending: Sequence[Sending],
+    outcomes: Sequence[trail.OutcomeRow], lines: Sequence[trail.Line],
+) -> None:  # fmt: skip
+    intents.store(tx, [s.intent for s in sending])
+    if sending:
+        links.claim(tx, [s.link.link_id for s in sending], context.run_id, sending[0].intent.claim_until)
+    trail.outcomes(tx, context.run_id, outcomes)
+    trail.note(tx, context.run_id, context.name, mapping.object, lines)

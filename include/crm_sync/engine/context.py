@@ -1,0 +1,154 @@
+"""What the stages share: the run with its live settings and rules, and the engine that hands them out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.merge import Rules
+from crm_sync.engine.reports import PlanReport, PullReport, PushReport, RunReport
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger import records, runs, settings
+from crm_sync.ledger.database import Database
+from crm_sync.ledger.runs import Run
+from crm_sync.ledger.settings import Connection, Settings
+from crm_sync.model import OBJECTS, Direction, Object, RunKind
+from crm_sync.ports import Store
+
+__all__ = ["Context", "Engine", "RunOptions", "StoreFactory"]
+
+StoreFactory = Callable[[Connection, Run], Store]
+"""Opens the CRM's store for a run; called only by the stages that speak to the CRM."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run is asked to do.  ``since``/``until``: the window of a backfill; other runs read from the cursor."""
+
+    connection: str
+    kind: RunKind = "sync"
+    dag_run_id: str = ""
+    objects: tuple[Object, ...] | None = None
+    direction: Direction | None = None
+    dry_run: bool = False
+    limit: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run with what is live at this moment: settings and rules are read anew by every stage."""
+
+    run: Run
+    connection: Connection
+    rules: Rules
+    mappings: dict[Object, ObjectMapping]
+
+    @property
+    def run_id(self) -> int:
+        """The run's id."""
+        return self.run.run_id
+
+    @property
+    def name(self) -> str:
+        """The connection's name."""
+        return self.connection.name
+
+    @property
+    def settings(self) -> Settings:
+        """The connection's settings."""
+        return self.connection.settings
+
+    @property
+    def objects(self) -> list[ObjectMapping]:
+        """The mappings of this run's objects, parents first."""
+        return [self.mappings[object] for object in self.run.objects]
+
+
+class Engine:
+    """The stages of a run on one database.  ``now`` is the clock of leases and expiries: the database's, if not given."""
+
+    def __init__(
+        self,
+        database: Database,
+        mappings: dict[Object, ObjectMapping],
+        open_store: StoreFactory,
+        now: Callable[[], datetime] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.database = database
+        self.mappings = mappings
+        self.open_store = open_store
+        self.now = now or database.now
+        self.sleep = sleep
+
+    def open_run(self, options: RunOptions) -> int:
+        """Open the run and return its id; closes earlier runs whose processes were killed."""
+        with self.database.transaction() as tx:
+            connection = settings.load(tx, options.connection)
+            for mapping in self.mappings.values():
+                records.check_columns(tx, mapping)
+            chosen = {
+                k: v
+                for k, v in asdict(options).items()
+                if k not in ("connection", "kind", "dag_run_id") and v
+            }
+            run_id = runs.open_run(tx, options.connection, options.kind, options.dag_run_id, chosen)
+            settings.replan_if_changed(tx, connection, self._mapping_digest())
+            killed = runs.abandoned(tx, options.connection, options.kind, run_id)
+        for earlier in killed:
+            self.settle(earlier, killed=True)
+        return run_id
+
+    def pull(self, run_id: int) -> PullReport:
+        """Read what changed on their side and store it: images of links, strays, the fate of unanswered writes."""
+        from crm_sync.engine.pull import pull
+
+        return pull(self, self.context(run_id))
+
+    def plan(self, run_id: int) -> PlanReport:
+        """Link what matches and decide every field of every dirty link; writes no record on either side."""
+        from crm_sync.engine.plan import plan
+
+        return plan(self, self.context(run_id))
+
+    def push_ours(self, run_id: int) -> PushReport:
+        """Write what was planned for our side, each decision re-checked in the transaction that writes it."""
+        from crm_sync.engine.push_ours import push_ours
+
+        return push_ours(self, self.context(run_id))
+
+    def push_theirs(self, run_id: int) -> PushReport:
+        """Write what was planned for their side, in batches, each claimed and stored as intents before it leaves."""
+        from crm_sync.engine.push_theirs import push_theirs
+
+        return push_theirs(self, self.context(run_id))
+
+    def settle(self, run_id: int, killed: bool = False) -> RunReport:
+        """Count what became of every planned change and close the run; never raises for work left undone."""
+        from crm_sync.engine.settle import settle
+
+        return settle(self, self.context(run_id), killed)
+
+    def context(self, run_id: int) -> Context:
+        """The run with live settings and rules."""
+        with self.database.transaction() as tx:
+            run = runs.load(tx, run_id)
+            connection = settings.load(tx, run.connection)
+        rules = Rules(
+            run.direction or connection.settings.direction, connection.settings.conflict_policy, run.clock
+        )
+        missing = [object for object in OBJECTS if object not in self.mappings]
+        if missing:
+            raise Misconfigured(
+                f"no mapping for {', '.join(missing)}: add the mapping file of {connection.vendor}"
+            )
+        return Context(run, connection, rules, self.mappings)
+
+    def _mapping_digest(self) -> str:
+        return sha256("".join(repr(self.mappings[o]) for o in sorted(self.mappings)).encode()).hexdigest()

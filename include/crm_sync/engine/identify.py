@@ -1,0 +1,157 @@
+"""Identity: who on the two sides is the same person or company, before anything is decided about their fields.
+
+Our key on their record first, then the match keys; what is ambiguous is parked with its candidates and tried again by
+every plan, so that parking lifts by itself (algorithm.md 1.4, 6.1.7-8).
+"""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.match import Ambiguous, Create, Match, Verdict, judge
+from crm_sync.decide.merge import KEY
+from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.reports import Tally
+from crm_sync.ledger import identity, links, parking, trail, worklist
+from crm_sync.ledger.database import Transaction
+from crm_sync.model import Value
+
+__all__ = ["identify_ours", "identify_theirs"]
+
+CHUNK = 2000
+DUPLICATE = "possible_duplicate"
+REMEDY = "merge or correct the records, or give one of them another key; the next run tries again"
+
+
+def identify_theirs(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
+    """Link, create or park every record of theirs that has no link yet."""
+    after = ""
+    while True:
+        with engine.database.transaction() as tx:
+            strays = identity.strays(tx, context.name, mapping, after, CHUNK)
+            _judge_strays(tx, context, mapping, strays, tally)
+        if len(strays) < CHUNK:
+            return
+        after = strays[-1].their_id
+
+
+def _judge_strays(
+    tx: Transaction, context: Context, mapping: ObjectMapping, strays: list[identity.Stray], tally: Tally
+) -> None:
+    matched: list[tuple[str, str, str]] = []
+    parked: list[parking.Refusal] = []
+    created: list[trail.Change] = []
+    for stray in strays:
+        verdict: Verdict = stray.keyed_to or judge(stray.levels)
+        if isinstance(verdict, Match):
+            matched.append((verdict.id, stray.their_id, verdict.column))
+        elif isinstance(verdict, Ambiguous):
+            parked.append(_refusal(mapping, verdict, None, stray.their_id))
+        elif context.rules.direction != "push":
+            created.append(_create_ours(tx, context, mapping, stray))
+    identity.link_strays(tx, context.name, mapping, matched)
+    trail.note(tx, context.run_id, context.name, mapping.object, [
+        trail.Line(f"first_match_{column}", "noted", our_id=our_id, their_id=their_id, detail=f"linked by {column}")
+        for our_id, their_id, column in matched
+    ])  # fmt: skip
+    tally.add(mapping.object, "linked", len(matched))
+    wanted = created if context.settings.creates(mapping.object) else []
+    wanted = wanted[: worklist.room(tx, context.run, 0)]
+    keys = [_write_key(change) for change in wanted] if context.rules.direction == "bidirectional" else []
+    trail.plan(tx, context.run_id, context.name, wanted + keys)
+    tally.add(mapping.object, "create in GPTWeb", len(wanted))
+    _park(tx, context, mapping, parked, [s.their_id for s in strays], "their_id", tally)
+
+
+def _create_ours(
+    tx: Transaction, context: Context, mapping: ObjectMapping, stray: identity.Stray
+) -> trail.Change:
+    values = {
+        c: v for c, v in stray.values.items() if v is not None and mapping.by_ours[c].direction != "out"
+    }
+    reference = mapping.reference
+    if reference and reference.ours in values and reference.references:
+        parents = links.parents_of(
+            tx, context.name, reference.references, [str(values[reference.ours])], [], context.run_id
+        )
+        parent: Value = parents.ours.get(str(values.pop(reference.ours)))
+        if parent is not None:
+            values[reference.ours] = parent
+    blank = dict.fromkeys(values)
+    rules = dict.fromkeys(values, "new_in_crm")
+    return trail.Change(
+        mapping.object, "ours", "create", None, str(uuid4()), stray.their_id, blank, values, {}, rules
+    )
+
+
+def _write_key(create: trail.Change) -> trail.Change:
+    """Our key goes into their record in the same run; the link is made by the create, so the claim looks it up."""
+    return trail.Change(
+        create.object, "theirs", "update", None, create.our_id, create.their_id, {KEY: None}, {KEY: create.our_id}, {},
+        {KEY: "first_link"},
+    )  # fmt: skip
+
+
+def identify_ours(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
+    """Create or park every record of ours in the outbox that has no link yet."""
+    after = identity.FIRST_ID
+    while True:
+        with engine.database.transaction() as tx:
+            unlinked = identity.unlinked(tx, context.name, mapping, after, CHUNK, engine.now())
+            _judge_unlinked(tx, context, mapping, unlinked, tally)
+        if len(unlinked) < CHUNK:
+            return
+        after = unlinked[-1].our_id
+
+
+def _judge_unlinked(
+    tx: Transaction, context: Context, mapping: ObjectMapping, unlinked: list[identity.Unlinked], tally: Tally
+) -> None:
+    may_create = context.settings.creates(mapping.object) and context.rules.direction != "pull"
+    parked: list[parking.Refusal] = []
+    created: list[trail.Change] = []
+    done: list[tuple[str, int]] = []
+    for record in unlinked:
+        verdict = judge(record.levels)
+        if record.deleted or not may_create:
+            # Creation that is switched on later fills the outbox anew (settings.replan_if_changed).
+            done.append((record.our_id, record.version))
+        elif isinstance(verdict, Ambiguous):
+            parked.append(_refusal(mapping, verdict, record.our_id, None))
+        elif isinstance(verdict, Create) and not record.refused:
+            created.append(_create_theirs(tx, context, mapping, record))
+    created = created[: worklist.room(tx, context.run, 0)]
+    trail.plan(tx, context.run_id, context.name, created)
+    tally.add(mapping.object, "create in the CRM", len(created))
+    worklist.clear_outbox(tx, context.name, mapping.object, done)
+    _park(tx, context, mapping, parked, [u.our_id for u in unlinked], "our_id", tally)
+
+
+def _create_theirs(
+    tx: Transaction, context: Context, mapping: ObjectMapping, record: identity.Unlinked
+) -> trail.Change:
+    values = identity.wanted_values(tx, context.name, mapping, record, context.run_id)
+    blank = dict.fromkeys(values)
+    rules = dict.fromkeys(values, "new_in_gptweb")
+    return trail.Change(
+        mapping.object, "theirs", "create", record.link_id, record.our_id, None, blank, values, {}, rules
+    )
+
+
+def _refusal(
+    mapping: ObjectMapping, verdict: Ambiguous, our_id: str | None, their_id: str | None
+) -> parking.Refusal:
+    candidates = f"; candidates: {', '.join(verdict.candidates)}" if verdict.candidates else ""
+    return parking.Refusal(
+        mapping.object, "theirs" if our_id else "ours", DUPLICATE, f"{verdict.cause}{candidates}", REMEDY,
+        our_id=our_id, their_id=their_id,
+    )  # fmt: skip
+
+
+def _park(
+    tx: Transaction, context: Context, mapping: ObjectMapping, parked: list[parking.Refusal], judged: list[str],
+    key: parking.Key, tally: Tally,
+) -> None:  # fmt: skip
+    new = parking.keep(tx, context.run_id, context.name, mapping.object, parked, judged, key, DUPLICATE)
+    tally.add(mapping.object, "left to a person", new)

@@ -1,0 +1,133 @@
+"""Plan: decide every field of every dirty link, and which records to create; nothing is written on either side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.merge import Decision, Parents, is_asleep, merge, work_left
+from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.existence import fall_asleep, lines_of
+from crm_sync.engine.identify import identify_ours, identify_theirs
+from crm_sync.engine.reports import PlanReport, Tally
+from crm_sync.ledger import links, trail, worklist
+from crm_sync.ledger.database import Transaction
+from crm_sync.model import Link, OurRecord, Side
+
+__all__ = ["plan", "plan_links"]
+
+CHUNK = 2000
+
+
+def plan(engine: Engine, context: Context) -> PlanReport:
+    """Object by object, parents first: identity of theirs, dirty links, identity of ours."""
+    tally = Tally()
+    with engine.database.transaction() as tx:
+        worklist.supersede_pending(tx, context.run_id)
+    for mapping in context.objects:
+        identify_theirs(engine, context, mapping, tally)
+        _plan_dirty_links(engine, context, mapping, tally)
+        identify_ours(engine, context, mapping, tally)
+    with engine.database.transaction() as tx:
+        worklist.analyze(tx)
+    return PlanReport(context.run_id, tally.numbers, tally.total())
+
+
+def _plan_dirty_links(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
+    after = 0
+    while True:
+        with engine.database.transaction() as tx:
+            ids = worklist.dirty_links(tx, context.name, mapping, after, CHUNK)
+            plan_links(tx, engine, context, mapping, ids, tally)
+        if len(ids) < CHUNK:
+            return
+        after = ids[-1]
+
+
+def plan_links(
+    tx: Transaction,
+    engine: Engine,
+    context: Context,
+    mapping: ObjectMapping,
+    link_ids: Sequence[int],
+    tally: Tally,
+) -> int:
+    """Plan these links in the caller's transaction; returns how many changes were planned.
+
+    What needs no writing is settled here: both sides agree, or a deleted side puts the link to sleep.
+    """
+    if not link_ids:
+        return 0
+    now = engine.now()
+    found = links.pairs(tx, mapping, link_ids, lock=True)
+    parents = links.load_parents(tx, context.name, mapping, found, run_id=context.run_id)
+    changes: list[trail.Change] = []
+    lines: list[trail.Line] = []
+    stored: list[tuple[Link, bool]] = []
+    clean: list[tuple[str, int]] = []
+    for link, ours in found:
+        if link.claimed_by_another(context.run_id, now) or link.their_id is None:
+            continue
+        awake = fall_asleep(link, ours)
+        lines.extend(lines_of(mapping, link, awake, ours))
+        planned, after = _plan_link(mapping, context, awake, ours, parents)
+        room = worklist.room(tx, context.run, len(changes))
+        changes.extend(planned[:room])
+        dirty = bool(planned) or work_left(mapping, context.rules, after, ours, parents)
+        if after != link or not dirty:
+            stored.append((after, dirty))
+        if not dirty:
+            clean.append((link.our_id, ours.version if ours else worklist.ANY_VERSION))
+    trail.plan(tx, context.run_id, context.name, changes)
+    trail.note(tx, context.run_id, context.name, mapping.object, lines)
+    links.store(tx, mapping, stored)
+    worklist.clear_outbox(tx, context.name, mapping.object, clean)
+    _tally(tally, mapping.object, changes)
+    return len(changes)
+
+
+def _plan_link(
+    mapping: ObjectMapping, context: Context, link: Link, ours: OurRecord | None, parents: Parents
+) -> tuple[list[trail.Change], Link]:
+    if ours is None or is_asleep(link, ours):
+        return [], link
+    decisions = merge(mapping, context.rules, link, ours, parents)
+    agreed = agree(link, [d for d in decisions if d.action == "agree"])
+    changes = [
+        change_of(mapping, link, side, [d for d in decisions if d.action == action])
+        for side, action in _SIDES
+        if any(d.action == action for d in decisions)
+    ]
+    return changes, agreed
+
+
+_SIDES: tuple[tuple[Side, str], ...] = (("ours", "pull"), ("theirs", "push"))
+
+
+def agree(link: Link, decisions: Iterable[Decision]) -> Link:
+    """Both sides mean the same: the base moves to what each of them holds."""
+    base_ours, base_theirs = dict(link.base_ours), dict(link.base_theirs)
+    for decision in decisions:
+        base_ours[decision.field] = decision.ours
+        base_theirs[decision.field] = link.seen[decision.field]
+    return replace(link, base_ours=base_ours, base_theirs=base_theirs)
+
+
+def change_of(mapping: ObjectMapping, link: Link, side: Side, decisions: Sequence[Decision]) -> trail.Change:
+    """One record's planned fields on one side."""
+    before = {d.field: d.theirs if side == "theirs" else d.ours for d in decisions}
+    after = {d.field: d.ours if side == "theirs" else d.theirs for d in decisions}
+    base = link.base_theirs if side == "theirs" else link.base_ours
+    return trail.Change(
+        mapping.object, side, "update", link.link_id, link.our_id, link.their_id, before, after,
+        {field: base[field] for field in after if field in base}, {d.field: d.rule for d in decisions},
+        tuple(d.field for d in decisions if d.conflict),
+    )  # fmt: skip
+
+
+def _tally(tally: Tally, object: str, changes: Iterable[trail.Change]) -> None:
+    for change in changes:
+        where = "in the CRM" if change.side == "theirs" else "in GPTWeb"
+        tally.add(object, f"{change.op} {where}")
+        tally.add(object, "conflicts", len(change.conflicts))

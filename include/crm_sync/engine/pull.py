@@ -1,0 +1,147 @@
+"""Pull: read what changed there since the cursor, and by id what is in doubt, in as few calls as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from psycopg import sql
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.reports import PullReport, Tally
+from crm_sync.ledger import reading, runs
+from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.records import match_function, table
+from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, ClockReading, Page, Read
+
+__all__ = ["pull"]
+
+KEYS_PER_READ = 500
+
+
+def pull(engine: Engine, context: Context) -> PullReport:
+    """Read and store page by page; the cursor of an object moves with its last page."""
+    with engine.database.transaction() as tx:
+        reads = [read for mapping in context.objects for read in _reads(tx, context, mapping)]
+        sent_no = reading.next_number(tx)
+    began = engine.now()
+    tally = Tally()
+    starts: dict[Read, datetime] = {}
+    received: dict[Read, set[str]] = {}
+    for page in engine.open_store(context.connection, context.run).read(reads):
+        first = not starts
+        starts.setdefault(page.read, page.read_start)
+        if not isinstance(page.read, ChangedSince):
+            received.setdefault(page.read, set()).update(_asked_for(page))
+        mapping = context.mappings[page.read.object]
+        with engine.database.transaction() as tx:
+            changed = reading.store_page(
+                tx, context.name, context.run_id, mapping, page.images, sent_no, began
+            )
+            if first:
+                runs.set_clock(tx, context.run_id, _compared(tx, page.clock))
+            if page.last:
+                _close_read(
+                    tx, context, mapping, page.read, starts[page.read], received.get(page.read, set()), began
+                )
+        tally.add(mapping.object, "read", len(page.images))
+        tally.add(mapping.object, "differ", changed)
+    return PullReport(context.run_id, tally.numbers, tally.total())
+
+
+def _reads(tx: Transaction, context: Context, mapping: ObjectMapping) -> Iterable[Read]:
+    name, object, run = context.name, mapping.object, context.run
+    position = None
+    if run.kind == "backfill":
+        yield ChangedSince(object, run.since, run.until)
+    else:
+        position = tx.one(
+            "select position from crm_sync.cursor where connection = %s and object = %s", (name, object)
+        )
+        yield ChangedSince(object, position)
+    for ids in _chunks(_ids_in_doubt(tx, name, mapping)):
+        yield ById(object, ids)
+    for our_ids in _chunks(_creates_in_doubt(tx, name, object)):
+        yield ByOurKey(object, our_ids)
+    if run.kind == "backfill" or position is not None:
+        for keys in _chunks(_keys_about_to_be_created(tx, context, mapping)):
+            yield ByMatchKey(object, keys)
+
+
+def _ids_in_doubt(tx: Transaction, name: str, mapping: ObjectMapping) -> list[str]:
+    """Links whose image or whose last write is in doubt, and strangers that two reads showed differently."""
+    rows = tx.rows(
+        """select their_id from crm_sync.link where connection = %(c)s and object = %(o)s and reread and their_id is not null
+        union
+        select l.their_id from crm_sync.intent i join crm_sync.link l using (link_id)
+        where l.connection = %(c)s and l.object = %(o)s and i.closed_by is null and l.their_id is not null
+        union
+        select their_id from crm_sync.stray where connection = %(c)s and object = %(o)s and reread
+        order by 1""",
+        {"c": name, "o": mapping.object},
+    )
+    return [row[0] for row in rows]
+
+
+def _creates_in_doubt(tx: Transaction, name: str, object: str) -> list[str]:
+    rows = tx.rows(
+        """select l.our_id::text from crm_sync.link l
+        where l.connection = %s and l.object = %s and l.their_id is null
+          and exists (select 1 from crm_sync.intent i where i.link_id = l.link_id and i.closed_by is null)
+        order by 1""",
+        (name, object),
+    )
+    return [row[0] for row in rows]
+
+
+def _keys_about_to_be_created(tx: Transaction, context: Context, mapping: ObjectMapping) -> list[str]:
+    """A twin may have been made a moment ago, or outside a backfill's window: ask before creating."""
+    if context.rules.direction == "pull" or not context.settings.creates(mapping.object):
+        return []
+    keys: set[str] = set()
+    for column in mapping.match:
+        query = sql.SQL(
+            """select distinct {function}(o.{column}) from crm_sync.outbox b join {table} o on o.id = b.our_id
+            where b.connection = %(c)s and b.object = %(o)s and o.deleted_at is null and {function}(o.{column}) is not null
+              and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
+                              and l.our_id = b.our_id)
+              and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
+                              and p.our_id = b.our_id and p.lifted_at is null)"""
+        ).format(
+            function=match_function(mapping, column), column=sql.Identifier(column), table=table(mapping)
+        )
+        keys |= {row[0] for row in tx.rows(query, {"c": context.name, "o": mapping.object})}
+    return sorted(keys)
+
+
+def _close_read(
+    tx: Transaction, context: Context, mapping: ObjectMapping, read: Read, start: datetime, received: set[str],
+    began: datetime,
+) -> None:  # fmt: skip
+    if isinstance(read, ChangedSince):
+        if context.run.kind != "backfill":
+            reading.move_cursor(tx, context.name, mapping.object, start - context.settings.lag)
+    elif isinstance(read, ById):
+        reading.mark_absent(tx, context.name, context.run_id, mapping, set(read.ids) - received, (), began)
+    elif isinstance(read, ByOurKey):
+        reading.mark_absent(
+            tx, context.name, context.run_id, mapping, (), set(read.our_ids) - received, began
+        )
+
+
+def _asked_for(page: Page) -> set[str]:
+    if isinstance(page.read, ByOurKey):
+        return {image.our_id for image in page.images if image.our_id is not None}
+    return {image.id for image in page.images}
+
+
+def _compared(tx: Transaction, clock: ClockReading) -> ClockReading:
+    """Their clock against the database's, which stamps our column times; workers may run elsewhere."""
+    ahead = tx.one("select clock_timestamp()") - datetime.now(UTC)
+    return ClockReading(clock.offset - ahead, clock.error)
+
+
+def _chunks(keys: list[str]) -> Iterable[tuple[str, ...]]:
+    for i in range(0, len(keys), KEYS_PER_READ):
+        yield tuple(keys[i : i + KEYS_PER_READ])

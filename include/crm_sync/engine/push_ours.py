@@ -1,0 +1,245 @@
+"""Push ours: write the CRM's values into our tables, each decision made once more in the transaction that writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.match import Create, judge
+from crm_sync.decide.merge import Decision, Parents, merge
+from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.keep import settle_links
+from crm_sync.engine.reports import PushReport, Tally
+from crm_sync.ledger import identity, links, parking, trail
+from crm_sync.ledger.database import Transaction
+from crm_sync.model import Link, OurRecord, Outcome, Value, Write, Written
+from crm_sync.stores.database import DatabaseStore
+
+__all__ = ["push_ours"]
+
+CHUNK = 1000
+SUPERSEDED = "the record changed after it was planned; the next run decides anew"
+
+
+@dataclass
+class _Ready:
+    """One change that stood the re-check: what to write and what to say about it."""
+
+    change: trail.Change
+    link: Link
+    ours: OurRecord | None
+    decisions: list[Decision]
+    write: Write
+
+
+@dataclass
+class _Batch:
+    """What one transaction collects before it writes."""
+
+    ready: list[_Ready] = field(default_factory=list)
+    outcomes: list[trail.OutcomeRow] = field(default_factory=list)
+    lines: list[trail.Line] = field(default_factory=list)
+    refusals: list[parking.Refusal] = field(default_factory=list)
+
+    def say(
+        self, change: trail.Change, outcome: Outcome, fields: Sequence[str], detail: str | None = None
+    ) -> None:
+        """Note what became of fields of a change."""
+        self.outcomes.append((change.change_id, outcome, fields, change.their_id, detail))
+
+
+def push_ours(engine: Engine, context: Context) -> PushReport:
+    """Chunk by chunk, one transaction each, accounts before their contacts."""
+    tally = Tally()
+    for mapping in context.objects:
+        after = 0
+        while True:
+            with engine.database.transaction() as tx:
+                changes = trail.pending(tx, context.run_id, "ours", mapping.object, after, CHUNK)
+                if changes:
+                    _apply(tx, engine, context, mapping, changes, tally)
+            if len(changes) < CHUNK:
+                break
+            after = changes[-1].change_id
+    return PushReport(context.run_id, tally.numbers, tally.total())
+
+
+def _apply(
+    tx: Transaction,
+    engine: Engine,
+    context: Context,
+    mapping: ObjectMapping,
+    changes: Sequence[trail.Change],
+    tally: Tally,
+) -> None:
+    batch = _Batch()
+    _recheck_updates(tx, engine, context, mapping, [c for c in changes if c.op == "update"], batch)
+    _recheck_creates(tx, context, mapping, [c for c in changes if c.op == "create"], batch)
+    store = DatabaseStore(tx, context.mappings)
+    written = _write(store, mapping, batch)
+    based = [
+        _based(ready, answer)
+        for ready, answer in zip(batch.ready, written, strict=True)
+        if not answer.failures
+    ]
+    links.store(tx, mapping, [(link, True) for link in based])
+    trail.outcomes(tx, context.run_id, batch.outcomes)
+    trail.note(tx, context.run_id, context.name, mapping.object, batch.lines)
+    parking.park(tx, context.run_id, context.name, batch.refusals)
+    parking.lift_written(tx, [(r.link.link_id, "ours", d.field) for r in batch.ready for d in r.decisions])
+    settle_links(tx, context, mapping, [link.link_id for link in based])
+    for _, outcome, fields, _, _ in batch.outcomes:
+        tally.add(mapping.object, outcome, len(fields))
+
+
+def _recheck_updates(
+    tx: Transaction,
+    engine: Engine,
+    context: Context,
+    mapping: ObjectMapping,
+    changes: Sequence[trail.Change],
+    batch: _Batch,
+) -> None:
+    now = engine.now()
+    found = links.pairs(tx, mapping, [c.link_id for c in changes if c.link_id is not None], lock=True)
+    parents = links.load_parents(tx, context.name, mapping, found)
+    by_id = {link.link_id: (link, ours) for link, ours in found}
+    for change in changes:
+        link, ours = by_id.get(change.link_id or 0, (None, None))
+        if link is None or ours is None or link.claimed_by_another(context.run_id, now):
+            batch.say(change, "superseded", tuple(change.after), SUPERSEDED)
+            continue
+        current = {d.field: d for d in merge(mapping, context.rules, link, ours, parents)}
+        kept = [current[f] for f in change.after if _stands(current.get(f), change, f)]
+        gone = [f for f in change.after if f not in {d.field for d in kept}]
+        if gone:
+            batch.say(change, "superseded", gone, SUPERSEDED)
+        if kept:
+            times = {d.field: _edited_at(context, link, d.field) for d in kept}
+            write = Write(ours.id, ours.id, "", {d.field: d.theirs for d in kept}, times=times)
+            batch.ready.append(_Ready(change, link, ours, kept, write))
+
+
+def _stands(decision: Decision | None, change: trail.Change, field: str) -> bool:
+    return (
+        decision is not None and decision.action == "pull"
+        and decision.theirs == change.after[field] and decision.ours == change.before[field]
+    )  # fmt: skip
+
+
+def _edited_at(context: Context, link: Link, field: str) -> datetime:
+    """The time of the edit in the CRM, in our clock: it is what a second CRM's edit is compared with."""
+    stamp = link.seen_hi.get(field, link.seen_stamp)
+    assert stamp is not None, "a link that was read has a stamp"
+    return stamp - context.rules.clock.offset
+
+
+def _recheck_creates(
+    tx: Transaction, context: Context, mapping: ObjectMapping, changes: Sequence[trail.Change], batch: _Batch
+) -> None:
+    """Their record still has no link, is as planned, and nobody of ours matches it by now."""
+    if not changes:
+        return
+    strays = {
+        s.their_id: s
+        for s in identity.strays_of(tx, context.name, mapping, [str(c.their_id) for c in changes])
+    }
+    standing = [c for c in changes if _still_new(context, mapping, c, strays.get(str(c.their_id)))]
+    for change in changes:
+        if change not in standing:
+            batch.say(change, "superseded", tuple(change.after), SUPERSEDED)
+    reference = mapping.reference
+    parents = Parents()
+    if reference and reference.references:
+        wanted = [str(c.after[reference.ours]) for c in standing if c.after.get(reference.ours)]
+        parents = links.parents_of(tx, context.name, reference.references, [], wanted, None)
+    # Our record is written first, the link after it: both in this transaction.
+    made = identity.link_strays(
+        tx, context.name, mapping, [(c.our_id, str(c.their_id), "created") for c in standing]
+    ) if standing else []  # fmt: skip
+    by_our_id = {link.our_id: link for link in links.load(tx, made)}
+    for change in standing:
+        link = by_our_id[change.our_id]
+        values = dict(change.after)
+        if reference and values.get(reference.ours) and str(values[reference.ours]) not in parents.theirs:
+            del values[reference.ours]
+            batch.say(
+                change,
+                "superseded",
+                (reference.ours,),
+                "its account is not linked yet; the reference follows",
+            )
+        decisions = [Decision(f, "pull", None, v, "new_in_crm") for f, v in values.items()]
+        times = {f: _edited_at(context, link, f) for f in values}
+        batch.ready.append(
+            _Ready(change, link, None, decisions, Write(change.our_id, None, "", values, times=times))
+        )
+
+
+def _still_new(
+    context: Context, mapping: ObjectMapping, change: trail.Change, stray: identity.Stray | None
+) -> bool:
+    if stray is None or stray.keyed_to is not None or not isinstance(judge(stray.levels), Create):
+        return False
+    reference = mapping.reference.ours if mapping.reference else None
+    shown = {c: v for c, v in stray.values.items() if v is not None and mapping.by_ours[c].direction != "out"}
+    return all(shown.get(c) == v for c, v in change.after.items() if c != reference)
+
+
+def _write(store: DatabaseStore, mapping: ObjectMapping, batch: _Batch) -> Sequence[Written]:
+    """Write the batch; where our database refuses a value, that value is parked and the rest is written."""
+    if not batch.ready:
+        return []
+    answers = list(store.write(mapping.object, [r.write for r in batch.ready], 0.0))
+    for i, answer in enumerate(answers):
+        if answer.failures:
+            batch.ready[i] = _without_refused(mapping, batch.ready[i], answer, batch)
+            if batch.ready[i].decisions or batch.ready[i].change.op == "create":
+                answers[i] = store.write(mapping.object, [batch.ready[i].write], 0.0)[0]
+    for ready, answer in zip(batch.ready, answers, strict=True):
+        fields = [d.field for d in ready.decisions]
+        if answer.failures:
+            batch.say(ready.change, "superseded", fields, answer.failures[0].message)
+            continue
+        batch.say(ready.change, "acknowledged", fields)
+        batch.lines.extend(_overruled(ready, d) for d in ready.decisions if d.conflict or d.restored)
+    return answers
+
+
+def _without_refused(mapping: ObjectMapping, ready: _Ready, answer: Written, batch: _Batch) -> _Ready:
+    failure = answer.failures[0]
+    fields = [d.field for d in ready.decisions]
+    refused = [f for f in fields if f in failure.fields] or fields
+    batch.say(ready.change, "parked", refused, f"{failure.message}. {failure.remedy}")
+    batch.refusals.extend(
+        parking.Refusal(mapping.object, "ours", failure.code, failure.message, failure.remedy, ready.link.link_id,
+                        ready.link.our_id, ready.link.their_id, f, ready.write.values[f])
+        for f in refused
+    )  # fmt: skip
+    values = {f: v for f, v in ready.write.values.items() if f not in refused}
+    decisions = [d for d in ready.decisions if d.field not in refused]
+    return replace(ready, decisions=decisions, write=replace(ready.write, values=values))
+
+
+def _overruled(ready: _Ready, d: Decision) -> trail.Line:
+    return trail.Line(
+        d.rule, "restored" if d.restored else "overruled", our_id=ready.link.our_id, their_id=ready.link.their_id,
+        side="ours", field=d.field, before=d.ours, after=d.theirs, base=ready.link.base_ours.get(d.field, ...), detail=d.detail,
+    )  # fmt: skip
+
+
+def _based(ready: _Ready, answer: Written) -> Link:
+    """The base of what was written: what we hold now, and how they hold it."""
+    base_ours, base_theirs = dict(ready.link.base_ours), dict(ready.link.base_theirs)
+    held = answer.after.values if answer.after else ready.write.values
+    for d in ready.decisions:
+        value: Value = held.get(d.field, d.theirs)
+        base_ours[d.field] = value
+        base_theirs[d.field] = ready.link.seen.get(d.field)
+    if ready.change.op == "create":
+        for column, seen in ready.link.seen.items():
+            if column not in base_ours and held.get(column) == seen:
+                base_ours[column] = base_theirs[column] = seen
+    return replace(ready.link, base_ours=base_ours, base_theirs=base_theirs)

@@ -1,0 +1,115 @@
+"""Push theirs: claim, store intents, send a batch in one call, and keep outcome and base in one transaction after it.
+
+T1 (claim) re-checks every decision; nothing is sent once the lease could run out before the answer is due; T2 (keep)
+touches only what this run still holds and what is not known from a read already (algorithm.md 1.6, 1.7).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.engine.claim import Sending, claim_creates, claim_updates
+from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.keep import Kept, give_back, keep_answers
+from crm_sync.engine.plan import plan_links
+from crm_sync.engine.reports import PushReport, Tally
+from crm_sync.errors import NotSent
+from crm_sync.ledger import identity, intents, reading, trail
+from crm_sync.ledger.database import Transaction
+from crm_sync.ports import Store
+
+__all__ = ["push_theirs"]
+
+ATTEMPTS = 3
+"""How often one run tries a record: the whole, without its refused values, once more for a passing refusal."""
+
+
+def push_theirs(engine: Engine, context: Context) -> PushReport:
+    """Accounts before contacts; updates before creates.  Raises Unanswered or NotSent after keeping what is known."""
+    tally = Tally()
+    store: Store | None = None
+    for mapping in context.objects:
+        for attempt in range(ATTEMPTS):
+            again = Kept()
+            after = 0
+            while changes := _next(engine, context, mapping, after):
+                store = store or engine.open_store(context.connection, context.run)
+                again.add(_push(engine, context, mapping, store, changes, tally))
+                after = changes[-1].change_id
+            if not again.unfinished or attempt == ATTEMPTS - 1:
+                break
+            if again.postponed:
+                engine.sleep(random.uniform(0.5, 1.5) * 2**attempt)  # noqa: S311  spreads competing workers, no secret
+            _plan_again(engine, context, mapping, again)
+    return PushReport(context.run_id, tally.numbers, tally.total())
+
+
+def _next(engine: Engine, context: Context, mapping: ObjectMapping, after: int) -> list[trail.Change]:
+    """The next batch: of one kind, because a create and an update are different calls."""
+    with engine.database.transaction() as tx:
+        found = trail.pending(
+            tx, context.run_id, "theirs", mapping.object, after, context.settings.batch_size
+        )
+    same_kind = []
+    for change in found:
+        if change.op != found[0].op:
+            break
+        same_kind.append(change)
+    return same_kind
+
+
+def _push(
+    engine: Engine,
+    context: Context,
+    mapping: ObjectMapping,
+    store: Store,
+    changes: Sequence[trail.Change],
+    tally: Tally,
+) -> Kept:
+    leased = time.monotonic()
+    with engine.database.transaction() as tx:
+        claim = claim_creates if changes[0].op == "create" else claim_updates
+        sending = claim(tx, engine, context, mapping, changes)
+    if not sending:
+        return Kept()
+    with engine.database.transaction() as tx:
+        sent_no = reading.next_number(tx)
+        sending = _still_ours(tx, engine, context, sending)
+    if not sending:
+        return Kept()
+    try:
+        answers = store.write(
+            mapping.object, [s.write for s in sending], leased + context.settings.lease_seconds
+        )
+    except NotSent:
+        with engine.database.transaction() as tx:
+            give_back(tx, context, sending)
+        raise
+    with engine.database.transaction() as tx:
+        return keep_answers(tx, engine, context, mapping, sending, answers, sent_no, tally)
+
+
+def _still_ours(
+    tx: Transaction, engine: Engine, context: Context, sending: Sequence[Sending]
+) -> list[Sending]:
+    """Send only what this run still has the lease of: a process that slept must not write over its successor."""
+    held = intents.still_claimed(tx, [s.link.link_id for s in sending], context.run_id, engine.now())
+    return [s for s in sending if s.link.link_id in held]
+
+
+def _plan_again(engine: Engine, context: Context, mapping: ObjectMapping, again: Kept) -> None:
+    """The rest of a refused record goes at once, without the refused values."""
+    with engine.database.transaction() as tx:
+        plan_links(tx, engine, context, mapping, sorted(again.links), Tally())
+        records = identity.unlinked_of(tx, context.name, mapping, sorted(again.creates), engine.now())
+        changes = [
+            trail.Change(mapping.object, "theirs", "create", r.link_id, r.our_id, None, dict.fromkeys(values), values, {},
+                         dict.fromkeys(values, "new_in_gptweb"))
+            for r in records
+            if not r.refused and not r.deleted
+            for values in [identity.wanted_values(tx, context.name, mapping, r, context.run_id)]
+        ]  # fmt: skip
+        trail.plan(tx, context.run_id, context.name, changes)

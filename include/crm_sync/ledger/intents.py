@@ -1,0 +1,79 @@
+"""Intents: what is about to be sent is stored before it leaves, and closed exactly once, by reply or by a later read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from crm_sync.decide.observe import Closed
+from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.model import Intent
+
+__all__ = ["close_by_reply", "open_of", "settle", "still_claimed", "store"]
+
+_COLUMNS = """intent_id::text, change_id, run_id, link_id, creates, values, times, expected, sent_at, read_at,
+  claim_until, expires_at, settled"""
+
+
+def store(tx: Transaction, intents: Iterable[Intent]) -> None:
+    """Write intents, in the transaction that claims their links."""
+    tx.copy(
+        "crm_sync.intent",
+        ("intent_id", "change_id", "run_id", "link_id", "creates", "values", "times", "expected", "sent_at", "read_at",
+         "claim_until", "expires_at"),
+        (
+            (i.id, i.change_id, i.run_id, i.link_id, i.creates, Jsonb(i.values), Jsonb(i.times), Jsonb(i.expected),
+             i.sent_at, i.read_at, i.claim_until, i.expires_at)
+            for i in intents
+        ),
+    )  # fmt: skip
+
+
+def open_of(tx: Transaction, link_ids: Sequence[int]) -> dict[int, list[Intent]]:
+    """The unanswered intents of these links, oldest first."""
+    found: dict[int, list[Intent]] = {}
+    rows = tx.rows(
+        f"select {_COLUMNS} from crm_sync.intent where link_id = any(%s) and closed_by is null "
+        "order by link_id, sent_at, intent_id for update",
+        (list(link_ids),),
+    )
+    for row in rows:
+        intent = _intent(row)
+        found.setdefault(intent.link_id, []).append(intent)
+    return found
+
+
+def settle(tx: Transaction, closed: Sequence[Closed]) -> None:
+    """Keep which fields of an intent are known by a read; all known, or expired, closes it."""
+    for one in closed:
+        whole = set(one.intent.settled) >= set(one.intent.values)
+        closed_by = "observation" if whole else "expiry" if one.expired else None
+        tx.run(
+            "update crm_sync.intent set settled = %s, closed_by = %s, "
+            "closed_at = case when %s::text is null then null else clock_timestamp() end where intent_id = %s",
+            (list(one.intent.settled), closed_by, closed_by, one.intent.id),
+        )
+
+
+def close_by_reply(tx: Transaction, ids: Sequence[str]) -> None:
+    """The CRM answered."""
+    tx.run(
+        "update crm_sync.intent set closed_by = 'reply', closed_at = clock_timestamp() "
+        "where intent_id = any(%s::uuid[]) and closed_by is null",
+        (list(ids),),
+    )
+
+
+def still_claimed(tx: Transaction, link_ids: Sequence[int], run_id: int, now: datetime) -> set[int]:
+    """Which of these links this run may still write to."""
+    rows = tx.rows(
+        "select link_id from crm_sync.link where link_id = any(%s) and claim_run = %s and claim_until > %s",
+        (list(link_ids), run_id, now),
+    )
+    return {row[0] for row in rows}
+
+
+def _intent(row: Sequence[Any]) -> Intent:
+    moments = {column: datetime.fromisoformat(at) for column, at in row[6].items()}
+    return Intent(*row[:6], moments, *row[7:12], tuple(row[12]))

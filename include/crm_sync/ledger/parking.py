@@ -1,0 +1,123 @@
+"""Parked: a value that was refused or needs a person, with cause and remedy; everything else of the record flows on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.ledger.trail import Line, note
+from crm_sync.model import Object, Side, Value
+
+__all__ = ["Key", "Refusal", "keep", "lift_linked", "lift_written", "park"]
+
+Key = Literal["our_id", "their_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something can't go to ``side``: a field's value, or with ``field`` None the whole record at ``our_version``."""
+
+    object: Object
+    side: Side
+    code: str
+    cause: str
+    remedy: str
+    link_id: int | None = None
+    our_id: str | None = None
+    their_id: str | None = None
+    field: str | None = None
+    value: Value = None
+    our_version: int | None = None
+
+
+def park(tx: Transaction, run_id: int, connection: str, refusals: Sequence[Refusal]) -> int:
+    """Park refused values; one that is refused again counts a further try.  Returns how many are new."""
+    new = 0
+    for r in refusals:
+        again = tx.run(
+            """update crm_sync.parked set tries = tries + 1, last_at = clock_timestamp(), cause = %s, remedy = %s,
+              value = %s, our_version = %s
+            where connection = %s and object = %s and side = %s and field is not distinct from %s and lifted_at is null
+              and our_id is not distinct from %s::uuid and their_id is not distinct from %s""",
+            (
+                r.cause,
+                r.remedy,
+                Jsonb(r.value),
+                r.our_version,
+                connection,
+                r.object,
+                r.side,
+                r.field,
+                r.our_id,
+                r.their_id,
+            ),
+        )
+        if not again:
+            _insert(tx, run_id, connection, r)
+            new += 1
+    return new
+
+
+def keep(
+    tx: Transaction, run_id: int, connection: str, object: Object, parked: Sequence[Refusal], judged: Sequence[str],
+    key: Key, code: str,
+) -> int:  # fmt: skip
+    """Replace what ``judged`` records were parked for under ``code`` by this plan's verdicts; returns the new ones."""
+    if not judged:
+        return 0
+    column = "our_id = any(%s::uuid[])" if key == "our_id" else "their_id = any(%s)"
+    rows = tx.rows(
+        f"select {key}::text, cause, parked_id from crm_sync.parked where connection = %s and object = %s and code = %s "
+        f"and lifted_at is null and {column}",
+        (connection, object, code, list(judged)),
+    )
+    standing = {owner: (cause, parked_id) for owner, cause, parked_id in rows}
+    wanted = {getattr(r, key): r for r in parked}
+    gone = [parked_id for owner, (cause, parked_id) in standing.items() if owner not in wanted]
+    tx.run(
+        "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'no longer ambiguous' "
+        "where parked_id = any(%s)",
+        (gone,),
+    )
+    new = [r for owner, r in wanted.items() if owner not in standing]
+    for refusal in new:
+        _insert(tx, run_id, connection, refusal)
+    note(tx, run_id, connection, object, [
+        Line(r.code, "parked", our_id=r.our_id, their_id=r.their_id, side=r.side, detail=f"{r.cause}. {r.remedy}") for r in new
+    ])  # fmt: skip
+    return len(new)
+
+
+def lift_written(tx: Transaction, written: Sequence[tuple[int, Side, str]]) -> None:
+    """What was written after all is no longer parked: (link id, side, field)."""
+    if written:
+        tx.run(
+            """update crm_sync.parked p set lifted_at = clock_timestamp(), lifted_because = 'written'
+            from unnest(%s::bigint[], %s::text[], %s::text[]) as w (link_id, side, field)
+            where p.link_id = w.link_id and p.side = w.side and (p.field = w.field or p.field is null)
+              and p.lifted_at is null""",
+            ([w[0] for w in written], [w[1] for w in written], [w[2] for w in written]),
+        )
+
+
+def lift_linked(
+    tx: Transaction, connection: str, object: Object, our_ids: Sequence[str], their_ids: Sequence[str]
+) -> None:
+    """Who is linked is no longer a possible duplicate."""
+    tx.run(
+        """update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'linked'
+        where connection = %s and object = %s and lifted_at is null and link_id is null
+          and (our_id = any(%s::uuid[]) or their_id = any(%s))""",
+        (connection, object, list(our_ids), list(their_ids)),
+    )
+
+
+def _insert(tx: Transaction, run_id: int, connection: str, r: Refusal) -> None:
+    tx.run(
+        """insert into crm_sync.parked (connection, object, link_id, our_id, their_id, side, field, value, our_version,
+          cause, code, remedy, run_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        (connection, r.object, r.link_id, r.our_id, r.their_id, r.side, r.field, Jsonb(r.value), r.our_version, r.cause,
+         r.code, r.remedy, run_id),
+    )  # fmt: skip

@@ -1,0 +1,258 @@
+"""What a read brings is stored here, a page a transaction: images of links, strays, and the fate of unanswered writes.
+
+Order comes from request numbers (``crm_sync.request_seq``), never from a clock: one before the request leaves, one
+when its reply is stored (algorithm.md 1.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from psycopg import sql
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.merge import KEY
+from crm_sync.decide.observe import Closed, is_newer, observe, resolve
+from crm_sync.ledger import intents, links
+from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.ledger.records import digest_of, match_function
+from crm_sync.ledger.trail import Line, note, outcomes
+from crm_sync.model import Image, Intent, Link, Value
+
+__all__ = ["mark_absent", "move_cursor", "next_number", "store_page"]
+
+
+def next_number(tx: Transaction) -> int:
+    """The next request number."""
+    return int(tx.one("select nextval('crm_sync.request_seq')"))
+
+
+def store_page(
+    tx: Transaction, connection: str, run_id: int, mapping: ObjectMapping, images: Sequence[Image], sent_no: int,
+    read_began: datetime,
+) -> int:  # fmt: skip
+    """Store one page; returns how many records differ from what was known."""
+    if not images:
+        return 0
+    recv_no = next_number(tx)
+    by_id = {image.id: image for image in images}
+    known = {row[1]: row for row in links.load_by_their_ids(tx, connection, mapping.theirs, list(by_id))}
+    unchanged: list[tuple[int, datetime]] = []
+    differing: dict[int, Image] = {}
+    for their_id, (link_id, _, digest, stamp, recv, _, spelling, in_doubt) in known.items():
+        image = by_id[their_id]
+        if spelling or in_doubt or digest != digest_of(mapping, image.values, image.our_id, image.deleted):
+            differing[link_id] = image
+        elif is_newer(sent_no, image.stamp, recv, stamp):
+            unchanged.append((link_id, image.stamp))
+    _touch(tx, unchanged, recv_no)
+    strangers = [image for their_id, image in by_id.items() if their_id not in known]
+    taken = _take_over(tx, connection, mapping, strangers)
+    differing.update(taken)
+    _observe(tx, run_id, connection, mapping, differing, sent_no, recv_no, read_began)
+    new = {image.id for image in taken.values()}
+    _store_strays(
+        tx, connection, mapping, [image for image in strangers if image.id not in new], sent_no, recv_no
+    )
+    return len(differing) + len(strangers) - len(taken)
+
+
+def move_cursor(tx: Transaction, connection: str, object: str, position: datetime) -> None:
+    """Everything up to ``position`` has been read; a cursor never moves back."""
+    tx.run(
+        """insert into crm_sync.cursor as c (connection, object, position) values (%s, %s, %s)
+        on conflict (connection, object) do update set position = greatest(c.position, excluded.position),
+          moved_at = clock_timestamp()""",
+        (connection, object, position),
+    )
+
+
+def mark_absent(
+    tx: Transaction, connection: str, run_id: int, mapping: ObjectMapping, their_ids: Iterable[str],
+    our_ids: Iterable[str], read_began: datetime,
+) -> None:  # fmt: skip
+    """Records that were asked for and did not come: purged or out of sight, or a create that never happened.
+
+    Absence proves no delete (algorithm.md 6.1.4): the link is lost, nothing is archived.
+    """
+    lost = tx.rows(
+        "update crm_sync.link set state = 'lost', reread = false, dirty = false "
+        "where connection = %s and their_object = %s and their_id = any(%s) and state <> 'lost' "
+        "returning our_id::text, their_id",
+        (connection, mapping.theirs, list(their_ids)),
+    )
+    detail = "their record can't be read any more: purged, or the integration user lost access; restore it or its access"
+    note(tx, run_id, connection, mapping.object, [
+        Line("lost", "noted", our_id=our_id, their_id=their_id, side="theirs", detail=detail) for our_id, their_id in lost
+    ])  # fmt: skip
+    tx.run(
+        "delete from crm_sync.stray where connection = %s and their_object = %s and their_id = any(%s) and reread",
+        (connection, mapping.theirs, list(their_ids)),
+    )
+    waiting = tx.rows(
+        "select link_id from crm_sync.link where connection = %s and object = %s and their_id is null "
+        "and our_id = any(%s::uuid[]) order by link_id for update",
+        (connection, mapping.object, list(our_ids)),
+    )
+    open_intents = intents.open_of(tx, [row[0] for row in waiting])
+    expired = [
+        Closed(i, (), expired=True)
+        for found in open_intents.values()
+        for i in found
+        if i.expires_at < read_began
+    ]
+    _close(tx, run_id, connection, mapping.object, expired, {}, read_began)
+
+
+def _touch(tx: Transaction, unchanged: list[tuple[int, datetime]], recv_no: int) -> None:
+    """Even an unchanged row was read: a slower, older read of it must not pass for newer (schedule 42)."""
+    if unchanged:
+        tx.run(
+            """update crm_sync.link l set seen_recv = %s, seen_stamp = u.stamp, reread = false
+            from unnest(%s::bigint[], %s::timestamptz[]) as u (link_id, stamp) where l.link_id = u.link_id""",
+            (recv_no, [link_id for link_id, _ in unchanged], [stamp for _, stamp in unchanged]),
+        )
+
+
+def _take_over(
+    tx: Transaction, connection: str, mapping: ObjectMapping, strangers: Sequence[Image]
+) -> dict[int, Image]:
+    """A record that carries our key belongs to the link that was being created: this is the answer that got lost."""
+    keyed = {image.our_id: image for image in strangers if image.our_id is not None}
+    if not keyed:
+        return {}
+    rows = tx.rows(
+        "select link_id, our_id::text from crm_sync.link where connection = %s and object = %s and their_id is null "
+        "and our_id::text = any(%s) order by link_id for update",
+        (connection, mapping.object, list(keyed)),
+    )
+    taken = {link_id: keyed[our_id] for link_id, our_id in rows}
+    for link_id, image in taken.items():
+        tx.run(
+            "update crm_sync.link set their_id = %s, state = 'live', dirty = true where link_id = %s",
+            (image.id, link_id),
+        )
+    tx.run(
+        "delete from crm_sync.stray where connection = %s and their_object = %s and their_id = any(%s)",
+        (connection, mapping.theirs, [image.id for image in taken.values()]),
+    )
+    return taken
+
+
+def _observe(
+    tx: Transaction, run_id: int, connection: str, mapping: ObjectMapping, differing: dict[int, Image], sent_no: int,
+    recv_no: int, read_began: datetime,
+) -> None:  # fmt: skip
+    if not differing:
+        return
+    in_doubt = intents.open_of(tx, list(differing))
+    stored: list[tuple[Link, bool]] = []
+    closed: list[Closed] = []
+    owners: dict[int, Link] = {}
+    for link in links.load(tx, list(differing)):
+        image = differing[link.link_id]
+        resolved = resolve(link, in_doubt.get(link.link_id, ()), image, read_began)
+        after = observe(mapping, resolved.link, image, sent_no, recv_no)
+        if link.state == "lost":
+            after = replace(after, state="live")
+        stored.append((after, _differs_from_base(mapping, after) or after.state != link.state))
+        closed.extend(resolved.closed)
+        owners[link.link_id] = after
+    links.store(tx, mapping, stored, keep_dirty=True)
+    _close(tx, run_id, connection, mapping.object, closed, owners, read_began)
+
+
+def _differs_from_base(mapping: ObjectMapping, link: Link) -> bool:
+    """Whether planning could find anything: cheap, and wrong only on the side of planning once too often."""
+    alive = link.state == "live"
+    return (
+        link.reread
+        or not link.keyed
+        or link.their_alive != alive
+        or any(c not in link.base_theirs or link.base_theirs[c] != v for c, v in link.seen.items())
+    )
+
+
+def _close(
+    tx: Transaction, run_id: int, connection: str, object: str, closed: Sequence[Closed], owners: dict[int, Link],
+    now: datetime,
+) -> None:  # fmt: skip
+    """Each doubt ends with a line of its own; a reply that was lost also names the window in which an edit may be."""
+    if not closed:
+        return
+    intents.settle(tx, closed)
+    outcomes(tx, run_id, [
+        (c.intent.change_id, "acknowledged", c.landed, None, "its answer was lost; a later read found it written")
+        for c in closed if c.landed
+    ] + [
+        (c.intent.change_id, "superseded", tuple(f for f in c.intent.values if f not in c.intent.settled), None,
+         "it never arrived; what is still wanted is planned again")
+        for c in closed if c.expired
+    ])  # fmt: skip
+    note(tx, run_id, connection, object, [
+        Line("reply_lost", "unseen_window", our_id=owners[c.intent.link_id].our_id,
+             their_id=owners[c.intent.link_id].their_id, side="theirs", field=column, before=..., detail=_window(c.intent),
+             after=c.intent.values[column])
+        for c in closed if c.intent.claim_until <= now and not c.intent.creates
+        for column in c.landed if column != KEY
+    ])  # fmt: skip
+
+
+def _window(intent: Intent) -> str:
+    since = f"{intent.read_at:%Y-%m-%d %H:%M:%S}" if intent.read_at else "the last read"
+    return (
+        f"reply lost: a value typed between {since} (last read) and {intent.sent_at:%Y-%m-%d %H:%M:%S} UTC (write) may "
+        "have been overwritten unseen; field history tracking, if on, shows it"
+    )
+
+
+def _store_strays(
+    tx: Transaction,
+    connection: str,
+    mapping: ObjectMapping,
+    images: Sequence[Image],
+    sent_no: int,
+    recv_no: int,
+) -> None:
+    if not images:
+        return
+    rows = Jsonb([
+        {"their_id": i.id, "values": i.values, "digest": digest_of(mapping, i.values, i.our_id, i.deleted).hex(),
+         "first": _text(i.values.get(mapping.match[0])), "second": _text(i.values.get(mapping.match[-1])),
+         "our_id": i.our_id, "stamp": i.stamp, "deleted": i.deleted, "merged_into": i.merged_into}
+        for i in sorted(images, key=lambda image: image.id)
+    ])  # fmt: skip
+    query = sql.SQL("""
+        with w as (select * from jsonb_to_recordset(%(rows)s) as w (their_id text, values jsonb, digest text, first text,
+            second text, our_id text, stamp timestamptz, deleted boolean, merged_into text)),
+          doubt as (
+            update crm_sync.stray s set reread = true from w
+            where s.connection = %(c)s and s.their_object = %(t)s and s.their_id = w.their_id
+              and not (%(sent)s > s.recv or w.stamp > s.stamp) and s.digest <> decode(w.digest, 'hex'))
+        insert into crm_sync.stray as s (connection, object, their_object, their_id, values, digest, match_first,
+          match_second, our_id, stamp, recv, deleted, merged_into)
+        select %(c)s, %(o)s, %(t)s, w.their_id, w.values, decode(w.digest, 'hex'), {first}(w.first), {second}(w.second),
+          case when w.our_id ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$' then w.our_id::uuid end, w.stamp,
+          %(recv)s, w.deleted, w.merged_into
+        from w
+        on conflict (connection, their_object, their_id) do update set values = excluded.values,
+          digest = excluded.digest, match_first = excluded.match_first, match_second = excluded.match_second,
+          our_id = excluded.our_id, stamp = excluded.stamp, recv = excluded.recv, deleted = excluded.deleted,
+          merged_into = excluded.merged_into, reread = false
+        where %(sent)s > s.recv or excluded.stamp > s.stamp""")
+    parameters = {
+        "rows": rows,
+        "c": connection,
+        "o": mapping.object,
+        "t": mapping.theirs,
+        "sent": sent_no,
+        "recv": recv_no,
+    }
+    first, second = match_function(mapping), match_function(mapping, mapping.match[-1])
+    tx.run(query.format(first=first, second=second), parameters)
+
+
+def _text(value: Value) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,113 @@
+"""The audit trail: planned changes, what became of them, and every decision that a person may ask about.
+
+Append-only by database rule; ``crm_sync.audit_trail`` shows it one row per field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import Literal
+
+from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.model import Outcome, Row, Side, Value
+
+__all__ = ["Change", "Line", "note", "outcomes", "pending", "plan"]
+
+Op = Literal["create", "update"]
+OutcomeRow = tuple[int, Outcome, Sequence[str], str | None, str | None]
+"""change id, outcome, fields, their id, detail in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record's planned fields on one side, with what a re-check compares: the values before and after."""
+
+    object: str
+    side: Side
+    op: Op
+    link_id: int | None
+    our_id: str
+    their_id: str | None
+    before: Row
+    after: Row
+    base: Row
+    rules: dict[str, str]
+    conflicts: tuple[str, ...] = ()
+    change_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One decision or event of the trail.  ``...`` as a value means not known (SQL NULL), None means blank."""
+
+    rule: str
+    outcome: Outcome
+    our_id: str | None = None
+    their_id: str | None = None
+    side: Side | None = None
+    field: str | None = None
+    before: Value | EllipsisType = ...
+    after: Value | EllipsisType = ...
+    base: Value | EllipsisType = ...
+    detail: str | None = None
+
+
+def plan(tx: Transaction, run_id: int, connection: str, changes: Iterable[Change]) -> None:
+    """Write planned changes; they are never altered afterwards."""
+    tx.copy(
+        "crm_sync.change",
+        ("run_id", "connection", "object", "link_id", "our_id", "their_id", "side", "op", "before", "after", "base",
+         "rules", "conflicts"),
+        (
+            (run_id, connection, c.object, c.link_id, c.our_id, c.their_id, c.side, c.op, Jsonb(c.before), Jsonb(c.after),
+             Jsonb(c.base), Jsonb(c.rules), list(c.conflicts))
+            for c in changes
+        ),
+    )  # fmt: skip
+
+
+def pending(tx: Transaction, run_id: int, side: Side, object: str, after: int, limit: int) -> list[Change]:
+    """The next planned changes that nothing became of yet: no outcome, nothing sent; in order of planning."""
+    rows = tx.rows(
+        """select object, side, op, link_id, our_id::text, their_id, before, after, base, rules, conflicts, change_id
+        from crm_sync.change c
+        where run_id = %s and side = %s and object = %s and change_id > %s
+          and not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id)
+          and not exists (select 1 from crm_sync.intent i where i.change_id = c.change_id)
+        order by change_id limit %s""",
+        (run_id, side, object, after, limit),
+    )
+    return [Change(*row[:10], conflicts=tuple(row[10]), change_id=row[11]) for row in rows]
+
+
+def outcomes(tx: Transaction, run_id: int, rows: Iterable[OutcomeRow]) -> None:
+    """Say what became of changes, field by field."""
+    tx.copy(
+        "crm_sync.outcome",
+        ("change_id", "run_id", "outcome", "fields", "their_id", "detail"),
+        (
+            (c, run_id, outcome, list(fields), their, detail)
+            for c, outcome, fields, their, detail in rows
+            if fields
+        ),
+    )
+
+
+def note(tx: Transaction, run_id: int | None, connection: str, object: str, lines: Iterable[Line]) -> None:
+    """Add decisions and events to the trail."""
+    tx.copy(
+        "crm_sync.decision",
+        ("run_id", "connection", "object", "our_id", "their_id", "side", "field", "before", "after", "base", "rule",
+         "outcome", "detail"),
+        (
+            (run_id, connection, object, n.our_id, n.their_id, n.side, n.field, _json(n.before), _json(n.after),
+             _json(n.base), n.rule, n.outcome, n.detail)
+            for n in lines
+        ),
+    )  # fmt: skip
+
+
+def _json(value: Value | EllipsisType) -> Jsonb | None:
+    return None if value is ... else Jsonb(value)

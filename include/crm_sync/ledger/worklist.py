@@ -1,0 +1,88 @@
+"""What there is to do: dirty links, the outbox, and what this run planned already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.runs import Run
+
+__all__ = [
+    "ANY_VERSION",
+    "analyze",
+    "clear_outbox",
+    "dirty_links",
+    "mark_clean",
+    "mark_dirty",
+    "room",
+    "supersede_pending",
+]
+
+ANY_VERSION = 2**62
+"""Our record is gone for good: whatever version the outbox has of it is settled."""
+
+
+def dirty_links(
+    tx: Transaction, connection: str, mapping: ObjectMapping, after: int, limit: int
+) -> list[int]:
+    """The next links to plan: seen differs from the base, or our record is in the outbox."""
+    rows = tx.rows(
+        """(select link_id from crm_sync.link
+          where connection = %(c)s and object = %(o)s and dirty and link_id > %(after)s and their_id is not null
+          order by link_id limit %(limit)s)
+        union
+        (select l.link_id from crm_sync.outbox b
+          join crm_sync.link l on l.connection = b.connection and l.object = b.object and l.our_id = b.our_id
+          where b.connection = %(c)s and b.object = %(o)s and l.link_id > %(after)s and l.their_id is not null
+          order by l.link_id limit %(limit)s)
+        order by link_id limit %(limit)s""",
+        {"c": connection, "o": mapping.object, "after": after, "limit": limit},
+    )
+    return [row[0] for row in rows]
+
+
+def clear_outbox(tx: Transaction, connection: str, object: str, settled: Sequence[tuple[str, int]]) -> None:
+    """Our records of which nothing is left to do: their outbox rows go, unless a newer edit came meanwhile."""
+    if settled:
+        tx.run(
+            """delete from crm_sync.outbox b using unnest(%s::uuid[], %s::bigint[]) as s (our_id, version)
+            where b.connection = %s and b.object = %s and b.our_id = s.our_id and b.version <= s.version""",
+            ([our_id for our_id, _ in settled], [version for _, version in settled], connection, object),
+        )
+
+
+def mark_dirty(tx: Transaction, link_ids: Sequence[int]) -> None:
+    """These links must be planned again."""
+    tx.run("update crm_sync.link set dirty = true where link_id = any(%s) and not dirty", (list(link_ids),))
+
+
+def mark_clean(tx: Transaction, link_ids: Sequence[int]) -> None:
+    """Nothing is left to do for these links."""
+    tx.run("update crm_sync.link set dirty = false where link_id = any(%s) and dirty", (list(link_ids),))
+
+
+def supersede_pending(tx: Transaction, run_id: int) -> None:
+    """A plan that is made again replaces what of the former one was neither sent nor written."""
+    tx.run(
+        """insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
+        select c.change_id, c.run_id, 'superseded', array(select jsonb_object_keys(c.after)), 'the run was planned again'
+        from crm_sync.change c
+        where c.run_id = %s and not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id)
+          and not exists (select 1 from crm_sync.intent i where i.change_id = c.change_id and i.closed_by is null)""",
+        (run_id,),
+    )
+
+
+def room(tx: Transaction, run: Run, planned: int) -> int | None:
+    """How many more records the run's limit lets in; None without a limit."""
+    if run.limit is None:
+        return None
+    stored: int = tx.one("select count(*) from crm_sync.change where run_id = %s", (run.run_id,))
+    return max(0, run.limit - stored - planned)
+
+
+def analyze(tx: Transaction) -> None:
+    """Fresh tables without statistics make the planner expect one row and choose a nested loop (hotpath.md 7)."""
+    tx.run("analyze crm_sync.change")
+    tx.run("analyze crm_sync.link")
