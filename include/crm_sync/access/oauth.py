@@ -86,6 +86,8 @@ class ClientCredentials:
                 raise _refused(error, self._address) from None
             except requests.HTTPError as error:
                 status = error.response.status_code
+                if status < 500:
+                    raise _no_org(self._address) from None
                 raise RetryLater(
                     f"log-in at {self._address}: it answered {status}; it is asked again later"
                 ) from None

@@ -178,7 +178,7 @@ class MeteredSession(requests.Session):
             retry=retry_if_exception(_may_be_asked_again)
             | retry_if_result(lambda a: a.response.status_code in BUSY),
             stop=stop_after_attempt(self.attempts),
-            wait=wait_exponential_jitter(initial=0.5, max=20, jitter=0.5),
+            wait=wait_exponential_jitter(multiplier=0.5, max=20, jitter=0.5),
             sleep=self._sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
