@@ -7,16 +7,37 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from crm_sync.errors import SyncError
+
 
 @dataclass(frozen=True)
 class FakeReport:
-    text: str
+    text: str = "done"
     counts: dict[str, int] = field(default_factory=lambda: {"planned": 3})
     state: str = "succeeded"
     message: str = ""
+    run_id: int = 7
 
     def lines(self) -> list[str]:
         return [self.text]
+
+
+class FakeDatabase:
+    """A ledger that holds one run's state and message."""
+
+    def __init__(self) -> None:
+        self.run_row: tuple[str, str | None] = ("running", None)
+
+    @contextmanager
+    def transaction(self) -> Iterator[FakeDatabase]:
+        yield self
+
+    def rows(self, query: str, parameters: Any = None) -> list[tuple[str, str | None]]:
+        return [self.run_row]
+
+    def run(self, query: str, parameters: Any = None) -> int:
+        self.run_row = parameters[:2]
+        return 1
 
 
 class FakeEngine:
@@ -25,18 +46,19 @@ class FakeEngine:
     def __init__(self, **replies: Any) -> None:
         self.replies = {stage: list(r) if isinstance(r, list) else [r] for stage, r in replies.items()}
         self.asked: list[tuple[str, Any]] = []
+        self.database = FakeDatabase()
 
     def answer(self, stage: str, argument: Any) -> Any:
         self.asked.append((stage, argument))
-        replies = self.replies.get(stage, [FakeReport(f"{stage} is done")])
+        usual = 7 if stage == "open_run" else FakeReport(f"{stage} is done")
+        replies = self.replies.get(stage, [usual])
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
         if isinstance(reply, BaseException):
             raise reply
         return reply
 
     def open_run(self, options: Any) -> int:
-        self.asked.append(("open_run", options))
-        return 7
+        return self.answer("open_run", options)
 
     def pull(self, run_id: int) -> Any:
         return self.answer("pull", run_id)
@@ -80,10 +102,17 @@ class FakeHook:
         self.inside = engine
 
     @contextmanager
-    def engine(self) -> Iterator[FakeEngine]:
-        yield self.inside
+    def engine(self, run_id: int | None = None) -> Iterator[FakeEngine]:
+        try:
+            yield self.inside
+        except SyncError as error:
+            self.inside.database.run_row = ("running", str(error))
+            raise
 
     provisioning = engine
+
+    def open_failed(self, options: Any, error: SyncError) -> None:
+        self.inside.asked.append(("open_failed", str(error)))
 
 
 def faked(operator: type, engine: FakeEngine) -> type:

@@ -103,7 +103,7 @@ def test_what_a_person_has_to_mend_fails_at_once_and_the_run_is_settled_and_red(
     assert (tasks["pull"], tasks["plan"], tasks["settle"]) == ("failed", "upstream_failed", "failed")
     said = capfd.readouterr().out
     assert "Wrong consumer secret: enter the app's own." in said
-    assert "These tasks failed: plan, pull, push_ours, push_theirs." in said
+    assert "pull failed: Wrong consumer secret: enter the app's own." in said
 
 
 def test_one_push_that_fails_leaves_the_other_its_work_and_the_run_is_red():

@@ -117,6 +117,13 @@ def test_the_run_of_the_syncs_own_dag_keeps_airflows_run_id_and_that_of_another_
         assert engine.asked[0][1].dag_run_id == expected
 
 
+def test_a_run_that_cannot_be_opened_leaves_its_message_in_the_ledger():
+    engine = FakeEngine(open_run=Misconfigured("contact.yaml:7: unknown column"))
+    with pytest.raises(Misconfigured, match="unknown column"):
+        made(OpenRunOperator, engine).execute(context())
+    assert engine.asked[-1] == ("open_failed", "contact.yaml:7: unknown column")
+
+
 # ------------------------------------------------------------------------------------------- every stage
 
 
@@ -213,11 +220,23 @@ def test_a_run_that_left_work_undone_is_red_with_the_reports_message_and_is_not_
     assert "settled" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("state", ["failed", "upstream_failed"])
-def test_a_task_that_failed_before_makes_the_run_red_though_the_sums_add_up(state):
-    task = made(SettleOperator, FakeEngine(), run_id=7)
-    with pytest.raises(AirflowFailException, match=r"These tasks failed: pull\. Their logs say why"):
-        task.execute(context(states={"open_run": "success", "pull": state, "plan": "skipped"}))
+def test_a_task_that_failed_before_makes_the_run_red_though_the_sums_add_up():
+    engine = FakeEngine()
+    task = made(SettleOperator, engine, run_id=7)
+    with pytest.raises(AirflowFailException, match=r"pull failed: see the log there"):
+        task.execute(context(states={"open_run": "success", "pull": "failed", "plan": "upstream_failed"}))
+    assert engine.database.run_row == ("failed", "pull failed: see the log there")
+
+
+@pytest.mark.parametrize(
+    ("noted", "state"), [("running", "failed"), ("paused_budget", "paused_budget"), ("refused", "refused")]
+)
+def test_what_a_failed_task_said_is_the_runs_message(noted, state):
+    engine = FakeEngine()
+    engine.database.run_row = (noted, "Enter the app's own secret.")
+    with pytest.raises(AirflowFailException, match=r"pull failed: Enter the app's own secret\."):
+        made(SettleOperator, engine, run_id=7).execute(context(states={"pull": "failed"}))
+    assert engine.database.run_row == (state, "pull failed: Enter the app's own secret.")
 
 
 def test_settle_asks_only_for_the_tasks_before_it():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from crm_airflow.operators.stage_operator import StageOperator
 from crm_airflow.window import window_of_context
-from crm_sync.errors import Misconfigured
+from crm_sync.errors import Misconfigured, SyncError
 from crm_sync.model import OBJECTS, Direction, Object
 
 if TYPE_CHECKING:
@@ -98,8 +98,13 @@ class OpenRunOperator(StageOperator):
         )
 
     def _open(self, options: RunOptions) -> int:
-        with self.hook().engine() as engine:
-            run_id: int = engine.open_run(options)
+        hook = self.hook()
+        try:
+            with hook.engine() as engine:
+                run_id: int = engine.open_run(options)
+        except SyncError as error:
+            hook.open_failed(options, error)
+            raise
         what = f"{options.kind} run {run_id} of {options.connection}"
         self.log.info("Opened %s%s.", what, " (dry run: nothing will be written)" if options.dry_run else "")
         return run_id

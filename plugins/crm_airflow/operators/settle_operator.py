@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule
 from airflow.sdk.exceptions import AirflowFailException
 
+from crm_airflow.hooks.run_notes import settle
 from crm_airflow.operators.stage_operator import StageOperator
+
+if TYPE_CHECKING:
+    from crm_sync.engine import RunReport
 
 __all__ = ["SettleOperator"]
 
 GREEN = frozenset({"succeeded", "succeeded_with_parked"})
-RED = frozenset({"failed", "upstream_failed"})
 
 
 class SettleOperator(StageOperator):
@@ -35,18 +38,12 @@ class SettleOperator(StageOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Settle the run and fail unless it succeeded."""
-        report = self.guarded(lambda: self._with_engine(lambda engine, run_id: engine.settle(run_id)))
-        self.say(report)
-        self.fail_unless(green=report.state in GREEN, because=report.message)
         failed = self.failed_before(context)
-        self.fail_unless(green=not failed, because=self._undone(failed))
-        return {"run_id": self.opened_run(), "state": report.state, **report.counts}
-
-    def fail_unless(self, *, green: bool, because: str) -> None:
-        """Fail the task for good, with one message."""
-        if not green:
-            self.log.error("%s", because)
-            raise AirflowFailException(because)
+        report = self.guarded(lambda: self._settle(failed))
+        self.say(report)
+        if report.state not in GREEN:
+            raise AirflowFailException(report.message)
+        return {"run_id": report.run_id, "state": report.state, **report.counts}
 
     def failed_before(self, context: Mapping[str, Any]) -> list[str]:
         """Ids of the tasks before this one that failed in this Airflow run."""
@@ -57,8 +54,9 @@ class SettleOperator(StageOperator):
             .get_task_states(dag_id=self.dag_id, task_ids=before, run_ids=[run_id])
             .get(run_id, {})
         )
-        return [task_id for task_id in sorted(states) if states[task_id] in RED]
+        return [task_id for task_id in sorted(states) if states[task_id] == "failed"]
 
-    def _undone(self, failed: list[str]) -> str:
-        names = ", ".join(failed)
-        return f"These tasks failed: {names}. Their logs say why and what to do; the next run takes up what they left."
+    def _settle(self, failed: list[str]) -> RunReport:
+        run_id = self.opened_run()
+        with self.hook().engine() as engine:
+            return settle(engine, run_id, failed)

@@ -12,9 +12,8 @@ from crm_airflow.retry import RETRIES, SyncRetryPolicy
 from crm_sync.errors import Misconfigured, SyncError
 
 if TYPE_CHECKING:
-    from crm_sync.engine import Engine
-
     from crm_airflow.hooks.sync_hook import CrmSyncHook
+    from crm_sync.engine import Engine
 
 __all__ = ["Counts", "Report", "StageOperator"]
 
@@ -103,5 +102,5 @@ class StageOperator(BaseOperator):
 
     def _with_engine(self, stage: Callable[[Engine, int], R]) -> R:
         run_id = self.opened_run()
-        with self.hook().engine() as engine:
+        with self.hook().engine(run_id) as engine:
             return stage(engine, run_id)

@@ -1,0 +1,147 @@
+"""The composition root: joins ledger, database and CRM into the engine that every operator uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+
+from crm_airflow.hooks.run_notes import noted, open_failed
+from crm_airflow.hooks.salesforce_keys import SalesforceKeys, salesforce_keys
+from crm_sync.errors import Misconfigured, SyncError
+
+if TYPE_CHECKING:
+    from crm_sync.access.transport import MeteredSession
+    from crm_sync.engine import Engine, RunOptions
+    from crm_sync.ledger.database import Database
+    from crm_sync.ledger.runs import Run
+    from crm_sync.ledger.settings import Connection
+    from crm_sync.model import RunKind
+    from crm_sync.ports import Store
+    from crm_sync.provision import Org, Provisioning
+
+__all__ = ["CrmSyncHook"]
+
+
+class CrmSyncHook(BaseHook):
+    """Everything that one CRM connection needs, each part opened when it is first used.
+
+    GPTWeb's database is the one of CRM_SYNC_DATABASE_URL.  The CRM is the Airflow connection of the same name; only
+    the stages that speak to the CRM ask for it.
+
+    Args:
+        connection: name of the connection, in GPTWeb's settings and in Airflow.
+        keys: reads the keys of the CRM's account from Airflow.
+
+    Example:
+        One run in a task of your own::
+
+            with CrmSyncHook("salesforce_main").engine() as engine:
+                run_id = engine.open_run(RunOptions("salesforce_main", dag_run_id="my run 1", objects=("contact",)))
+                engine.pull(run_id)
+    """
+
+    def __init__(self, connection: str, keys: Callable[[str], SalesforceKeys] = salesforce_keys) -> None:
+        super().__init__()
+        self.connection = connection
+        self._keys = keys
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """GPTWeb's database, closed on leaving."""
+        from crm_sync.ledger.database import Database, database_url  # noqa: PLC0415  parsing a DAG stays light
+
+        database = Database(database_url())
+        try:
+            yield database
+        finally:
+            database.close()
+
+    @contextmanager
+    def engine(self, run_id: int | None = None) -> Iterator[Engine]:
+        """The stages of a run; with its number, an error inside is also noted in the run's summary."""
+        from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
+        from crm_sync.engine import Engine  # noqa: PLC0415
+
+        with ExitStack() as stack:
+            database = stack.enter_context(self.database())
+            if run_id is not None:
+                stack.enter_context(noted(database, run_id))
+            mappings = load_mappings(self.settings(database).vendor)
+
+            def open_store(connection: Connection, run: Run) -> Store:
+                from crm_sync.access.oauth import identity  # noqa: PLC0415
+                from crm_sync.stores.salesforce import SalesforceStore  # noqa: PLC0415
+
+                session = stack.enter_context(self.session(run.run_id, run.kind))
+                owner = connection.settings.owner_id
+                return SalesforceStore(
+                    session, mappings, lambda: identity(session).user_id, owner_id=owner, purpose=run.kind
+                )
+
+            yield Engine(database, mappings, open_store)
+
+    def open_failed(self, options: RunOptions, error: SyncError) -> None:
+        """Leave a failed run with its message where none could be opened, if the ledger can be reached."""
+        with suppress(SyncError), self.database() as database:
+            open_failed(database, options, error)
+
+    @contextmanager
+    def provisioning(self) -> Iterator[Provisioning]:
+        """The stages of provisioning."""
+        from crm_sync.ledger.provisioning import SqlProvisionLedger  # noqa: PLC0415
+
+        from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
+        from crm_sync.provision import Provisioning  # noqa: PLC0415
+
+        with ExitStack() as stack:
+            database = stack.enter_context(self.database())
+            mappings = load_mappings(self.settings(database).vendor)
+
+            def org_of(run_id: int) -> Org:
+                from crm_sync.stores.salesforce_schema import SalesforceSchema  # noqa: PLC0415
+
+                return SalesforceSchema(stack.enter_context(self.session(run_id, "provision")))
+
+            yield Provisioning(self.connection, org_of, mappings, SqlProvisionLedger(database))
+
+    @contextmanager
+    def session(self, run_id: int | None = None, lane: RunKind = "sync") -> Iterator[MeteredSession]:
+        """The way out to the CRM: every call is booked, on a database connection of its own, before it leaves."""
+        from crm_sync.access.oauth import ClientCredentials, identity  # noqa: PLC0415
+        from crm_sync.access.transport import MeteredSession  # noqa: PLC0415
+        from crm_sync.ledger.spending import LedgerMeter  # noqa: PLC0415
+
+        keys = self._keys(self.connection)
+        with self.database() as database:
+            connection = self.settings(database)
+            meter = LedgerMeter(database, connection.name, connection.settings.daily_calls, run_id, lane)
+            login = ClientCredentials(keys.instance_url, keys.consumer_key, keys.consumer_secret)
+            with MeteredSession(login, meter, connection=connection.name, purpose=lane) as session:
+                self._pin(database, connection, identity(session).organization_id)
+                yield session
+
+    def settings(self, database: Database) -> Connection:
+        """The connection's live settings; an unknown name lists the known ones."""
+        from crm_sync.ledger.settings import load  # noqa: PLC0415
+
+        with database.transaction() as tx:
+            return load(tx, self.connection)
+
+    def _pin(self, database: Database, connection: Connection, organization: str) -> None:
+        """A connection belongs to the first org that it met: links and bases of one org mean nothing in another."""
+        if connection.organization_id is None:
+            with database.transaction() as tx:
+                tx.run(
+                    "update crm_sync.connection set organization_id = %s where name = %s and organization_id is null",
+                    (organization, connection.name),
+                )
+        elif connection.organization_id != organization:
+            msg = (
+                f"Connection {connection.name} belongs to org {connection.organization_id}, but the keys in Airflow are "
+                f"those of org {organization}. Enter the keys of the first org again; another org, or a refreshed "
+                "sandbox, needs a connection of its own: python -m crm_sync connect <name>."
+            )
+            raise Misconfigured(msg)
