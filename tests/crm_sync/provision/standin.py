@@ -1,0 +1,167 @@
+"""A stand-in org of its own for one test, and the looks and mischief that tests of provisioning need."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from crm_sync.decide.schema import WantedField
+
+INCLUDE = Path(__file__).parents[3] / "include"
+ADMIN = "00D5g000000AbCd!admin"
+CLIENT = {"client_id": "client", "client_secret": "secret"}
+SET_UP = ("PermissionSet", "ObjectPermissions", "FieldPermissions", "PermissionSetAssignment")
+
+
+@dataclass
+class Standin:
+    """One org; everything here is done as the integration user, who is a clone of the administrator."""
+
+    url: str
+    token: str = ""
+
+    def integration_token(self) -> str:
+        if not self.token:
+            grant = {"grant_type": "client_credentials", **CLIENT}
+            reply = requests.post(f"{self.url}/services/oauth2/token", data=grant, timeout=10)
+            reply.raise_for_status()
+            self.token = reply.json()["access_token"]
+        return self.token
+
+    def ask(self, method: str, path: str, **content: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.integration_token()}"}
+        reply = requests.request(
+            method, f"{self.url}/services/data/v66.0{path}", headers=headers, timeout=10, **content
+        )
+        assert reply.status_code < 300, reply.text
+        return reply.json() if reply.content else None
+
+    def query(self, soql: str, api: str = "") -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.ask("GET", f"{api}/query", params={"q": soql})["records"]
+        return rows
+
+    def fields(self, type_: str) -> dict[str, dict[str, Any]]:
+        return {field["name"]: field for field in self.ask("GET", f"/sobjects/{type_}/describe")["fields"]}
+
+    def custom_fields(self) -> list[dict[str, Any]]:
+        return self.query("SELECT Id, DeveloperName, TableEnumOrId FROM CustomField", "/tooling")
+
+    def state(self) -> list[str]:
+        """Everything that provisioning could change."""
+        rows = [(name, row["Id"]) for name in SET_UP for row in self.query(f"SELECT Id FROM {name}")]
+        return sorted(map(str, [*rows, *((row["TableEnumOrId"], row["Id"]) for row in self.custom_fields())]))
+
+    def twins(self) -> list[str]:
+        fields = Counter(f"{row['TableEnumOrId']}.{row['DeveloperName']}" for row in self.custom_fields())
+        rows = self.query(
+            "SELECT SobjectType, Field FROM FieldPermissions WHERE Parent.Name = 'GPTWeb_CRM_Sync'"
+        )
+        sets = self.query("SELECT Id, Name FROM PermissionSet WHERE Name = 'GPTWeb_CRM_Sync'")
+        found = fields + Counter(row["Field"] for row in rows) + Counter(row["Name"] for row in sets)
+        return [name for name, count in found.items() if count > 1]
+
+    def missing(self, wanted: Sequence[WantedField]) -> list[str]:
+        described = {type_: self.fields(type_) for type_ in {field.type for field in wanted}}
+        return [
+            f"{f.type}.{f.name}" for f in wanted if not described[f.type].get(f.name, {}).get("updateable")
+        ]
+
+    def add_field(self, full_name: str, metadata: dict[str, object], *, visible: bool) -> None:
+        body = {"FullName": full_name, "Metadata": {"label": full_name, **metadata}}
+        self.ask("POST", "/tooling/sobjects/CustomField", json=body)
+        if visible:
+            self.permit(full_name)
+
+    def permit(self, full_name: str) -> None:
+        """Let the integration user's profile see and edit a field."""
+        row = {
+            "ParentId": self.profile(),
+            "SobjectType": full_name.partition(".")[0],
+            "Field": full_name,
+            "PermissionsRead": True,
+            "PermissionsEdit": True,
+        }
+        self.ask("POST", "/sobjects/FieldPermissions", json=row)
+
+    def forbid(self, *rights: str) -> None:
+        """Take system permissions from the integration user's profile."""
+        self.ask("PATCH", f"/sobjects/PermissionSet/{self.profile()}", json=dict.fromkeys(rights, False))
+
+    def profile(self) -> str:
+        """The permission set behind the integration user's profile."""
+        rows = self.query(
+            "SELECT PermissionSetId FROM PermissionSetAssignment WHERE PermissionSet.IsOwnedByProfile = true "
+            f"AND AssigneeId = '{self.user_id()}'"
+        )
+        id_: str = rows[0]["PermissionSetId"]
+        return id_
+
+    def user_id(self) -> str:
+        headers = {"Authorization": f"Bearer {self.integration_token()}"}
+        id_: str = requests.get(f"{self.url}/services/oauth2/userinfo", headers=headers, timeout=10).json()[
+            "user_id"
+        ]
+        return id_
+
+    def hide(self, field: str) -> None:
+        """Take a field from everybody's sight."""
+        rows = self.query(f"SELECT Id, Field, SobjectType FROM FieldPermissions WHERE Field = '{field}'")
+        assert rows, f"nobody sees {field}"
+        for row in rows:
+            self.ask("DELETE", f"/sobjects/FieldPermissions/{row['Id']}")
+
+    def reset_schema(self) -> None:
+        """Take away what provisioning made."""
+        for row in self.query("SELECT Id FROM PermissionSet WHERE Name = 'GPTWeb_CRM_Sync'"):
+            self.ask("DELETE", f"/sobjects/PermissionSet/{row['Id']}")
+        for row in self.custom_fields():
+            self.ask("DELETE", f"/tooling/sobjects/CustomField/{row['Id']}")
+
+
+@contextmanager
+def start() -> Iterator[Standin]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "salesforce_standin",
+        "--port",
+        str(port),
+        "--seed",
+        "none",
+        "--token",
+        ADMIN,
+    ]
+    command += ["--client-id", CLIENT["client_id"], "--client-secret", CLIENT["client_secret"]]
+    process = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(INCLUDE)}, stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(port, process)
+        yield Standin(f"http://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        assert process.poll() is None, "the stand-in ended at once"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError("the stand-in does not answer")
