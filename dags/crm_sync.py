@@ -1,6 +1,6 @@
 """Sync one CRM connection with GPTWeb, both ways.
 
-`open_run` → `pull` → `plan` → `push_ours` and `push_theirs`, side by side → `settle`
+`open_run` → `pull` → `plan` → `push_ours` → `push_theirs` → `settle`
 
 - **By itself** it runs every 5 or 15 minutes or every hour, as the connection's settings say, once provisioning is done.
 - **By hand** the form chooses objects, direction, a limit, or a **dry run**: `plan` then lists what would be changed.
@@ -71,7 +71,7 @@ def sync_dag(connection: snapshot.ConnectionSnapshot) -> DAG:
         plan = PlanOperator(task_id="plan", **run)
         ours = PushOursOperator(task_id="push_ours", **dry, **run)
         theirs = PushTheirsOperator(task_id="push_theirs", **dry, **run)
-        opened >> pull >> plan >> [ours, theirs] >> SettleOperator(task_id="settle", **run)
+        opened >> pull >> plan >> ours >> theirs >> SettleOperator(task_id="settle", **run)
     return dag
 
 

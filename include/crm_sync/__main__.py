@@ -20,7 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     connect = commands.add_parser("connect", help="make a connection, or change its settings")
     connect.add_argument("name")
     connect.add_argument("--vendor", default="salesforce", choices=["salesforce"])
-    connect.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="e.g. frequency=hourly")
+    connect.add_argument(
+        "--set", action="append", default=[], metavar="SETTING=VALUE", help="e.g. frequency=hourly"
+    )
     options = parser.parse_args(arguments)
     try:
         if options.command == "migrate":

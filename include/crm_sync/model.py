@@ -8,7 +8,7 @@ A row maps our column names to canonical values (``decide.values``): an absent k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -229,4 +229,4 @@ class Intent:
     read_at: datetime | None
     claim_until: datetime
     expires_at: datetime
-    settled: tuple[str, ...] = ()
+    settled: Sequence[str] = ()

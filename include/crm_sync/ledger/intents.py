@@ -75,5 +75,6 @@ def still_claimed(tx: Transaction, link_ids: Sequence[int], run_id: int, now: da
 
 
 def _intent(row: Sequence[Any]) -> Intent:
-    moments = {column: datetime.fromisoformat(at) for column, at in row[6].items()}
-    return Intent(*row[:6], moments, *row[7:12], tuple(row[12]))
+    cells = list(row)
+    cells[6] = {column: datetime.fromisoformat(at) for column, at in row[6].items()}
+    return Intent(*cells)

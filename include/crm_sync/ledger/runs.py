@@ -9,7 +9,7 @@ from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import OBJECTS, ClockReading, Direction, Object, RunKind
 
-__all__ = ["Counts", "Run", "abandoned", "close", "count", "load", "open_run", "set_clock"]
+__all__ = ["Counts", "Run", "abandoned", "close", "count", "insert", "load", "open_run", "set_clock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,13 @@ def open_run(
             (Jsonb(options), existing),
         )
         return int(existing)
-    return int(
-        tx.one(
-            "insert into crm_sync.run (connection, kind, dag_run_id, options) values (%s, %s, %s, %s) returning run_id",
-            (connection, kind, dag_run_id, Jsonb(options)),
-        )
-    )
+    return insert(tx, connection, kind, dag_run_id, options)
+
+
+def insert(tx: Transaction, connection: str, kind: RunKind, dag_run_id: str, options: dict[str, object]) -> int:
+    """A new run, state running."""
+    query = "insert into crm_sync.run (connection, kind, dag_run_id, options) values (%s, %s, %s, %s) returning run_id"
+    return int(tx.one(query, (connection, kind, dag_run_id, Jsonb(options))))
 
 
 def load(tx: Transaction, run_id: int) -> Run:

@@ -34,7 +34,7 @@ class Change:
     after: Row
     base: Row
     rules: dict[str, str]
-    conflicts: tuple[str, ...] = ()
+    conflicts: Sequence[str] = ()
     change_id: int = 0
 
 
@@ -79,7 +79,7 @@ def pending(tx: Transaction, run_id: int, side: Side, object: str, after: int, l
         order by change_id limit %s""",
         (run_id, side, object, after, limit),
     )
-    return [Change(*row[:10], conflicts=tuple(row[10]), change_id=row[11]) for row in rows]
+    return [Change(*row) for row in rows]
 
 
 def outcomes(tx: Transaction, run_id: int, rows: Iterable[OutcomeRow]) -> None:

@@ -1,0 +1,89 @@
+"""Provisioning's place in the ledger: its runs, its trail lines, and the connection that is ready to sync."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger import runs, settings, snapshot
+from crm_sync.ledger.database import Database, Jsonb
+from crm_sync.provision_ledger import RunState, TrailLine
+
+__all__ = ["SqlProvisionLedger"]
+
+SUMS = ("planned", "acknowledged", "parked", "superseded", "in_doubt", "conflicts")
+
+
+class SqlProvisionLedger:
+    """``provision.ProvisionLedger`` on Postgres, each call one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def running(self, connection: str, dag_run_id: str) -> int | None:
+        """The run of kind provision that this DAG run has open, if any."""
+        with self._database.transaction() as tx:
+            run_id: int | None = tx.one(
+                "select run_id from crm_sync.run where connection = %s and kind = 'provision' and dag_run_id = %s "
+                "and ended_at is null order by run_id desc limit 1",
+                (connection, dag_run_id),
+            )
+        return run_id
+
+    def open(self, connection: str, dag_run_id: str) -> int:
+        """Open a run of kind provision, state running; one of a killed process is closed first."""
+        with self._database.transaction() as tx:
+            settings.load(tx, connection)
+            tx.run(
+                "update crm_sync.run set state = 'failed', ended_at = clock_timestamp(), message = "
+                "'its process ended without settling; provisioning again takes up what was left' "
+                "where connection = %s and kind = 'provision' and ended_at is null",
+                (connection,),
+            )
+            return runs.insert(tx, connection, "provision", dag_run_id, {})
+
+    def record(self, run_id: int, lines: Sequence[TrailLine]) -> None:
+        """Append lines to the audit trail of a run."""
+        with self._database.transaction() as tx:
+            connection = _connection_of(tx.one("select connection from crm_sync.run where run_id = %s", (run_id,)), run_id)
+            tx.copy(
+                "crm_sync.decision",
+                ("run_id", "connection", "object", "their_id", "side", "field", "before", "after", "rule", "outcome", "detail"),
+                (
+                    (run_id, connection, n.object, n.their_id, "theirs", n.field, Jsonb(n.before), Jsonb(n.after), n.rule,
+                     n.outcome, n.detail)
+                    for n in lines
+                ),
+            )  # fmt: skip
+
+    def recorded(self, run_id: int) -> Sequence[TrailLine]:
+        """The lines of a run, in the order in which they were appended."""
+        with self._database.transaction() as tx:
+            _connection_of(tx.one("select connection from crm_sync.run where run_id = %s", (run_id,)), run_id)
+            rows = tx.rows(
+                "select object, field, rule, outcome, detail, before, after, their_id from crm_sync.decision "
+                "where run_id = %s order by decision_id",
+                (run_id,),
+            )
+        return [TrailLine(*row) for row in rows]
+
+    def close(self, run_id: int, state: RunState, counts: Mapping[str, int], message: str) -> None:
+        """End a run with its state, its sums and one message."""
+        with self._database.transaction() as tx:
+            tx.run(
+                """update crm_sync.run set ended_at = clock_timestamp(), state = %s, message = %s, planned = %s,
+                  acknowledged = %s, parked = %s, superseded = %s, in_doubt = %s, conflicts = %s where run_id = %s""",
+                (state, message, *(counts.get(name, 0) for name in SUMS), run_id),
+            )
+
+    def mark_provisioned(self, connection: str) -> None:
+        """Let the connection's syncs begin, and rewrite the snapshot that DAG parsing reads."""
+        with self._database.transaction() as tx:
+            settings.mark_provisioned(tx, connection)
+            snapshot.write(tx)
+
+
+def _connection_of(connection: str | None, run_id: int) -> str:
+    if connection is None:
+        raise Misconfigured(f"there is no run {run_id}; start with the stage that plans")
+    return connection
