@@ -73,14 +73,20 @@ class ProvisionReport:
             word = _DONE[verb] if self.stage == "apply" else f"to {verb}"
             name = _name(step)
             states[name] = f"{states[name]}, {word}" if name in states else word
-        yield f"permission set {PERMISSION_SET}", "", states.pop(f"permission set {PERMISSION_SET}", "exists")
+        verified = self.stage == "verify"
+        if not verified:
+            yield (
+                f"permission set {PERMISSION_SET}",
+                "",
+                states.pop(f"permission set {PERMISSION_SET}", "exists"),
+            )
         for field in self.wanted:
             if field.create:
                 name = f"{field.type}.{field.name}"
-                yield name, spell(field.create), states.pop(name, "exists")
+                yield name, spell(field.create), states.pop(name, "usable" if verified else "exists")
         yield from ((name, "", state) for name, state in states.items())
         others = sum(1 for field in self.wanted if field.create is None)
-        yield f"{others} standard and other mapped fields", "", "looked at"
+        yield f"{others} standard and other mapped fields", "", "usable" if verified else "looked at"
 
 
 def _name(step: Step) -> str:
