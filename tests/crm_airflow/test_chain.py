@@ -46,7 +46,7 @@ def chain(engine: FakeEngine) -> DAG:
         plan = faked(PlanOperator, engine)(task_id="plan", **where)
         ours = faked(PushOursOperator, engine)(task_id="push_ours", **dry, **where)
         theirs = faked(PushTheirsOperator, engine)(task_id="push_theirs", **dry, **where)
-        run >> pull >> plan >> [ours, theirs] >> faked(SettleOperator, engine)(task_id="settle", **where)
+        run >> pull >> plan >> ours >> theirs >> faked(SettleOperator, engine)(task_id="settle", **where)
     return dag
 
 
@@ -106,7 +106,7 @@ def test_what_a_person_has_to_mend_fails_at_once_and_the_run_is_settled_and_red(
     assert "pull failed: Wrong consumer secret: enter the app's own." in said
 
 
-def test_one_push_that_fails_leaves_the_other_its_work_and_the_run_is_red():
+def test_a_push_that_fails_keeps_what_the_other_did_and_the_run_is_red():
     engine = FakeEngine(push_theirs=Misconfigured("No permission to edit Contact."))
     state, tasks = run(engine)
     assert (state, tasks["push_ours"], tasks["push_theirs"]) == ("failed", "success", "failed")
