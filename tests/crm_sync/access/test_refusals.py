@@ -6,7 +6,7 @@ import pytest
 
 from crm_sync.access.refusals import BYSTANDER, ROWS, collection_failures, row_failures
 from crm_sync.decide.mapping import load_mappings
-from crm_sync.model import Write
+from crm_sync.model import Failure, Object, Write
 
 MAPPINGS = load_mappings("salesforce")
 UPDATE = Write("our", "003", "m", {"title": "T"})
@@ -14,13 +14,10 @@ CREATE = Write("our", None, "m", {"last_name": "L", "account_id": "001"})
 
 
 def failures_of(
-    code: str, message: str, fields: list[str] | None = None, write: Write = UPDATE, of: str = "contact"
-):  # type: ignore[no-untyped-def]
-    return row_failures(
-        [{"statusCode": code, "message": message, "fields": fields or []}],
-        MAPPINGS[of],  # type: ignore[index]
-        write,
-    )
+    code: str, message: str, fields: list[str] | None = None, write: Write = UPDATE, of: Object = "contact"
+) -> tuple[Failure, ...]:
+    body = [{"statusCode": code, "message": message, "fields": fields or []}]
+    return row_failures(body, MAPPINGS[of], write)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +76,7 @@ def failures_of(
         ),
         (
             "INVALID_FIELD_FOR_INSERT_UPDATE",
-            "Unable to create/update fields: Title, Phone. Please check the security settings of this field and "
-            "verify that it is read/write for your profile or permission set.",
+            "Unable to create/update fields: Title, Phone. Please check the security settings of this field.",
             [],
             "permanent",
             ("title", "phone"),
