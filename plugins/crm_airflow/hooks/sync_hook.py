@@ -91,8 +91,8 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def provisioning(self) -> Iterator[Provisioning]:
         """The stages of provisioning."""
-        from crm_airflow.hooks.provision_ledger import DatabaseProvisionLedger  # noqa: PLC0415
         from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
+        from crm_sync.ledger.provisioning import SqlProvisionLedger  # noqa: PLC0415
         from crm_sync.provision import Provisioning  # noqa: PLC0415
 
         with ExitStack() as stack:
@@ -104,7 +104,7 @@ class CrmSyncHook(BaseHook):
 
                 return SalesforceSchema(stack.enter_context(self.session(run_id, "provision")))
 
-            yield Provisioning(self.connection, org_of, mappings, DatabaseProvisionLedger(database))
+            yield Provisioning(self.connection, org_of, mappings, SqlProvisionLedger(database))
 
     @contextmanager
     def session(self, run_id: int | None = None, lane: RunKind = "sync") -> Iterator[MeteredSession]:
