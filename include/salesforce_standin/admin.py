@@ -6,6 +6,7 @@ Every request needs an access token of the org, as the API does; none of them co
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from salesforce_standin import ids, lifecycle
@@ -37,34 +38,26 @@ class Admin:
     def serve(self, org: Org, call: Call) -> Reply:
         """Answer a request under /standin."""
         resource = f"{call.method} {call.path}"
-        if resource == "POST /faults":
-            return self._add_faults(call)
-        if resource == "GET /faults":
-            return Reply(body={"faults": self.faults.listing()})
-        if resource == "DELETE /faults":
-            self.faults.clear()
-            return Reply(204)
-        if resource == "GET /calls":
-            return self._calls(org, call)
-        if resource == "DELETE /calls":
-            self.log.clear()
-            self.totals = dict.fromkeys(self.totals, 0)
-            return Reply(204)
-        if resource == "GET /clock":
-            return Reply(body={"offset": org.clock.offset, "now": org.clock.stamp()})
-        if resource == "POST /clock":
-            return self._clock(org, call)
-        if resource == "POST /usage":
-            org.meter.set_used(int(call.document()["used"]))
-            return Reply(body={"used": org.meter.used(), "allowance": org.meter.allowance})
-        if resource in {"POST /records/undelete", "POST /records/merge", "POST /records/convert", "POST /records/purge"}:
+        if resource in _RESOURCES:
+            return _RESOURCES[resource](self, org, call)
+        if resource in _LIFECYCLE:
             try:
-                return self._records(org, call)
+                return _LIFECYCLE[resource](org, call)
             except RowError as refused:
                 raise fail_row(refused.faults) from None
         raise not_found()
 
-    def _add_faults(self, call: Call) -> Reply:
+    def list_faults(self, _org: Org, _call: Call) -> Reply:
+        """Show the faults with what is left of them."""
+        return Reply(body={"faults": self.faults.listing()})
+
+    def clear_faults(self, _org: Org, _call: Call) -> Reply:
+        """Let everything go well again."""
+        self.faults.clear()
+        return Reply(204)
+
+    def add_faults(self, _org: Org, call: Call) -> Reply:
+        """Put one fault or a list of them in force."""
         rules = call.body if isinstance(call.body, list) else [call.document()]
         try:
             self.faults.add(rules)
@@ -72,7 +65,7 @@ class Admin:
             raise fail(400, "INVALID_INPUT", str(error)) from None
         return Reply(201, {"faults": self.faults.listing()})
 
-    def _calls(self, org: Org, call: Call) -> Reply:
+    def calls(self, org: Org, call: Call) -> Reply:
         """Show the last requests, those after a number if ``after`` is given."""
         after = int(call.query.get("after", "0"))
         limit = int(call.query.get("limit", "1000"))
@@ -81,37 +74,61 @@ class Admin:
         shown = [entry for entry in entries if entry["number"] > after][-limit:]
         return Reply(body={**self.totals, "api_usage": org.meter.used(), "calls": shown})
 
-    def _clock(self, org: Org, call: Call) -> Reply:
-        document = call.document()
-        if "advance" in document:
-            org.clock.offset += float(document["advance"])
-        else:
-            org.clock.offset = float(document["offset"])
-        org.remember("clock_offset", org.clock.offset)
-        return Reply(body={"offset": org.clock.offset, "now": org.clock.stamp()})
-
-    def _records(self, org: Org, call: Call) -> Reply:
-        document = call.document()
-        if call.path.endswith("/undelete"):
-            found = [_id(one) for one in document["ids"]]
-            return Reply(body={"ids": lifecycle.undelete(org, call.user_id, found)})
-        if call.path.endswith("/merge"):
-            losers = [_id(one) for one in document["loserIds"]]
-            master = lifecycle.merge(org, call.user_id, _id(document["masterId"]), losers, document.get("values") or {})
-            return Reply(body={"id": master, "mergedRecordIds": losers})
-        if call.path.endswith("/purge"):
-            return Reply(body={"ids": _purge(org, [_id(one) for one in document["ids"]])})
-        options = {key: value for key, value in document.items() if key != "leadId"}
-        return Reply(body=lifecycle.convert(org, call.user_id, _id(document["leadId"]), options))
+    def forget_calls(self, _org: Org, _call: Call) -> Reply:
+        """Start the log anew."""
+        self.log.clear()
+        self.totals = dict.fromkeys(self.totals, 0)
+        return Reply(204)
 
 
-def _purge(org: Org, ids18: list[str]) -> list[str]:
+def _clock(org: Org) -> Reply:
+    return Reply(body={"offset": org.clock.offset, "now": org.clock.stamp()})
+
+
+def _set_clock(org: Org, call: Call) -> Reply:
+    """Set the clock off by ``offset`` seconds, or by ``advance`` seconds more than it is."""
+    document = call.document()
+    if "advance" in document:
+        org.clock.offset += float(document["advance"])
+    else:
+        org.clock.offset = float(document["offset"])
+    org.remember("clock_offset", org.clock.offset)
+    return _clock(org)
+
+
+def _set_usage(org: Org, call: Call) -> Reply:
+    """Pretend that ``used`` calls were made just now."""
+    org.meter.set_used(int(call.document()["used"]))
+    return Reply(body={"used": org.meter.used(), "allowance": org.meter.allowance})
+
+
+def _undelete(org: Org, call: Call) -> Reply:
+    wanted = [_id(one) for one in call.document()["ids"]]
+    return Reply(body={"ids": lifecycle.undelete(org, call.user_id, wanted)})
+
+
+def _merge(org: Org, call: Call) -> Reply:
+    document = call.document()
+    losers = [_id(one) for one in document["loserIds"]]
+    master = _id(document["masterId"])
+    lifecycle.merge(org, call.user_id, master, losers, document.get("values") or {})
+    return Reply(body={"id": master, "mergedRecordIds": losers})
+
+
+def _convert(org: Org, call: Call) -> Reply:
+    document = call.document()
+    options = {key: value for key, value in document.items() if key != "leadId"}
+    return Reply(body=lifecycle.convert(org, call.user_id, _id(document["leadId"]), options))
+
+
+def _purge(org: Org, call: Call) -> Reply:
     """Remove records for good, as the recycle bin does in the end."""
+    ids18 = [_id(one) for one in call.document()["ids"]]
     for id18 in ids18:
         sobject = org.sobject_of_id(id18)
         if sobject is not None:
             org.put(org.tables[sobject.name], id18, None)
-    return ids18
+    return Reply(body={"ids": ids18})
 
 
 def _id(text: str) -> str:
@@ -119,3 +136,21 @@ def _id(text: str) -> str:
     if id18 is None:
         raise fail(400, "MALFORMED_ID", f"malformed id {text}")
     return id18
+
+
+_RESOURCES: dict[str, Callable[[Admin, Org, Call], Reply]] = {
+    "POST /faults": Admin.add_faults,
+    "GET /faults": Admin.list_faults,
+    "DELETE /faults": Admin.clear_faults,
+    "GET /calls": Admin.calls,
+    "DELETE /calls": Admin.forget_calls,
+    "GET /clock": lambda _admin, org, _call: _clock(org),
+    "POST /clock": lambda _admin, org, call: _set_clock(org, call),
+    "POST /usage": lambda _admin, org, call: _set_usage(org, call),
+}
+_LIFECYCLE: dict[str, Callable[[Org, Call], Reply]] = {
+    "POST /records/undelete": _undelete,
+    "POST /records/merge": _merge,
+    "POST /records/convert": _convert,
+    "POST /records/purge": _purge,
+}

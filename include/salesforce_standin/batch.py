@@ -20,7 +20,9 @@ def batch(org: Org, call: Call) -> Reply:
     document = call.document()
     requests = document.get("batchRequests")
     if not isinstance(requests, list) or not requests:
-        raise fail(400, "JSON_PARSER_ERROR", "The batchRequests property must be a list at [line:1, column:2]")
+        raise fail(
+            400, "JSON_PARSER_ERROR", "The batchRequests property must be a list at [line:1, column:2]"
+        )
     if len(requests) > _MOST:
         raise fail(400, "LIMIT_EXCEEDED", f"The batch can't contain more than {_MOST} operations.")
     org.meter.count(len(requests) - 1)  # the round trip itself is counted already
@@ -28,7 +30,9 @@ def batch(org: Org, call: Call) -> Reply:
     failed = False
     for one in requests:
         if failed and document.get("haltOnError"):
-            halted = [{"errorCode": "BATCH_PROCESSING_HALTED", "message": "Batch processing halted per request"}]
+            halted = [
+                {"errorCode": "BATCH_PROCESSING_HALTED", "message": "Batch processing halted per request"}
+            ]
             results.append({"statusCode": 412, "result": halted})
             continue
         result = _run(org, call, one)

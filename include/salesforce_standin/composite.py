@@ -43,17 +43,27 @@ def composite(org: Org, call: Call) -> Reply:
 
 def _subrequests(found: Any) -> list[Subrequest]:
     if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
-        raise fail(400, "JSON_PARSER_ERROR", "The compositeRequest property must be a list of subrequests at [line:1, column:2]")
+        raise fail(
+            400,
+            "JSON_PARSER_ERROR",
+            "The compositeRequest property must be a list of subrequests at [line:1, column:2]",
+        )
     seen: set[str] = set()
     for one in found:
         reference = one.get("referenceId")
         if not isinstance(reference, str) or not _REFERENCE_ID.match(reference):
-            raise fail(400, "INVALID_INPUT", "Provided referenceId must start with a letter or a number, and it can contain only letters, numbers and underscores ('_').")
+            raise fail(
+                400,
+                "INVALID_INPUT",
+                "Provided referenceId must start with a letter or a number, and it can contain only letters, numbers and underscores ('_').",
+            )
         if reference in seen:
             raise fail(400, "INVALID_INPUT", f"Duplicate reference id found: {reference}")
         seen.add(reference)
         if {name.lower() for name in one.get("httpHeaders") or {}} & _INHERITED:
-            raise fail(400, "INVALID_INPUT", "Accept, Authorization and Content-Type can't be set in a subrequest")
+            raise fail(
+                400, "INVALID_INPUT", "Accept, Authorization and Content-Type can't be set in a subrequest"
+            )
     return found
 
 
@@ -104,7 +114,10 @@ def run(
 def _ordered(org: Org, requests: list[Subrequest]) -> list[Subrequest]:
     """Return the subrequests in some order in which each comes after those that it refers to."""
     known = {one["referenceId"] for one in requests}
-    waiting = {one["referenceId"]: (references.named([one.get("url"), one.get("body")]) & known, one) for one in requests}
+    waiting = {
+        one["referenceId"]: (references.named([one.get("url"), one.get("body")]) & known, one)
+        for one in requests
+    }
     order: list[Subrequest] = []
     while waiting:
         ready = [name for name, (needs, _) in waiting.items() if not needs & waiting.keys()] or list(waiting)
@@ -126,7 +139,9 @@ def _run_one(
         org.roll_back(mark)
         return _response(error.body, error.headers, error.status, name), False
     body = None if reply.body is NOTHING else reply.body
-    headers = {key: value for key, value in reply.headers.items() if key in {"Location", "ETag", "Last-Modified"}}
+    headers = {
+        key: value for key, value in reply.headers.items() if key in {"Location", "ETag", "Last-Modified"}
+    }
     good = reply.status < 400
     if all_or_none and inner.path.startswith("/composite/sobjects") and isinstance(body, list):
         good = good and all(not isinstance(item, dict) or item.get("success", True) for item in body)

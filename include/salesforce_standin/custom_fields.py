@@ -78,7 +78,9 @@ def check(metadata: dict[str, Any]) -> None:
     """Refuse metadata that a field can't be made from (facts/salesforce.md 7.1)."""
     for key in metadata:
         if key not in _KNOWN:
-            raise RowError(Fault("INVALID_FIELD", f"No such column '{key}' on sobject of type Metadata", None))
+            raise RowError(
+                Fault("INVALID_FIELD", f"No such column '{key}' on sobject of type Metadata", None)
+            )
     kind = metadata.get("type")
     if kind not in _KINDS:
         raise RowError(_cannot_read(kind))
@@ -87,6 +89,10 @@ def check(metadata: dict[str, Any]) -> None:
     for key in _MUST_SAY.get(kind, ()):
         if metadata.get(key) is None:
             raise integrity(f"Must specify '{key}' for a CustomField of type {kind}", "FullName")
+    _check_sizes(kind, metadata)
+
+
+def _check_sizes(kind: str, metadata: dict[str, Any]) -> None:
     if kind == "Text" and not 1 <= int(metadata["length"]) <= 255:
         raise integrity("Text field length must be between 1 and 255", "Length")
     if "precision" in _MUST_SAY.get(kind, ()):

@@ -81,7 +81,7 @@ def _unchanged(org: Org, call: Call) -> Reply | None:
 def _dated(org: Org, reply: Reply) -> Reply:
     changed = clock.Clock(org.schema_changed_at - clock.Clock().now())
     reply.headers["Last-Modified"] = changed.http_date()
-    reply.headers["ETag"] = f'"{hashlib.md5(str(org.schema_changed_at).encode()).hexdigest()[:8]}"'
+    reply.headers["ETag"] = f'"{hashlib.sha256(str(org.schema_changed_at).encode()).hexdigest()[:8]}"'
     return reply
 
 
@@ -166,7 +166,9 @@ def _full(org: Org, access: Access, call: Call) -> dict[str, Any]:
         "recordTypeInfos": [_master_type(sobject, call)] if data else [],
         "searchLayoutable": flags["searchLayoutable"],
         "sobjectDescribeOption": "FULL",
-        "supportedScopes": [{"label": label, "name": name} for label, name in _SCOPES.get(sobject.name, _everything(sobject))],
+        "supportedScopes": [
+            {"label": label, "name": name} for label, name in _SCOPES.get(sobject.name, _everything(sobject))
+        ],
     }
     if data:
         description["urls"] = {
@@ -205,23 +207,21 @@ def _master_type(sobject: SObject, call: Call) -> dict[str, Any]:
 
 
 def _children(org: Org, sobject: SObject) -> list[dict[str, Any]]:
-    found = []
-    for name in sorted(org.objects):
-        for field in org.objects[name].references():
-            if sobject.name in field.reference_to and not org.objects[name].tooling:
-                found.append(
-                    {
-                        "cascadeDelete": (name, field.name) in _CASCADES,
-                        "childSObject": name,
-                        "deprecatedAndHidden": False,
-                        "field": field.name,
-                        "junctionIdListNames": [],
-                        "junctionReferenceTo": [],
-                        "relationshipName": child_relationship(name, field, sobject.name),
-                        "restrictedDelete": False,
-                    }
-                )
-    return found
+    return [
+        {
+            "cascadeDelete": (name, field.name) in _CASCADES,
+            "childSObject": name,
+            "deprecatedAndHidden": False,
+            "field": field.name,
+            "junctionIdListNames": [],
+            "junctionReferenceTo": [],
+            "relationshipName": child_relationship(name, field),
+            "restrictedDelete": False,
+        }
+        for name in sorted(org.objects)
+        for field in org.objects[name].references()
+        if sobject.name in field.reference_to and not org.objects[name].tooling
+    ]
 
 
 def layouts(org: Org, call: Call, name: str) -> Reply:

@@ -7,7 +7,6 @@ three moments: before anything is done, between the work and its commit, and aft
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +30,7 @@ class Fault:
     status: int = 503
     reply: Any = None
     headers: dict[str, str] = field(default_factory=dict)
-    bytes: int = 20
+    sent: int = 20
     hits: int = 0
 
     def fits(self, method: str, path: str, content: bytes) -> bool:
@@ -67,7 +66,7 @@ class Faults:
 
     def listing(self) -> list[dict[str, Any]]:
         """Show the rules with their hits so far."""
-        return [{name: getattr(rule, name) for name in Fault.__slots__} for rule in self._rules]  # type: ignore[attr-defined]
+        return [{name: getattr(rule, name) for name in Fault.__slots__} for rule in self._rules]
 
     def strike(self, method: str, path: str, content: bytes) -> Fault | None:
         """Return the rule that hits a request, and use up one of its hits."""
@@ -80,6 +79,3 @@ class Faults:
                 rule.hits += 1
                 return rule
         return None
-
-
-Strike = Callable[[str, str, bytes], Fault | None]

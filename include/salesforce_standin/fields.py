@@ -120,7 +120,9 @@ class Field:
         self.reference_to: list[str] = attributes["referenceTo"]
         self.relationship: str | None = attributes["relationshipName"]
         self.restricted: bool = attributes["restrictedPicklist"]
-        self.options = {entry["value"].lower(): entry["value"] for entry in attributes["picklistValues"]}
+        self.options: dict[str, str] = {
+            entry["value"].lower(): entry["value"] for entry in attributes["picklistValues"]
+        }
         self.required = (
             not attributes["nillable"]
             and attributes["createable"]

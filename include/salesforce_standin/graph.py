@@ -22,11 +22,17 @@ def graph(org: Org, call: Call) -> Reply:
         raise fail(400, "JSON_PARSER_ERROR", "The graphs property must be a list at [line:1, column:2]")
     nodes = [len(one.get("compositeRequest") or ()) for one in graphs]
     if len(graphs) > _MOST_GRAPHS or sum(nodes) > _MOST_NODES:
-        raise fail(400, "LIMIT_EXCEEDED", f"A request has at most {_MOST_GRAPHS} graphs and {_MOST_NODES} nodes")
+        raise fail(
+            400, "LIMIT_EXCEEDED", f"A request has at most {_MOST_GRAPHS} graphs and {_MOST_NODES} nodes"
+        )
     answers: list[dict[str, Any]] = []
     for one in graphs:
         responses, good = run(org, call, one["compositeRequest"], all_or_none=True, shuffle=True)
         answers.append(
-            {"graphId": one.get("graphId"), "graphResponse": {"compositeResponse": responses}, "isSuccessful": good}
+            {
+                "graphId": one.get("graphId"),
+                "graphResponse": {"compositeResponse": responses},
+                "isSuccessful": good,
+            }
         )
     return Reply(body={"graphs": answers})

@@ -44,7 +44,11 @@ class Call:
     def document(self) -> dict[str, Any]:
         """Return the body, which must be a JSON object."""
         if not isinstance(self.body, dict):
-            raise fail(400, "JSON_PARSER_ERROR", "The HTTP entity body is required, but this request has no entity body.")
+            raise fail(
+                400,
+                "JSON_PARSER_ERROR",
+                "The HTTP entity body is required, but this request has no entity body.",
+            )
         return self.body
 
 

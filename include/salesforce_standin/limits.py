@@ -19,7 +19,7 @@ class Meter:
         self._minutes: deque[list[int]] = deque()
         self._total = 0
         # The figure in the header is not monotonic in a real org: its servers hold differently fresh totals.
-        self._jitter = random.Random(seed)
+        self._jitter = random.Random(seed)  # noqa: S311 - a jitter, no secret
         self.dirty = False
 
     def used(self) -> int:

@@ -47,7 +47,9 @@ def token(org: Org, form: Mapping[str, str], authorization: str, base: str) -> R
     return Reply(body=_success(org, session, base))
 
 
-def _check_client(org: Org, form: Mapping[str, str], authorization: str, *, secret_needed: bool = True) -> None:
+def _check_client(
+    org: Org, form: Mapping[str, str], authorization: str, *, secret_needed: bool = True
+) -> None:
     client, secret = _credentials(form, authorization)
     if not client or not hmac.compare_digest(client, org.settings.client_id):
         raise _refuse("invalid_client_id", "client identifier invalid")

@@ -31,7 +31,7 @@ class Org:
     tables: dict[str, Table] = field(default_factory=dict)
     cursors: dict[str, Any] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
-    random: random.Random = field(default_factory=random.Random)
+    random: random.Random = field(default_factory=random.Random)  # noqa: S311 - an order, no secret
     meter: Meter = field(init=False)
     sessions: Sessions = field(init=False)
     schema_changed_at: float = 0.0

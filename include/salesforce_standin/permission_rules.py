@@ -63,7 +63,9 @@ def object_permissions(org: Org, row: Row, _old: Row | None) -> None:
         raise _bad_option("Sobject Type Name", row["SobjectType"], "SobjectType")
     for permission, needed in _NEEDS:
         if row.get("Permissions" + permission) and not row.get("Permissions" + needed):
-            message = f"Permission {permission} {sobject.name} depends on permission(s): {needed} {sobject.name}"
+            message = (
+                f"Permission {permission} {sobject.name} depends on permission(s): {needed} {sobject.name}"
+            )
             raise RowError(Fault("FIELD_INTEGRITY_EXCEPTION", message, ()))
     _refuse_twin(org, "ObjectPermissions", row, "ParentId", "SobjectType")
 
@@ -86,7 +88,13 @@ def permission_set(org: Org, row: Row, old: Row | None) -> None:
 def assignment(org: Org, row: Row, _old: Row | None) -> None:
     """Assign a set to a user once."""
     if not row.get("PermissionSetId"):
-        raise RowError(Fault("REQUIRED_FIELD_MISSING", "Required fields are missing: [PermissionSetId]", ("PermissionSetId",)))
+        raise RowError(
+            Fault(
+                "REQUIRED_FIELD_MISSING",
+                "Required fields are missing: [PermissionSetId]",
+                ("PermissionSetId",),
+            )
+        )
     _refuse_twin(org, "PermissionSetAssignment", row, "AssigneeId", "PermissionSetId")
 
 

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 GUARDED = ("Account", "Contact", "Lead")
 # A write to one of these may change what somebody sees.
 GOVERNING = frozenset(
-    {"CustomField", "FieldPermissions", "ObjectPermissions", "PermissionSet", "PermissionSetAssignment", "User"}
+    {
+        "CustomField",
+        "FieldPermissions",
+        "ObjectPermissions",
+        "PermissionSet",
+        "PermissionSetAssignment",
+        "User",
+    }
 )
 
 
@@ -68,8 +75,15 @@ class Access:
         if self.sobject.name in GUARDED and not any(s.get("PermissionsModifyAllData") for s in sets):
             table = org.tables["ObjectPermissions"]
             parent = table.sobject.fields["ParentId"]
-            rows = [row for s in sets for row in table.by_value(parent, s["Id"]) if row["SobjectType"] == self.sobject.name]
-            granted = [any(r.get("Permissions" + k) for r in rows) for k in ("Read", "Create", "Edit", "Delete")]
+            rows = [
+                row
+                for s in sets
+                for row in table.by_value(parent, s["Id"])
+                if row["SobjectType"] == self.sobject.name
+            ]
+            granted = [
+                any(r.get("Permissions" + k) for r in rows) for k in ("Read", "Create", "Edit", "Delete")
+            ]
             granted[0] = granted[0] or any(s.get("PermissionsViewAllData") for s in sets)
         return (
             granted[0],

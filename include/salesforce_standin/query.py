@@ -48,7 +48,9 @@ def _run(org: Org, call: Call, *, deleted: bool) -> Reply:
     if len(text) > 100_000:
         raise fail(400, "QUERY_TOO_COMPLICATED", "SOQL statements cannot exceed 100000 characters.")
     tree = parse(text)
-    reader = Reader(org, call.user_id, call.root + ("/tooling" if call.tooling else ""), deleted, call.tooling)
+    reader = Reader(
+        org, call.user_id, call.root + ("/tooling" if call.tooling else ""), deleted, call.tooling
+    )
     result = reader.run(tree)
     if call.tooling:
         _one_row_of_metadata(tree, result)
@@ -99,7 +101,9 @@ def _batch_size(call: Call) -> int:
 def _one_row_of_metadata(tree: Query, result: Result) -> None:
     """Refuse Metadata and FullName of several rows at once, as the Tooling API does."""
     names = {str(item.path).lower() for item in tree.select if isinstance(item, Column)}
-    if (names & {"metadata", "fullname"} or any(isinstance(i, FieldsOf) for i in tree.select)) and result.total > 1:
+    if (
+        names & {"metadata", "fullname"} or any(isinstance(i, FieldsOf) for i in tree.select)
+    ) and result.total > 1:
         raise fail(
             400,
             "MALFORMED_QUERY",

@@ -68,7 +68,13 @@ class Writer:
         """Create a record."""
         access = self.access(name)
         if not access.may_create:
-            raise RowError(Fault("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {access.sobject.label}", ()))
+            raise RowError(
+                Fault(
+                    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+                    f"entity type cannot be inserted: {access.sobject.label}",
+                    (),
+                )
+            )
         values = row_values.clean(self.org, access, data, creating=True)
         id18 = self.org.sequence.next(access.sobject.prefix)
         row = {"Id": id18, **access.sobject.defaults}
@@ -97,7 +103,9 @@ class Writer:
         self._store(access.table, row, old)
         return Outcome(id18, False)
 
-    def upsert(self, name: str, key: Field, value: Any, data: dict[str, Any], *, update_only: bool = False) -> Outcome:
+    def upsert(
+        self, name: str, key: Field, value: Any, data: dict[str, Any], *, update_only: bool = False
+    ) -> Outcome:
         """Change the record that the key names, or create it."""
         if key.type == "id":
             return self._upsert_by_id(name, value, data)
@@ -116,7 +124,13 @@ class Writer:
             return self.insert(name, data)
         id18 = ids.normalise(value)
         if id18 is None:
-            raise RowError(Fault("MALFORMED_ID", f"{self.access(name).sobject.label} ID: id value of incorrect type: {value}", ("Id",)))
+            raise RowError(
+                Fault(
+                    "MALFORMED_ID",
+                    f"{self.access(name).sobject.label} ID: id value of incorrect type: {value}",
+                    ("Id",),
+                )
+            )
         return self.update(name, id18, data)
 
     def delete(self, name: str, id18: str) -> Outcome:
@@ -139,7 +153,9 @@ class Writer:
             self.org.put(table, row["Id"], None)
             return
         self.org.put(
-            table, row["Id"], {**row, **changes, "IsDeleted": True, "_deleted": self.stamp, **self.touch(table)}
+            table,
+            row["Id"],
+            {**row, **changes, "IsDeleted": True, "_deleted": self.stamp, **self.touch(table)},
         )
 
     def touch(self, table: Table) -> Row:
@@ -176,7 +192,9 @@ def key_field(access: Access, name: str) -> Field:
     """Return the field that an upsert names as its key; any idLookup field will do (facts/salesforce.md 4.1)."""
     field = access.find(name)
     if field is None or not (field.indexed or field.type == "id"):
-        raise fail(404, "NOT_FOUND", f"Provided external ID field does not exist or is not accessible: {name}")
+        raise fail(
+            404, "NOT_FOUND", f"Provided external ID field does not exist or is not accessible: {name}"
+        )
     if field.attributes["externalId"] and not field.unique and not access.views_all:
         raise fail(400, "INVALID_FIELD", f"{name} is not unique: upserting on it needs View All Data")
     return field

@@ -39,12 +39,14 @@ def resolve(thing: Any, results: dict[str, Any]) -> Any:
 
 
 def _value(match: re.Match[str], results: dict[str, Any]) -> Any:
-    value = results.get(match[1])
+    value: Any = results.get(match[1])
     for name, index in _STEP.findall(match[2]):
         try:
             value = value[name] if name else value[int(index)]
         except (KeyError, IndexError, TypeError):
             value = None
         if value is None:
-            raise Unresolved(f"Invalid reference specified. No value for {match[1]}{match[2]} found in {match[1]}")
+            raise Unresolved(
+                f"Invalid reference specified. No value for {match[1]}{match[2]} found in {match[1]}"
+            )
     return value

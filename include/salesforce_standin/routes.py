@@ -31,7 +31,9 @@ def register(router: Router) -> None:
         router.add(prefix + r"/sobjects/{name}/describe", GET=describe.describe_one)
         router.add(prefix + r"/composite", POST=composite.composite)
     router.add(r"/tooling/sobjects/CustomField", POST=tooling.create)
-    router.add(r"/tooling/sobjects/CustomField/{part}", GET=tooling.show, PATCH=tooling.change, DELETE=tooling.remove)
+    router.add(
+        r"/tooling/sobjects/CustomField/{part}", GET=tooling.show, PATCH=tooling.change, DELETE=tooling.remove
+    )
     router.add(r"/composite/batch", POST=batch.batch)
     router.add(r"/composite/graph", POST=graph.graph)
     router.add(r"/composite/tree/{name}", POST=tree.tree)
@@ -41,7 +43,9 @@ def register(router: Router) -> None:
         PATCH=sobject_collections.update,
         DELETE=sobject_collections.delete,
     )
-    router.add(r"/composite/sobjects/{name}", GET=sobject_collections.retrieve, POST=sobject_collections.retrieve)
+    router.add(
+        r"/composite/sobjects/{name}", GET=sobject_collections.retrieve, POST=sobject_collections.retrieve
+    )
     router.add(r"/composite/sobjects/{name}/{name}", PATCH=sobject_collections.upsert)
     router.add(r"/sobjects/{name}", GET=describe.basic, POST=rows.create)
     router.add(r"/sobjects/{name}/describe/layouts(?:/{part})?", GET=describe.layouts)

@@ -24,12 +24,13 @@ def clean(org: Org, access: Access, data: dict[str, Any], *, creating: bool) -> 
     values: Row = {}
     closed: list[str] = []
     faults: list[Fault] = []
-    for name, value in data.items():
+    bad: set[str] = set()
+    for name, given in data.items():
         if name == "attributes":
             continue
-        field = access.find(name)
+        field, value = access.find(name), given
         if field is None:
-            field, value = _through_relationship(org, access, name, value)
+            field, value = _through_relationship(org, access, name, given)
         if not (field.createable if creating else field.updateable) or field.name not in access.editable:
             closed.append(field.name)
             continue
@@ -39,8 +40,9 @@ def clean(org: Org, access: Access, data: dict[str, Any], *, creating: bool) -> 
                 _check_reference(org, access, field, values)
         except Invalid as refused:
             faults.append(refused.fault)
+            bad.add(field.name)
     _refuse(access, closed, creating=creating)
-    faults[:0] = _missing(access.sobject, values, creating=creating)
+    faults[:0] = _missing(access.sobject, values, bad, creating=creating)
     if faults:
         raise RowError(*faults)
     return values
@@ -50,9 +52,13 @@ def _refuse(access: Access, closed: list[str], *, creating: bool) -> None:
     if not closed:
         return
     if "Id" in closed and creating:
-        raise RowError(Fault("INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", ("Id",)))
+        raise RowError(
+            Fault("INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", ("Id",))
+        )
     if "Id" in closed:
-        raise RowError(Fault("INVALID_FIELD", "The Id field should not be specified in the sobject data.", None))
+        raise RowError(
+            Fault("INVALID_FIELD", "The Id field should not be specified in the sobject data.", None)
+        )
     message = (
         f"Unable to create/update fields: {', '.join(closed)}. Please check the security settings of this field and"
         " verify that it is read/write for your profile or permission set."
@@ -60,16 +66,15 @@ def _refuse(access: Access, closed: list[str], *, creating: bool) -> None:
     raise RowError(Fault("INVALID_FIELD_FOR_INSERT_UPDATE", message, tuple(closed)))
 
 
-def _missing(sobject: SObject, values: Row, *, creating: bool) -> list[Fault]:
+def _missing(sobject: SObject, values: Row, bad: set[str], *, creating: bool) -> list[Fault]:
     """Return the fault of required fields that would be empty."""
-    names = [
-        name
-        for name in sobject.required
-        if (creating or name in values) and values.get(name) is None
-    ]
+    asked = (name for name in sobject.required if (creating or name in values) and name not in bad)
+    names = [name for name in asked if values.get(name) is None]
     if not names:
         return []
-    return [Fault("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(names)}]", tuple(names))]
+    return [
+        Fault("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(names)}]", tuple(names))
+    ]
 
 
 def _through_relationship(org: Org, access: Access, name: str, value: Any) -> tuple[Field, str]:
@@ -114,7 +119,9 @@ def _check_reference(org: Org, access: Access, field: Field, values: Row) -> Non
         return
     target = org.sobject_of_id(id18)
     if target is not None and target.name not in field.reference_to:
-        raise Invalid(Fault("MALFORMED_ID", f"{field.label}: id value of incorrect type: {id18}", (field.name,)))
+        raise Invalid(
+            Fault("MALFORMED_ID", f"{field.label}: id value of incorrect type: {id18}", (field.name,))
+        )
     row = org.tables[target.name].rows.get(id18) if target else None
     if row is None:
         raise Invalid(Fault("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ()))

@@ -49,7 +49,11 @@ def field_names(access: Access, wanted: list[str]) -> list[str]:
     for name in wanted:
         field = access.find(name.strip())
         if field is None:
-            raise fail(400, "INVALID_FIELD", f"No such column '{name.strip()}' on sobject of type {access.sobject.name}")
+            raise fail(
+                400,
+                "INVALID_FIELD",
+                f"No such column '{name.strip()}' on sobject of type {access.sobject.name}",
+            )
         names.append(field.name)
     return names
 
@@ -164,7 +168,9 @@ def upsert(org: Org, call: Call, name: str, key: str, value: str) -> Reply:
     field = key_field(access, key)
     data = call.document()
     if any(given.lower() == field.name.lower() for given in data):
-        raise fail(400, "INVALID_FIELD", f"The {field.name} field should not be specified in the sobject data.")
+        raise fail(
+            400, "INVALID_FIELD", f"The {field.name} field should not be specified in the sobject data."
+        )
     if field.type == "id" and value:
         return update(org, call, name, value)
     found = find_live(access.table, field, value)
@@ -173,7 +179,9 @@ def upsert(org: Org, call: Call, name: str, key: str, value: str) -> Reply:
         return stale
     update_only = call.query.get("updateOnly", "").lower() == "true"
     try:
-        outcome = Writer(org, call.user_id).upsert(access.sobject.name, field, value, data, update_only=update_only)
+        outcome = Writer(org, call.user_id).upsert(
+            access.sobject.name, field, value, data, update_only=update_only
+        )
     except Ambiguous as several:
         raise _several(call, access, several.ids) from None
     except RowError as refused:

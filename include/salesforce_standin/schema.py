@@ -27,7 +27,16 @@ _FLAGS = {
     "U": "undeletable",
     "V": "soft",
 }
-_ADDRESS_PARTS = ("City", "Country", "GeocodeAccuracy", "Latitude", "Longitude", "PostalCode", "State", "Street")
+_ADDRESS_PARTS = (
+    "City",
+    "Country",
+    "GeocodeAccuracy",
+    "Latitude",
+    "Longitude",
+    "PostalCode",
+    "State",
+    "Street",
+)
 _NOT_SEARCHED = ("textarea", "address", "complexvalue")
 
 

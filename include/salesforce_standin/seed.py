@@ -41,7 +41,15 @@ def found(org: Org) -> None:
     admin_profile = _profile(org, admin_id, "System Administrator", "X00eAdministrator")
     integration_profile = _profile(org, admin_id, "GPTWeb Integration User", "X00eGPTWebIntegrationUser")
     _user(org, admin_id, admin_profile, org.settings.username, "Sales", "Administrator", "admin")
-    _user(org, integration_id, integration_profile, org.settings.integration_username, "GPTWeb", "Integration", "gptweb")
+    _user(
+        org,
+        integration_id,
+        integration_profile,
+        org.settings.integration_username,
+        "GPTWeb",
+        "Integration",
+        "gptweb",
+    )
     org.permissions_changed()
 
 

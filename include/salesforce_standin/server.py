@@ -16,8 +16,10 @@ import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
-from salesforce_standin import about, oauth, query, soap
+from salesforce_standin import about, bulk_v1, oauth, query, soap
 from salesforce_standin.admin import Admin
+from salesforce_standin.bulk_jobs import Queue
+from salesforce_standin.bulk_v1 import BulkV1
 from salesforce_standin.config import LATEST, OLDEST
 from salesforce_standin.errors import ApiError, fail, no_session, not_found
 from salesforce_standin.faults import Fault
@@ -33,7 +35,8 @@ _MAX_HEAD = 16_384
 # A client that builds "https://<domain>.salesforce.com/…" itself reaches us with the domain "<our address>/x".
 _MADE_UP_HOST = re.compile(r"/[^/]*\.salesforce\.com(?=/)")
 _VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d+)(/.*)?\Z")
-_SOAP = re.compile(r"/services/Soap/[cu]/(\d+)\.0(?:/\w+)?/?\Z")
+_ASYNC = re.compile(r"/services/async/(\d+)\.0(/.*)\Z")
+_SOAP = re.compile(r"/services/Soap/([cu])/(\d+)\.0(?:/\w+)?/?\Z")
 _GZIP_FROM = 8192
 _HOUSEKEEPING_SECONDS = 2.0
 
@@ -60,6 +63,9 @@ class Server:
     def __init__(self, org: Org) -> None:
         self.org = org
         self.admin = Admin()
+        self.queue = Queue(org)
+        self.bulk = BulkV1(self.queue)
+        self._wake = asyncio.Event()
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
@@ -75,12 +81,24 @@ class Server:
             while True:
                 await asyncio.sleep(_HOUSEKEEPING_SECONDS)
                 if self.org.meter.dirty:
-                    self.org.storage.commit([], {"calls": self.org.meter.dump(), "sessions": self.org.sessions.dump()})
+                    self.org.storage.commit(
+                        [], {"calls": self.org.meter.dump(), "sessions": self.org.sessions.dump()}
+                    )
                 query.forget_old(self.org)
 
-        task = asyncio.create_task(run())
+        async def work() -> None:
+            """Work off bulk batches between the requests."""
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self.queue.busy:
+                    self.queue.step()
+                    await asyncio.sleep(0)
+
+        tasks = [asyncio.create_task(run()), asyncio.create_task(work())]
         yield
-        task.cancel()
+        for task in tasks:
+            task.cancel()
         self.org.close()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -126,14 +144,14 @@ class Server:
         except ApiError as error:
             self.org.abandon()
             return Reply(error.status, error.body, error.headers), 0
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets a reply
             self.org.abandon()
             _LOG.exception("%s %s failed", incoming.method, incoming.path)
             message = f"An unexpected error occurred. ErrorId: {secrets.randbelow(10**9)} ({secrets.randbelow(10**9)})"
             return Reply(500, [{"message": message, "errorCode": "UNKNOWN_EXCEPTION"}]), 0
         return reply, self.org.commit()
 
-    def _serve(self, incoming: Incoming) -> Reply:
+    def _serve(self, incoming: Incoming) -> Reply:  # noqa: PLR0911 - one way out per API
         path = incoming.path
         if path.rstrip("/") == "/services/data":
             return Reply(body=about.versions())
@@ -142,10 +160,14 @@ class Server:
         if path.startswith("/services/oauth2/"):
             return self._oauth(incoming, path.removeprefix("/services/oauth2/").rstrip("/"))
         if match := _SOAP.match(path):
-            return soap.serve(self.org, incoming.content, int(match[1]), incoming.base)
+            return soap.serve(self.org, incoming.content, int(match[2]), incoming.base, match[1])
+        if match := _ASYNC.match(path):
+            return self._bulk(incoming, int(match[1]), match[2])
         if path.startswith("/standin/"):
             session = self._authenticate(incoming)
-            return self.admin.serve(self.org, self._call(incoming, session, path.removeprefix("/standin"), LATEST))
+            return self.admin.serve(
+                self.org, self._call(incoming, session, path.removeprefix("/standin"), LATEST)
+            )
         if path.startswith("/id/"):
             return oauth.identity(self.org, self._authenticate(incoming).user_id, incoming.base)
         raise not_found()
@@ -163,8 +185,31 @@ class Server:
         call = self._call(incoming, session, path.rstrip("/") or "", version)
         return ROUTER.dispatch(self.org, call)
 
+    def _bulk(self, incoming: Incoming, version: int, path: str) -> Reply:
+        """Serve Bulk API 1.0, whose token comes in a header of its own."""
+        session = self.org.sessions.find(incoming.headers.get("x-sfdc-session", ""))
+        if session is None:
+            raise bulk_v1.no_session()
+        if not self.org.meter.allows():
+            raise bulk_v1.over_limit()
+        self._count(incoming)
+        incoming.user_id = session.user_id
+        posted = incoming.method == "POST"
+        call = Call(
+            method=incoming.method,
+            path=path,
+            version=version,
+            user_id=session.user_id,
+            base=incoming.base,
+            body=_json(incoming) if posted and not path.rstrip("/").endswith("/batch") else None,
+            content=incoming.content,
+        )
+        reply = self.bulk.serve(call)
+        self._wake.set()
+        return reply
+
     def _count(self, incoming: Incoming) -> None:
-        if _VERSIONED.match(incoming.path):
+        if _VERSIONED.match(incoming.path) or _ASYNC.match(incoming.path):
             self.org.meter.count()
             incoming.counted += 1
 
@@ -196,10 +241,15 @@ class Server:
             session = self._authenticate(incoming)
             incoming.user_id = session.user_id
             return oauth.userinfo(self.org, session.user_id, incoming.base)
-        form = {**incoming.query, **dict(parse_qsl(incoming.content.decode("utf-8", "replace"), keep_blank_values=True))}
+        form = {
+            **incoming.query,
+            **dict(parse_qsl(incoming.content.decode("utf-8", "replace"), keep_blank_values=True)),
+        }
         authorization = incoming.headers.get("authorization", "")
         if incoming.method != "POST" and not (name == "revoke" and incoming.method == "GET"):
-            raise fail(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{incoming.method}' not allowed. Allowed are POST")
+            raise fail(
+                405, "METHOD_NOT_ALLOWED", f"HTTP Method '{incoming.method}' not allowed. Allowed are POST"
+            )
         if name == "token":
             return oauth.token(self.org, form, authorization, incoming.base)
         if name == "revoke":
@@ -232,7 +282,9 @@ class Server:
             }
         )
 
-    async def _send(self, request: web.Request, incoming: Incoming, reply: Reply, fault: Fault | None) -> web.StreamResponse:
+    async def _send(
+        self, request: web.Request, incoming: Incoming, reply: Reply, fault: Fault | None
+    ) -> web.StreamResponse:
         body = _spell(reply, pretty=incoming.headers.get("x-prettyprint") in {"1", "true"})
         headers = self._headers(incoming, reply, request)
         if len(body) >= _GZIP_FROM and "gzip" in incoming.headers.get("accept-encoding", ""):
@@ -240,7 +292,7 @@ class Server:
             body = packer.compress(body) + packer.flush()
             headers["Content-Encoding"] = "gzip"
         if fault and fault.action == "truncate":
-            return await self._truncate(request, reply.status, headers, body, fault.bytes)
+            return await self._truncate(request, reply.status, headers, body, fault.sent)
         return web.Response(status=reply.status, headers=headers, body=body)
 
     async def _truncate(

@@ -105,7 +105,9 @@ class Sessions:
 
     def dump(self) -> list[dict[str, Any]]:
         """Return what to store; the fixed token comes from the settings at every start."""
-        return [asdict(s) for s in self._by_token.values() if not s.forever] + [asdict(g) for g in self._grants.values()]
+        return [asdict(s) for s in self._by_token.values() if not s.forever] + [
+            asdict(g) for g in self._grants.values()
+        ]
 
     def load(self, documents: list[dict[str, Any]]) -> None:
         """Take over what was stored."""

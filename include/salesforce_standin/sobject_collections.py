@@ -69,14 +69,18 @@ def upsert(org: Org, call: Call, name: str, key: str) -> Reply:
     def write(writer: Writer, record: dict[str, Any]) -> Outcome:
         value = _value(record, field.name)
         if _folded(value, exact=field.case_sensitive) in repeated:
-            raise RowError(Fault("DUPLICATE_VALUE", f"Duplicate external id specified: {value}", (field.name,)))
+            raise RowError(
+                Fault("DUPLICATE_VALUE", f"Duplicate external id specified: {value}", (field.name,))
+            )
         if field.type != "id" and (value is None or not str(value).strip()):
             raise RowError(Fault("MISSING_ARGUMENT", f"{field.name} not specified", ()))
-        data = {k: v for k, v in record.items() if k.lower() != field.name.lower()}
+        data = _without(record, field.name)
         try:
             return writer.upsert(kind, field, value, data)
         except Ambiguous as several:
-            message = f"{field.name}: more than one record found for external id field: [{', '.join(several.ids)}]"
+            message = (
+                f"{field.name}: more than one record found for external id field: [{', '.join(several.ids)}]"
+            )
             raise RowError(Fault("DUPLICATE_EXTERNAL_ID", message, ())) from None
 
     return _write(org, call, records, write)
@@ -114,7 +118,9 @@ def retrieve(org: Org, call: Call, name: str) -> Reply:
     _not_too_many(wanted, _RETRIEVED)
     names = field_names(access, [str(field) for field in fields])
     rows = [access.table.rows.get(ids.normalise(str(one)) or "") for one in wanted]
-    shown = [None if row is None or row.get("IsDeleted") else render(access, row, call.root, names) for row in rows]
+    shown = [
+        None if row is None or row.get("IsDeleted") else render(access, row, call.root, names) for row in rows
+    ]
     return Reply(body=shown)
 
 
@@ -122,7 +128,9 @@ def _records(call: Call) -> list[dict[str, Any]]:
     document = call.document()
     records = document.get("records")
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise fail(400, "JSON_PARSER_ERROR", "The records property must be a list of sobjects at [line:1, column:2]")
+        raise fail(
+            400, "JSON_PARSER_ERROR", "The records property must be a list of sobjects at [line:1, column:2]"
+        )
     _not_too_many(records, _ROWS)
     for record in records:
         if not isinstance(record.get("attributes"), dict) or not record["attributes"].get("type"):
@@ -152,6 +160,15 @@ def _value(record: dict[str, Any], name: str) -> Any:
     return next((value for key, value in record.items() if key.lower() == name.lower()), None)
 
 
+def _without(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a record without its key, which is nearly always spelt as the field is."""
+    if name in record:
+        rest = dict(record)
+        del rest[name]
+        return rest
+    return {key: value for key, value in record.items() if key.lower() != name.lower()}
+
+
 def _folded(value: Any, *, exact: bool) -> str:
     text = str(value).strip() if value is not None else ""
     return text if exact else text.lower()
@@ -178,7 +195,9 @@ def _write(
     outcomes = [_one(org, writer, record, write) for record in records]
     if all_or_none and not all(outcome.success for outcome in outcomes):
         org.roll_back(start)
-        outcomes = [Outcome(None, None, (_ROLLED_BACK,)) if outcome.success else outcome for outcome in outcomes]
+        outcomes = [
+            Outcome(None, None, (_ROLLED_BACK,)) if outcome.success else outcome for outcome in outcomes
+        ]
     return Reply(body=[outcome.as_item() for outcome in outcomes])
 
 

@@ -25,7 +25,9 @@ class Storage:
         self._db: sqlite3.Connection | None = None
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(directory / "org.sqlite3", isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                directory / "org.sqlite3", isolation_level=None, check_same_thread=False
+            )
             # FULL: a reply that a client has seen must survive a power cut, or its cursors lie.
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
 

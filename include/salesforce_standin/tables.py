@@ -16,7 +16,9 @@ from salesforce_standin.schema import SObject
 Row = dict[str, Any]
 
 # The references by which children are looked up; an index on every OwnerId would only cost.
-_PARENTS = frozenset({"AccountId", "ParentId", "AssigneeId", "PermissionSetId", "ReportsToId", "MasterRecordId"})
+_PARENTS = frozenset(
+    {"AccountId", "ParentId", "AssigneeId", "PermissionSetId", "ReportsToId", "MasterRecordId"}
+)
 
 
 class Table:
@@ -69,7 +71,9 @@ class Table:
             changes.append((stamp, id18))
         if len(changes) > 1000 and len(changes) > 2 * len(self.rows):
             rows = self.rows
-            self._changes = [c for c in dict.fromkeys(changes) if c[1] in rows and rows[c[1]]["SystemModstamp"] == c[0]]
+            self._changes = [
+                c for c in dict.fromkeys(changes) if c[1] in rows and rows[c[1]]["SystemModstamp"] == c[0]
+            ]
 
     def changed_since(self, stamp: str) -> list[Row]:
         """Return the rows whose SystemModstamp is not before the stamp, in order of change."""

@@ -35,9 +35,13 @@ def _define(org: Org, document: dict[str, Any]) -> Row:
             raise RowError(Fault("INVALID_FIELD", f"No such column '{key}' on sobject of type {_NAME}", None))
     full_name, metadata = document.get("FullName"), document.get("Metadata")
     if not full_name:
-        raise RowError(Fault("REQUIRED_FIELD_MISSING", "Required fields are missing: [FullName]", ("FullName",)))
+        raise RowError(
+            Fault("REQUIRED_FIELD_MISSING", "Required fields are missing: [FullName]", ("FullName",))
+        )
     if not isinstance(metadata, dict):
-        raise RowError(Fault("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",)))
+        raise RowError(
+            Fault("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",))
+        )
     owner, developer_name = custom_fields.split_name(org, str(full_name))
     custom_fields.check(metadata)
     _refuse_twin(org, owner, developer_name)
@@ -76,20 +80,26 @@ def _store(org: Org, call: Call, row: Row, stamp: str) -> None:
 def change(org: Org, call: Call, id_text: str) -> Reply:
     """Change a field's definition, all of it but the name and the type."""
     old = _find(org, id_text)
-    document = call.document()
     try:
-        metadata = document.get("Metadata")
-        if not isinstance(metadata, dict):
-            raise RowError(Fault("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",)))
-        custom_fields.check(metadata)
-        if metadata["type"] != old["Metadata"]["type"]:
-            message = f"Cannot change type from {old['Metadata']['type']} to {metadata['type']}"
-            raise RowError(Fault("FIELD_INTEGRITY_EXCEPTION", message, ("Type",)))
+        metadata = _changed(old, call.document().get("Metadata"))
     except RowError as refused:
         raise fail_row(refused.faults) from None
     row = {**old, **_derived(old["TableEnumOrId"], old["DeveloperName"], metadata)}
     _store(org, call, row, org.clock.stamp())
     return Reply(204)
+
+
+def _changed(old: Row, metadata: Any) -> dict[str, Any]:
+    """Return the new metadata if the field may become what it says."""
+    if not isinstance(metadata, dict):
+        raise RowError(
+            Fault("REQUIRED_FIELD_MISSING", "Required fields are missing: [Metadata]", ("Metadata",))
+        )
+    custom_fields.check(metadata)
+    if metadata["type"] != old["Metadata"]["type"]:
+        message = f"Cannot change type from {old['Metadata']['type']} to {metadata['type']}"
+        raise RowError(Fault("FIELD_INTEGRITY_EXCEPTION", message, ("Type",)))
+    return metadata
 
 
 def show(org: Org, call: Call, id_text: str) -> Reply:

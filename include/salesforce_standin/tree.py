@@ -74,7 +74,7 @@ def _walk(
 def _child(org: Org, kind: str, relationship: str) -> tuple[str, str]:
     for name, sobject in org.objects.items():
         for field in sobject.references():
-            if kind in field.reference_to and child_relationship(name, field, kind) == relationship:
+            if kind in field.reference_to and child_relationship(name, field) == relationship:
                 return name, field.name
     raise fail(400, "INVALID_FIELD", f"No such column '{relationship}' on sobject of type {kind}")
 

@@ -12,7 +12,8 @@ from salesforce_standin import clock, ids
 from salesforce_standin.errors import Fault, RowError
 from salesforce_standin.fields import Field
 
-_EMAIL = re.compile(r"[^\s@<>(),;:\"\[\]]+@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+\Z")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_EMAIL = re.compile(rf"[^\s@<>(),;:\"\[\]]+@{_LABEL}(?:\.{_LABEL})+\Z")
 _JSON_KIND = {bool: "VALUE_TRUE", int: "VALUE_NUMBER_INT", float: "VALUE_NUMBER_FLOAT", str: "VALUE_STRING"}
 _SOAP_KIND = {"datetime": "datetime", "currency": "currency", "percent": "percent"}
 
@@ -50,9 +51,11 @@ def _text(field: Field, value: Any) -> str | None:
         if isinstance(value, dict | list):
             raise _unreadable(field, value)
         value = str(value).lower() if isinstance(value, bool) else str(value)
-    trimmed = value.strip()
+    trimmed: str = value.strip()
     if len(trimmed) > field.length:
-        raise _invalid("STRING_TOO_LONG", field, f"data value too large: {trimmed} (max length={field.length})")
+        raise _invalid(
+            "STRING_TOO_LONG", field, f"data value too large: {trimmed} (max length={field.length})"
+        )
     return trimmed or None
 
 
@@ -67,7 +70,7 @@ def _picklist(field: Field, value: Any) -> str | None:
     text = _text(field, value)
     if text is None:
         return None
-    known = field.options.get(text.lower())
+    known: str | None = field.options.get(text.lower())
     if known is not None:
         return known
     if field.restricted:
@@ -108,7 +111,9 @@ def _integer(field: Field, value: Any) -> int | None:
         return None
     digits = field.attributes["digits"] or 9
     if abs(number) >= 10**digits:
-        raise _invalid("NUMBER_OUTSIDE_VALID_RANGE", field, f"value outside of valid range on numeric field: {value}")
+        raise _invalid(
+            "NUMBER_OUTSIDE_VALID_RANGE", field, f"value outside of valid range on numeric field: {value}"
+        )
     return int(number)
 
 
@@ -118,7 +123,9 @@ def _double(field: Field, value: Any) -> float | None:
         return None
     precision, scale = field.attributes["precision"] or 18, field.attributes["scale"]
     if abs(number) >= 10 ** (precision - scale):
-        raise _invalid("NUMBER_OUTSIDE_VALID_RANGE", field, f"value outside of valid range on numeric field: {value}")
+        raise _invalid(
+            "NUMBER_OUTSIDE_VALID_RANGE", field, f"value outside of valid range on numeric field: {value}"
+        )
     # What the scale has no room for is dropped in silence (facts/salesforce.md 9, "Numbers").
     return float(number.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_DOWN)) + 0.0
 

@@ -53,7 +53,9 @@ class Scope:
         accesses = [self.access]
         hops: list[Field] = []
         for name in names[:-1]:
-            hop = next((a.relationships[name.lower()] for a in accesses if name.lower() in a.relationships), None)
+            hop = next(
+                (a.relationships[name.lower()] for a in accesses if name.lower() in a.relationships), None
+            )
             targets = [t for t in hop.reference_to if t in self.org.tables] if hop else []
             if hop is None or not targets:
                 raise self._no_relationship(path, name)
@@ -131,7 +133,7 @@ def children(scope: Scope, query: Query) -> tuple[str, Field]:
     for name, sobject in scope.org.objects.items():
         for field in sobject.references():
             if scope.access.sobject.name in field.reference_to:
-                relationship = child_relationship(name, field, scope.access.sobject.name)
+                relationship = child_relationship(name, field)
                 if relationship and relationship.lower() == wanted:
                     return name, field
     message = (
@@ -153,7 +155,7 @@ _CHILDREN = {
 }
 
 
-def child_relationship(child: str, field: Field, _parent: str) -> str | None:
+def child_relationship(child: str, field: Field) -> str | None:
     """Return the name by which a parent knows its children, if it has one."""
     return _CHILDREN.get((child, field.name))
 

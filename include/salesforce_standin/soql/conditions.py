@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import operator
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import date
 from typing import Any
 
 from salesforce_standin import ids
 from salesforce_standin.errors import ApiError
-from salesforce_standin.fields import KEYS, NUMBERS, Field
+from salesforce_standin.fields import KEYS, NUMBERS, TEXTS, Field
 from salesforce_standin.soql import dates
 from salesforce_standin.soql.binding import Getter, Scope
-from salesforce_standin.soql.tree import Aggregate, Comparison, Condition, Group, Literal, Membership, Path, Query
+from salesforce_standin.soql.tree import (
+    Aggregate,
+    Comparison,
+    Condition,
+    Group,
+    Literal,
+    Membership,
+    Path,
+    Query,
+)
 from salesforce_standin.tables import Row
 
 Predicate = Callable[[Row], bool]
@@ -44,7 +54,9 @@ class Conditions:
         if isinstance(condition, Membership):
             return self._membership(condition)
         if isinstance(condition.left, Aggregate):
-            raise self.scope.source.malformed(condition.left.at, "Aggregate functions are not allowed in WHERE")
+            raise self.scope.source.malformed(
+                condition.left.at, "Aggregate functions are not allowed in WHERE"
+            )
         field, get = self._filterable(condition.left)
         return compare(self, field, get, condition)
 
@@ -121,9 +133,33 @@ class Conditions:
 
 def folding(field: Field) -> Callable[[Any], Any]:
     """Return what makes two spellings of a value equal: texts know no case, except case-sensitive keys."""
-    if field.type in KEYS or field.type in NUMBERS or field.type in {"boolean", "date", "datetime"} or field.case_sensitive:
+    if (
+        field.type in KEYS
+        or field.type in NUMBERS
+        or field.type in {"boolean", "date", "datetime"}
+        or field.case_sensitive
+    ):
         return lambda value: value
     return lambda value: value.lower() if value else None
+
+
+def ordering(field: Field) -> Callable[[Any], Any]:
+    """Return the sort key of a field's values: letters with marks stand beside the plain ones, as in en_US."""
+    if field.type not in TEXTS:
+        return lambda value: value
+
+    def key(value: str | None) -> tuple[str, str] | None:
+        if not value:
+            return None
+        lower = value.lower()
+        if lower.isascii():
+            return lower, ""
+        plain = "".join(
+            char for char in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(char)
+        )
+        return plain, lower
+
+    return key
 
 
 def compare(conditions: Conditions, field: Field, get: Getter, condition: Comparison) -> Predicate:
@@ -177,10 +213,16 @@ def _in_span(field: Field, get: Getter, sign: str, span: tuple[date, date]) -> P
 
 def _like(conditions: Conditions, field: Field, get: Getter, pattern: str, path: Path) -> Predicate:
     if field.type in KEYS or field.type in NUMBERS or field.type in {"boolean", "date", "datetime"}:
-        message = "invalid operator on id field" if field.type in KEYS else f"invalid operator on {field.type} field"
+        message = (
+            "invalid operator on id field"
+            if field.type in KEYS
+            else f"invalid operator on {field.type} field"
+        )
         raise conditions.scope.source.error(path.at, "INVALID_QUERY_FILTER_OPERATOR", message)
     regex = ""
     for piece in re.findall(r"\\.|.", pattern, re.DOTALL):
-        regex += {"%": ".*", "_": "."}.get(piece) or re.escape(piece[1:] if piece[0] == "\\" and len(piece) > 1 else piece)
+        regex += {"%": ".*", "_": "."}.get(piece) or re.escape(
+            piece[1:] if piece[0] == "\\" and len(piece) > 1 else piece
+        )
     matches = re.compile(regex + r"\Z", re.DOTALL | re.IGNORECASE).match
     return lambda row: matches(get(row) or "") is not None and get(row) is not None

@@ -14,7 +14,9 @@ _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
 def known(word: str) -> bool:
     """Whether a word is a date literal."""
-    return word in _DAYS or word in {"last_90_days", "next_90_days"} or bool(_PLAIN.match(word)) or counted(word)
+    return (
+        word in _DAYS or word in {"last_90_days", "next_90_days"} or bool(_PLAIN.match(word)) or counted(word)
+    )
 
 
 def counted(word: str) -> bool:

@@ -10,9 +10,20 @@ from salesforce_standin import ids
 from salesforce_standin.errors import fail
 from salesforce_standin.soql import grouping
 from salesforce_standin.soql.binding import Scope, children, entity
-from salesforce_standin.soql.conditions import Conditions, folding
+from salesforce_standin.soql.conditions import Conditions, ordering
 from salesforce_standin.soql.projection import Project, Projection
-from salesforce_standin.soql.tree import Aggregate, Column, Comparison, Condition, Group, Membership, Order, Path, Query
+from salesforce_standin.soql.tree import (
+    Aggregate,
+    Column,
+    Comparison,
+    Condition,
+    Group,
+    Literal,
+    Membership,
+    Order,
+    Path,
+    Query,
+)
 from salesforce_standin.tables import Row
 
 if TYPE_CHECKING:
@@ -44,7 +55,12 @@ class Reader:
         access = entity(self.org, self.user_id, query, tooling=self.tooling)
         scope = Scope(self.org, self.user_id, query, access)
         first = query.select[0]
-        if isinstance(first, Aggregate) and first.path is None and first.function == "count" and not query.group_by:
+        if (
+            isinstance(first, Aggregate)
+            and first.path is None
+            and first.function == "count"
+            and not query.group_by
+        ):
             if len(query.select) > 1 or query.order_by:
                 raise scope.source.malformed(first.at, "COUNT() must be the only element in the SELECT list")
             rows = self._limit(query, self._matching(scope, query))
@@ -83,8 +99,14 @@ class Reader:
             if values and bound.field.type == "id":
                 keys = dict.fromkeys(ids.normalise(value) for value in values)
                 return [table.rows[key] for key in keys if key in table.rows]
-            if values and bound.field.type in {"string", "email", "reference"} and table.indexed(bound.field.name):
-                wanted = [ids.normalise(v) or v for v in values] if bound.field.type == "reference" else values
+            if (
+                values
+                and bound.field.type in {"string", "email", "reference"}
+                and table.indexed(bound.field.name)
+            ):
+                wanted = (
+                    [ids.normalise(v) or v for v in values] if bound.field.type == "reference" else values
+                )
                 found = [row for value in wanted for row in table.by_value(bound.field, value)]
                 return {row["Id"]: row for row in found}.values()
             if (
@@ -101,7 +123,9 @@ class Reader:
         item = query.select[0]
         if len(query.select) != 1 or not isinstance(item, Column):
             raise query.source.malformed(query.at, "Semi join sub-selects must select exactly one field")
-        scope = Scope(self.org, self.user_id, query, entity(self.org, self.user_id, query, tooling=self.tooling))
+        scope = Scope(
+            self.org, self.user_id, query, entity(self.org, self.user_id, query, tooling=self.tooling)
+        )
         get = scope.bind(item.path).get
         return frozenset(value for row in self._matching(scope, query) if (value := get(row)) is not None)
 
@@ -117,9 +141,13 @@ class Reader:
                 mine: Iterable[Row] = table.by_value(reference, row["Id"])
             else:
                 mine = (r for r in table.rows.values() if r.get(reference.name) == row["Id"])
-            kept = [r for r in mine if (self.deleted or not r.get("IsDeleted")) and (meets is None or meets(r))]
+            kept = [
+                r for r in mine if (self.deleted or not r.get("IsDeleted")) and (meets is None or meets(r))
+            ]
             rows = self._limit(query, self._sorted(inner, query.order_by, kept))
-            return {"totalSize": len(rows), "done": True, "records": [show(r) for r in rows]} if rows else None
+            return (
+                {"totalSize": len(rows), "done": True, "records": [show(r) for r in rows]} if rows else None
+            )
 
         return run
 
@@ -141,7 +169,7 @@ class Reader:
             if not bound.field.attributes["sortable"]:
                 message = f"field '{order.key.names[-1]}' can not be sorted in a query call"
                 raise scope.source.error(order.key.at, "INVALID_FIELD", message)
-            fold, get = folding(bound.field), bound.get
+            fold, get = ordering(bound.field), bound.get
             keyed = [(fold(get(row)), row) for row in rows]
             empty = [row for key, row in keyed if key is None]
             full = [pair for pair in keyed if pair[0] is not None]
@@ -169,6 +197,7 @@ def _conjuncts(where: Condition | None) -> list[Comparison | Membership]:
 
 def _constants(part: Comparison | Membership) -> list[str]:
     """Return the texts of ``= 'x'`` or ``IN ('x', 'y')``."""
+    literals: tuple[Literal, ...]
     if isinstance(part, Comparison):
         literals = (part.right,) if part.operator == "=" else ()
     else:

@@ -63,7 +63,9 @@ class _Grouping:
                 bound = self.scope.bind(item.path)
                 columns.append((item.alias or bound.field.name, lambda rows, get=bound.get: get(rows[0])))  # type: ignore[misc]
             else:
-                raise self.scope.source.malformed(self.query.at, "Grouped query cannot use subqueries or FIELDS()")
+                raise self.scope.source.malformed(
+                    self.query.at, "Grouped query cannot use subqueries or FIELDS()"
+                )
         return columns
 
     def _fold(self, item: Aggregate) -> Callable[[Rows], Any]:
@@ -74,7 +76,9 @@ class _Grouping:
             return len
         bound = self.scope.bind(item.path)
         if not bound.field.attributes["aggregatable"] and item.function != "count":
-            message = f"field {item.path.names[-1]} does not support aggregate operator {item.function.upper()}"
+            message = (
+                f"field {item.path.names[-1]} does not support aggregate operator {item.function.upper()}"
+            )
             raise self.scope.source.malformed(item.path.at, message)
         get = bound.get
         return lambda rows: fold([value for row in rows if (value := get(row)) is not None])
@@ -96,7 +100,10 @@ class _Grouping:
             full = sorted((m for m in kept if value(m) is not None), key=value, reverse=order.descending)
             kept = full + empty if order.nulls_last else empty + full
         return [
-            {"attributes": {"type": "AggregateResult"}, **{name: fold(members) for name, fold in self.columns}}
+            {
+                "attributes": {"type": "AggregateResult"},
+                **{name: fold(members) for name, fold in self.columns},
+            }
             for members in kept
         ]
 
@@ -111,7 +118,7 @@ class _Grouping:
         found, wanted = self._fold(condition.left)(members), condition.right.value
         if found is None:
             return False
-        tests = {
+        tests: dict[str, bool] = {
             "=": found == wanted,
             "!=": found != wanted,
             "<": found < wanted,

@@ -21,7 +21,9 @@ from salesforce_standin.soql.tree import (
 )
 
 AGGREGATES = frozenset({"count", "count_distinct", "min", "max", "sum", "avg"})
-_ENDS = frozenset({"where", "order", "group", "having", "limit", "offset", "for", "with", "using", "all", "update"})
+_ENDS = frozenset(
+    {"where", "order", "group", "having", "limit", "offset", "for", "with", "using", "all", "update"}
+)
 _OPERATORS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">="})
 
 
@@ -155,7 +157,14 @@ class _Parser:
         inside = None if self.here.text == ")" else self.path()
         self.need(")")
         alias = None
-        if self.here.kind == "name" and self.here.lower not in _ENDS | {"from", "asc", "desc", "nulls", "and", "or"}:
+        if self.here.kind == "name" and self.here.lower not in _ENDS | {
+            "from",
+            "asc",
+            "desc",
+            "nulls",
+            "and",
+            "or",
+        }:
             alias = self.take().text
         return Aggregate(token.lower, inside, alias, token.at)
 
@@ -233,7 +242,9 @@ class _Parser:
             literal = self.take()
             if literal.kind != "string":
                 raise self.unexpected(literal)
-            return Comparison(left, "like", Literal("string", unquote(literal.text, pattern=True), literal.at))
+            return Comparison(
+                left, "like", Literal("string", unquote(literal.text, pattern=True), literal.at)
+            )
         if word not in _OPERATORS:
             raise self.unexpected(token)
         return Comparison(left, "!=" if word == "<>" else word, self.literal())
@@ -250,7 +261,7 @@ class _Parser:
         self.need(")")
         return tuple(values)
 
-    def literal(self) -> Literal:
+    def literal(self) -> Literal:  # noqa: PLR0911 - one way out per kind of constant
         token = self.take()
         if token.kind == "string":
             return Literal("string", unquote(token.text), token.at)
@@ -259,8 +270,9 @@ class _Parser:
             return Literal("number", int(number) if number.is_integer() else number, token.at)
         if token.kind == "datetime":
             stamp = parse_datetime(token.text)
-            if stamp is None or token.text[-1].isdigit() and not _has_zone(token.text):
-                raise self.source.malformed(token.at, f"line 1:{token.at} no viable alternative at input '{token.text}'")
+            if stamp is None or (token.text[-1].isdigit() and not _has_zone(token.text)):
+                message = f"line 1:{token.at} no viable alternative at input '{token.text}'"
+                raise self.source.malformed(token.at, message)
             return Literal("datetime", stamp, token.at)
         if token.kind == "date":
             return Literal("date", token.text, token.at)
@@ -269,7 +281,10 @@ class _Parser:
         if token.kind == "name" and token.lower == "null":
             return Literal("null", None, token.at)
         if token.kind == "name" and dates.known(token.lower):
-            count = self.integer() if dates.counted(token.lower) and self.need(":") else 0
+            count = 0
+            if dates.counted(token.lower):
+                self.need(":")
+                count = self.integer()
             return Literal("range", (token.lower, count), token.at)
         raise self.unexpected(token)
 

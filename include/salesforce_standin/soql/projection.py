@@ -43,7 +43,9 @@ class Projection:
 
     def _all_of(self, item: FieldsOf, query: Query) -> list[Bound]:
         if item.which != "standard" and (query.limit is None or query.limit > 200):
-            raise self.scope.source.malformed(item.at, "The SOQL FIELDS function must have a LIMIT of at most 200")
+            raise self.scope.source.malformed(
+                item.at, "The SOQL FIELDS function must have a LIMIT of at most 200"
+            )
         readable = self.scope.access.readable.values()
         custom = {"all": (True, False), "custom": (True,), "standard": (False,)}[item.which]
         return [self.scope.bind(Path((f.name,), item.at)) for f in readable if f.custom in custom]
@@ -88,7 +90,8 @@ class Projection:
                     steps.append((relationship, lambda row: row))  # keeps the place
                 parents[relationship].append(column)
         return [
-            (name, self._parent(parents[name], depth)) if name in parents else (name, step) for name, step in steps
+            (name, self._parent(parents[name], depth)) if name in parents else (name, step)
+            for name, step in steps
         ]
 
     def _parent(self, columns: list[Bound | Query], depth: int) -> Callable[[Row], Any]:

@@ -65,7 +65,9 @@ class Source:
                 at = place + len(self.text[place:]) - len(self.text[place:].lstrip())
                 char = self.text[at]
                 if char == "'":
-                    raise self.malformed(at, "line 1:" + str(at) + " mismatched character '<EOF>' expecting '''")
+                    raise self.malformed(
+                        at, "line 1:" + str(at) + " mismatched character '<EOF>' expecting '''"
+                    )
                 raise self.malformed(at, f"line 1:{at} no viable alternative at character '{char}'")
             found.append(Token(match.lastgroup, match.group(match.lastgroup), match.start(match.lastgroup)))
             place = match.end()
