@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import requests
 
@@ -17,7 +18,9 @@ from stack.processes import Processes, Service
 from stack.settings import ROOT, Settings, write_private
 
 USER = "admin"
-COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+HEARTS = ("scheduler", "triggerer", "dag_processor")
+COMPONENTS = ("metadatabase", *HEARTS)
+Health = dict[str, dict[str, str | None]]
 START_SECONDS = 180.0
 # The log servers of scheduler and triggerer bind all interfaces: on one machine logs are read from the disk.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -101,30 +104,40 @@ def services(env: Mapping[str, str]) -> list[Service]:
     return [Service(name, (sys.executable, "-m", "airflow", *words), env) for name, words in COMMANDS.items()]
 
 
-def health(settings: Settings) -> dict[str, str]:
+def health(settings: Settings) -> Health:
     """What Airflow says of its components; empty while its API does not answer."""
     try:
         reply = requests.get(f"{settings.airflow_url}/api/v2/monitor/health", timeout=5)
         reply.raise_for_status()
-        return {name: str((part or {}).get("status")) for name, part in reply.json().items()}
+        return {name: part or {} for name, part in reply.json().items()}
     except (requests.RequestException, ValueError):
         return {}
 
 
-def is_healthy(settings: Settings) -> bool:
-    """Whether every component has reported in."""
+def is_healthy(settings: Settings, since: datetime) -> bool:
+    """Whether every component has reported in since then; what an earlier start reported does not count."""
     state = health(settings)
-    return all(state.get(name) == "healthy" for name in COMPONENTS)
+    beats = [
+        str(part[key]) for part in state.values() for key in part if key.startswith("latest_") and part[key]
+    ]
+    fresh = [beat for beat in beats if datetime.fromisoformat(beat) >= since]
+    return sick(state) == [] and len(fresh) >= len(HEARTS)
+
+
+def sick(state: Health) -> list[str]:
+    """The components that are not healthy."""
+    return [name for name in COMPONENTS if state.get(name, {}).get("status") != "healthy"]
 
 
 def wait_until_healthy(settings: Settings, processes: Processes) -> None:
     """Wait for every component; a process that dies meanwhile ends the wait with its last words."""
+    since = datetime.now(UTC)
     deadline = time.monotonic() + START_SECONDS
-    while not is_healthy(settings):
+    while not is_healthy(settings, since):
         processes.require(COMMANDS)
         if time.monotonic() > deadline:
             logs = processes.log("api-server").parent
             raise StackError(
-                f"Airflow was not ready after {START_SECONDS:.0f} s ({health(settings)}): see {logs}."
+                f"Airflow was not ready after {START_SECONDS:.0f} s ({', '.join(sick(health(settings)))} missing): see {logs}."
             )
         time.sleep(0.3)

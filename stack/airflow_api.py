@@ -59,6 +59,16 @@ class AirflowApi:
             raise StackError(f"Airflow did not start {dag} ({reply.status_code}): {reply.text[:400]}")
         return str(reply.json()["dag_run_id"])
 
+    def first_run(self, dag: str, seconds: float = 45) -> str | None:
+        """The id of the run that the schedule started by itself; None if there is none yet after a while."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            runs = self._get(f"dags/{dag}/dagRuns?limit=1&order_by=run_after")["dag_runs"]
+            if runs:
+                return str(runs[0]["dag_run_id"])
+            time.sleep(0.3)
+        return None
+
     def follow(self, dag: str, run: str, seconds: float = 600) -> Iterator[tuple[str, list[Task]]]:
         """Yield the run's state and tasks until it has ended."""
         deadline = time.monotonic() + seconds
@@ -84,8 +94,8 @@ class AirflowApi:
             content = self._get(f"{where}/logs/{self._get(where)['try_number']}")["content"]
         except requests.RequestException:
             return "(no log)"
-        events = [str(line.get("event", "")) if isinstance(line, dict) else str(line) for line in content]
-        return "\n".join(event for event in events if not event.startswith("::"))[-200 * lines :]
+        told = [_words(line) for line in content if isinstance(line, dict)]
+        return "\n".join([words for words in told if words][-lines:])
 
     def address_of(self, dag: str, run: str) -> str:
         """Where a person sees the run."""
@@ -103,3 +113,10 @@ class AirflowApi:
         reply.raise_for_status()
         found: dict[str, Any] = reply.json()
         return found
+
+
+def _words(line: dict[str, Any]) -> str:
+    """A log line as a person reads it: the event, and the exception if there was one."""
+    causes = [f"{cause['exc_type']}: {cause['exc_value']}" for cause in line.get("error_detail") or ()]
+    event = str(line.get("event", ""))
+    return "" if event.startswith("::") else "\n  ".join([event, *causes])

@@ -63,7 +63,7 @@ class Judge:
                 if name == "account":
                     accounts = {str(row["Id"]): str(row[mapping.key]) for row in theirs if row[mapping.key]}
                 found += _compare(name, mapping, ours, theirs, accounts)
-        return [d for d in found if (d.id, d.field) not in parked and (d.id, "") not in parked]
+        return [difference for difference in found if not _is_parked(difference, parked)]
 
     def versions(self) -> Versions:
         """The state of every record on both sides."""
@@ -90,12 +90,20 @@ class Judge:
 
 
 def _parked(connection: psycopg.Connection[Row]) -> set[tuple[str, str]]:
-    statement = """SELECT our_id::text AS ours, their_id AS theirs, field FROM crm_sync.audit_trail
-                   WHERE connection = %s AND outcome = 'parked'"""
-    parked = set()
-    for row in connection.execute(statement, [CONNECTION]):
-        parked |= {(key, row["field"] or "") for key in (row["ours"], row["theirs"]) if key}
-    return parked
+    """(id, field) of what the trail's last word on it calls parked; field '' is the whole record."""
+    statement = """SELECT DISTINCT ON (our_id, their_id, field) our_id::text AS ours, their_id AS theirs, field, outcome
+                   FROM crm_sync.audit_trail WHERE connection = %s ORDER BY our_id, their_id, field, at DESC"""
+    rows = [row for row in connection.execute(statement, [CONNECTION]) if row["outcome"] == "parked"]
+    return {
+        (str(key), str(row["field"] or "")) for row in rows for key in (row["ours"], row["theirs"]) if key
+    }
+
+
+def _is_parked(difference: Difference, parked: set[tuple[str, str]]) -> bool:
+    """A record that never arrived is parked if any of its fields is: it could not be created without it."""
+    if not difference.field:
+        return any(difference.id == key for key, _ in parked)
+    return not parked.isdisjoint({(difference.id, difference.field), (difference.id, "")})
 
 
 def _select(mapping: Mapping) -> sql.Composed:

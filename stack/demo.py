@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import psycopg
 import requests
@@ -34,8 +36,8 @@ TRIES = 2  # further syncs until both sides agree: promise 1 of the design
 
 def run(stack: Stack, *, once: bool) -> int:
     """The whole demo; the exit status."""
-    console = Console(highlight=False, soft_wrap=False)
-    stack.say = lambda line: console.print(f"  {line}", style="dim")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+    stack.say = lambda line: console.print(f"  [dim]{line}[/]")
     began = time.monotonic()
     console.rule("GPTWeb CRM Sync: demo", align="left")
     _start_afresh(stack)
@@ -91,6 +93,9 @@ def _start_afresh(stack: Stack) -> None:
     played.touch()
 
 
+Counts = tuple[dict[str, int], dict[str, int]]  # ours and theirs, by object
+
+
 class Demo:
     """The acts, one after the other."""
 
@@ -107,15 +112,17 @@ class Demo:
         """All acts and the report; the list of what is wrong, empty if all is well."""
         with self._console.status("Writing the example data …"):
             seed(Maker().sample(), self._database, self._org)
-        ours, theirs = self._judge.counts()
-        self._say(f"Example data: {_list(ours)} in GPTWeb; {_list(theirs)} in the CRM")
-        self._act("Provisioning", PROVISION, "provision")
+        seeded, since = self._judge.counts(), self._ledger.now()
+        self._say(f"Example data: {_list(seeded[0])} in GPTWeb; {_list(seeded[1])} in the CRM")
+        provisioning = self._act("Provisioning", PROVISION, "provision")
+        self._say("The connection is provisioned: the sync begins by itself.")
+        acts = [self._first_sync(seeded, since)]
         self._org.see_gptweb_fields()
-        acts = [self._sync("First sync")]
-        self._say("People edit …")
+        self._say("[bold]People edit[/]")
+        since = self._ledger.now()
         for what, count in People(self._database, self._org).work().items():
-            self._say(f"  {count:4} {what}")
-        acts.append(self._sync("Second sync"))
+            self._say(f"{count:4} {what}")
+        acts.append(self._sync("Second sync", since))
         differences = self._judge.differences()
         for _ in range(TRIES):
             if not differences:
@@ -125,45 +132,64 @@ class Demo:
         before = self._judge.versions()
         idle = self._act("Idle sync", SYNC, "sync")
         written = self._judge.versions().written_since(before)
-        self._report(acts, idle)
+        self._report(provisioning, acts, idle)
         if differences:
             report.show_differences(self._console, differences)
         return _faults(len(differences), idle, written)
 
-    def _report(self, acts: list[Act], idle: Act) -> None:
+    def _report(self, provisioning: Act, acts: list[Act], idle: Act) -> None:
         self._console.print()
-        for act in [*acts, idle]:
+        played = [provisioning, *acts, idle]
+        for act in played:
             report.show_act(self._console, act, self._ledger.updated(act))
-        report.show_conflicts(self._console, self._ledger.lines(acts, "overruled"))
+        report.show_budget(self._console, played)
+        report.show_conflicts(self._console, self._ledger.lines(acts, "overruled", "restored"))
         report.show_parked(self._console, self._ledger.lines(acts, "parked"))
 
-    def _sync(self, title: str) -> Act:
-        """A sync, with what it created by counting both sides."""
-        ours, theirs = self._judge.counts()
-        act = self._act(title, SYNC, "sync")
-        our_end, their_end = self._judge.counts()
-        act.created_ours = {name: our_end[name] - ours[name] for name in ours}
-        act.created_theirs = {name: their_end[name] - theirs[name] for name in theirs}
+    def _first_sync(self, seeded: Counts, since: datetime) -> Act:
+        """The run that the schedule starts as soon as the connection is provisioned, or one of ours."""
+        self._airflow.wait_for_dag(SYNC)
+        run_id = self._airflow.first_run(SYNC) or self._airflow.trigger(SYNC)
+        act = Act("First sync", "sync", since)
+        self._await(act, SYNC, run_id)
+        self._count_created(act, seeded)
         return act
 
-    def _act(self, title: str, dag: str, kind: str) -> Act:
-        """Trigger a run through the scheduler, show its tasks, wait for it and for any scheduled one beside it."""
+    def _sync(self, title: str, since: datetime | None = None) -> Act:
+        """A sync, with what it created by counting both sides."""
+        before = self._judge.counts()
+        act = self._act(title, SYNC, "sync", since)
+        self._count_created(act, before)
+        return act
+
+    def _act(self, title: str, dag: str, kind: str, since: datetime | None = None) -> Act:
+        """Trigger a run and wait for its end."""
         self._airflow.wait_for_dag(dag)
-        act = Act(title, kind, self._ledger.now())
+        act = Act(title, kind, since or self._ledger.now())
+        self._await(act, dag, self._airflow.trigger(dag))
+        return act
+
+    def _await(self, act: Act, dag: str, run_id: str) -> None:
+        """Show the run's tasks until it ends, then wait for any other run beside it."""
         began = time.monotonic()
-        run_id = self._airflow.trigger(dag)
-        state = self._follow(title, dag, run_id)
-        act.seconds = time.monotonic() - began
-        if state != "success":
+        if self._follow(act.title, dag, run_id) != "success":
             raise StackError(self._why(dag, run_id))
+        act.seconds = time.monotonic() - began
         while self._airflow.others_at_work(dag):
             time.sleep(0.3)
-        act.runs = self._ledger.runs(kind, act.began)
-        return act
+        act.runs = self._ledger.runs(act.kind, act.began)
+
+    def _count_created(self, act: Act, before: Counts) -> None:
+        after = self._judge.counts()
+        act.created_ours, act.created_theirs = (
+            {name: end[name] - start[name] for name in start}
+            for start, end in zip(before, after, strict=True)
+        )
 
     def _follow(self, title: str, dag: str, run_id: str) -> str:
         shown: set[str] = set()
         state = "queued"
+        self._say(f"[bold]{title}[/]")
         with self._console.status(f"{title} …") as status:
             for state, tasks in self._airflow.follow(dag, run_id):
                 _progress(tasks, shown, self._say)

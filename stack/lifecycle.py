@@ -53,6 +53,7 @@ class Stack:
         if self._is_as_asked(org, asked) and self.is_whole():
             self.say("The stack is up already.")
             return
+        self.settings.check_ports(asked)
         if self.down():
             self.say("Stopped what was left of an earlier start.")
         self.settings.choose_ports(asked)
@@ -83,8 +84,7 @@ class Stack:
             state[standin.NAME] = f"up, {standin.url(settings)}" if standin.answers(settings) else "down"
         for name in airflow.COMMANDS:
             state[name] = "up" if self.processes.alive(name) else "down"
-        reported = airflow.health(settings)
-        sick = [name for name in airflow.COMPONENTS if reported.get(name) != "healthy"]
+        sick = airflow.sick(airflow.health(settings))
         state["airflow"] = f"not healthy: {', '.join(sick)}" if sick else f"healthy, {settings.airflow_url}"
         return state
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,12 +67,12 @@ class Ledger:
         )
         return {(row["object"], row["side"]): row["records"] for row in rows}
 
-    def lines(self, acts: Sequence[Act], outcome: str) -> list[dict[str, Any]]:
-        """The audit trail's lines with this outcome, newest act last."""
+    def lines(self, acts: Sequence[Act], *outcomes: str) -> list[dict[str, Any]]:
+        """The audit trail's lines with these outcomes, one per run and field."""
         return self._rows(
-            "SELECT DISTINCT ON (object, our_id, their_id, field) * FROM crm_sync.audit_trail "
-            "WHERE run_id = any(%(runs)s) AND outcome = %(outcome)s ORDER BY object, our_id, their_id, field, at DESC",
-            {"runs": [run["run_id"] for act in acts for run in act.runs], "outcome": outcome},
+            "SELECT DISTINCT ON (object, our_id, their_id, field, run_id) * FROM crm_sync.audit_trail "
+            "WHERE run_id = any(%(runs)s) AND outcome = any(%(outcomes)s) ORDER BY object, our_id, their_id, field, run_id, at DESC",
+            {"runs": [run["run_id"] for act in acts for run in act.runs], "outcomes": list(outcomes)},
         )
 
     def _rows(self, statement: str, values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -81,86 +82,97 @@ class Ledger:
 
 def show_act(console: Console, act: Act, written: dict[tuple[str, str], int]) -> None:
     """Records created and updated each way, and the figures of the run."""
-    table = Table(title=act.title, title_justify="left", title_style="bold")
-    for heading in ("", "created in the CRM", "updated in the CRM", "created in GPTWeb", "updated in GPTWeb"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for name in OBJECTS:
-        theirs, ours = act.created_theirs.get(name, 0), act.created_ours.get(name, 0)
-        updated = (
-            max(0, written.get((name, side), 0) - made) for side, made in (("theirs", theirs), ("ours", ours))
-        )
-        up_theirs, up_ours = updated
-        table.add_row(f"{name}s", *(f"{n:,}" if n else "–" for n in (theirs, up_theirs, ours, up_ours)))
-    console.print(table)
-    console.print(
-        f"  {act.total('planned'):,} field changes planned, {act.total('acknowledged'):,} written, "
-        f"{act.total('parked'):,} parked, {act.total('conflicts'):,} conflicts · "
-        f"{act.total('api_calls'):,} API calls of {LIMIT:,} · {act.seconds:.1f} s\n"
+    table = _table(
+        act.title, "", "created in the CRM", "updated in the CRM", "created in GPTWeb", "updated in GPTWeb"
     )
+    for name in OBJECTS:
+        cells = [f"{name}s"]
+        for side, created in (("theirs", act.created_theirs), ("ours", act.created_ours)):
+            new = created.get(name, 0)
+            cells += [
+                f"{count:,}" if count > 0 else "–" for count in (new, written.get((name, side), 0) - new)
+            ]
+        table.add_row(*cells)
+    if act.kind == "sync":
+        console.print(table)
+    console.print(f"  {_figures(act)}\n")
 
 
-def show_conflicts(console: Console, lines: Sequence[dict[str, Any]], most: int = 8) -> None:
+def _figures(act: Act) -> str:
+    words = {"acknowledged": "written", "in_doubt": "in doubt"}
+    columns = ("planned", "acknowledged", "parked", "superseded", "in_doubt", "conflicts")
+    counts = [
+        f"{act.total(c):,} {words.get(c, c)}"
+        for c in columns
+        if act.total(c) or c in {"planned", "acknowledged"}
+    ]
+    calls, title = act.total("api_calls"), "" if act.kind == "sync" else f"{act.title}: "
+    return f"{title}{', '.join(counts)} · {calls:,} API call{'s' * (calls != 1)} · {act.seconds:.1f} s"
+
+
+def show_budget(console: Console, acts: Sequence[Act]) -> None:
+    """All calls of the demo against the day's budget."""
+    used = sum(act.total("api_calls") for act in acts)
+    console.print(f"  API calls in all: [bold]{used:,}[/] of {LIMIT:,} a day\n")
+
+
+def show_conflicts(console: Console, lines: Sequence[dict[str, Any]], most: int = 6) -> None:
     """Conflicts: who won, and the value that was overruled; nothing is lost in silence."""
     if not lines:
         return
-    by_rule: Counts = {}
-    for line in lines:
-        by_rule[str(line["rule"])] = by_rule.get(str(line["rule"]), 0) + 1
-    table = Table(title=f"Conflicts: {len(lines):,} values overruled, each kept in crm_sync.audit_trail",
-                  title_justify="left", title_style="bold")  # fmt: skip
-    for heading in ("record and field", "overruled in", "the value overruled", "the value that won", "why"):
-        table.add_column(heading, overflow="fold")
+    rules = Counter(str(line["rule"]) for line in lines)
+    title = f"Conflicts: {len(lines):,} values overruled, each kept in crm_sync.audit_trail"
+    table = _table(
+        title, "record and field", "overruled in", "the value overruled", "the value that won", "why"
+    )
     for line in _varied(lines, most):
         side = "GPTWeb" if line["side"] == "ours" else "the CRM"
-        why = str(line["detail"] or line["rule"])
+        values = (_show(line["before"]), _show(line["after"]))
         table.add_row(
-            f"{line['object']}.{line['field']}",
-            side,
-            _show(line["before"]),
-            _show(line["after"]),
-            escape(why),
+            f"{line['object']}.{line['field']}", side, *values, escape(str(line["detail"] or line["rule"]))
         )
     console.print(table)
-    console.print("  " + " · ".join(f"{rule}: {count:,}" for rule, count in sorted(by_rule.items())) + "\n")
+    console.print("  " + " · ".join(f"{rule}: {count:,}" for rule, count in sorted(rules.items())) + "\n")
 
 
 def show_parked(console: Console, lines: Sequence[dict[str, Any]]) -> None:
-    """What waits for a person, why, and what to do about it."""
+    """What waits for a person, why, and what to do about it: a line per record and reason."""
     if not lines:
         return
-    table = Table(title=f"Parked: {len(lines)} need a person; everything else of these records went through",
-                  title_justify="left", title_style="bold")  # fmt: skip
-    for heading in ("record", "field", "value", "reason and remedy"):
-        table.add_column(heading, overflow="fold")
-    for line in lines[:20]:
-        record = f"{line['object']} {line['our_id'] or line['their_id']}"
-        table.add_row(record, str(line["field"] or "all"), _show(line["after"]), escape(str(line["detail"])))
+    grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        key = (str(line["object"]), str(line["our_id"] or line["their_id"]), str(line["detail"]))
+        grouped.setdefault(key, []).append(line)
+    title = f"Parked: {len(grouped)} need a person; everything else went through"
+    table = _table(title, "record", "field", "value", "reason and remedy")
+    for (name, record, why), found in list(grouped.items())[:20]:
+        only = found[0] if len({line["field"] for line in found}) == 1 and found[0]["field"] else None
+        field, value = (str(only["field"]), _show(only["after"])) if only else ("the record", "")
+        table.add_row(f"{name} {record}", field, value, escape(why))
     console.print(table)
     console.print()
 
 
 def show_differences(console: Console, differences: Sequence[Difference], most: int = 15) -> None:
     """Where the sides still differ."""
-    table = Table(
-        title=f"The sides differ in {len(differences)} places", title_justify="left", title_style="bold red"
-    )
-    for heading in ("record", "field", "ours", "theirs"):
-        table.add_column(heading, overflow="fold")
+    table = _table(f"The sides differ in {len(differences)} places", "record", "field", "ours", "theirs")
     for d in differences[:most]:
-        table.add_row(f"{d.object} {d.id}", d.field or "all", _show(d.ours), _show(d.theirs))
+        table.add_row(f"{d.object} {d.id}", d.field or "the record", _show(d.ours), _show(d.theirs))
     console.print(table)
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in headings:
+        counted = heading.startswith(("created", "updated"))
+        table.add_column(heading, overflow="fold", justify="right" if counted else "left")
+    return table
 
 
 def _varied(lines: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
     """A few lines of each rule rather than many of one."""
-    seen: dict[tuple[Any, Any, Any], int] = {}
-    picked = []
-    for line in lines:
-        kind = (line["rule"], line["side"], line["object"])
-        seen[kind] = seen.get(kind, 0) + 1
-        if seen[kind] == 1:
-            picked.append(line)
-    return picked[:most]
+    first = {(line["rule"], line["side"], line["object"]): line for line in reversed(lines)}
+    return sorted(first.values(), key=lambda line: str(line["rule"]))[:most]
 
 
 def _show(value: Any) -> str:

@@ -126,6 +126,13 @@ class Settings:
         stored = asdict(self.secrets) | asdict(self.ports) | {"org_mark": self.org_mark}
         write_private(self.file, json.dumps(stored, indent=1))
 
+    def check_ports(self, environment: Mapping[str, str]) -> None:
+        """Refuse ports that others hold, before anything that runs is stopped; our own will be free then."""
+        for name, variable in PORT_VARIABLES.items():
+            asked = environment.get(variable)
+            if asked and asked not in {str(used) for used in asdict(self.ports).values()}:
+                choose(variable, asked, getattr(self.ports, name) or None)
+
     def choose_ports(self, environment: Mapping[str, str]) -> None:
         """Settle the ports of the servers that are about to start."""
         for name, variable in PORT_VARIABLES.items():
