@@ -38,8 +38,10 @@ class TestSalesforceStore(StoreContract):
 # ------------------------------------------------------------------------------------------------------ calls
 
 
-def test_an_idle_look_at_all_objects_is_one_call(store: SalesforceStore, org: StandinOrg) -> None:
-    since = read_one(store, org.people.creates("contact", last_name="Newest")).stamp
+def test_an_idle_look_at_all_objects_is_one_call(org: StandinOrg, people: SalesforcePeople) -> None:
+    store = org.store()  # with the usual 2,000 rows a page
+    people.ask("POST", "/standin/clock", json={"advance": 2})  # no other record has this stamp
+    since = read_one(store, people.creates("contact", last_name="Newest")).stamp
     org.meter.booked.clear()
     list(
         store.read(
