@@ -71,7 +71,10 @@ class Context:
 
 
 class Engine:
-    """The stages of a run on one database.  ``now`` is the clock of leases and expiries: the database's, if not given."""
+    """The stages of a run on one database.
+
+    ``now`` is the clock of leases and expiries: the database's, if not given; ``monotonic`` that of time-outs.
+    """
 
     def __init__(
         self,
@@ -80,12 +83,14 @@ class Engine:
         open_store: StoreFactory,
         now: Callable[[], datetime] | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database
         self.mappings = mappings
         self.open_store = open_store
         self.now = now or database.now
         self.sleep = sleep
+        self.monotonic = monotonic
 
     def open_run(self, options: RunOptions) -> int:
         """Open the run and return its id; closes earlier runs whose processes were killed."""

@@ -7,12 +7,12 @@ touches only what this run still holds and what is not known from a read already
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.claim import Sending, claim_creates, claim_updates
 from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.identify import creates_of
 from crm_sync.engine.keep import Kept, give_back, keep_answers
 from crm_sync.engine.plan import plan_links
 from crm_sync.engine.reports import PushReport, Tally
@@ -69,7 +69,7 @@ def _push(
     changes: Sequence[trail.Change],
     tally: Tally,
 ) -> Kept:
-    leased = time.monotonic()
+    leased = engine.monotonic()
     with engine.database.transaction() as tx:
         claim = claim_creates if changes[0].op == "create" else claim_updates
         sending = claim(tx, engine, context, mapping, changes)
@@ -105,11 +105,6 @@ def _plan_again(engine: Engine, context: Context, mapping: ObjectMapping, again:
     with engine.database.transaction() as tx:
         plan_links(tx, engine, context, mapping, sorted(again.links), Tally())
         records = identity.unlinked_of(tx, context.name, mapping, sorted(again.creates), engine.now())
-        changes = [
-            trail.Change(mapping.object, "theirs", "create", r.link_id, r.our_id, None, dict.fromkeys(values), values, {},
-                         dict.fromkeys(values, "new_in_gptweb"))
-            for r in records
-            if not r.refused and not r.deleted
-            for values in [identity.wanted_values(tx, context.name, mapping, r, context.run_id)]
-        ]  # fmt: skip
+        wanted = [r for r in records if not r.refused and not r.deleted]
+        changes = creates_of(tx, context, mapping, wanted)
         trail.plan(tx, context.run_id, context.name, changes)

@@ -14,42 +14,13 @@ from datetime import UTC, datetime, timedelta
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.values import canonical
 from crm_sync.errors import NotSent
-from crm_sync.model import (
-    ById,
-    ByMatchKey,
-    ByOurKey,
-    ChangedSince,
-    ClockReading,
-    Failure,
-    Image,
-    Object,
-    Page,
-    Read,
-    Row,
-    Value,
-    Write,
-    Written,
-)
+from crm_sync.model import ClockReading, Failure, Image, Object, Page, Read, Row, Value, Write, Written
+from crm_sync.stores.memory_records import PREFIX, Record, matches
 
 __all__ = ["MemoryStore"]
 
 Render = Callable[[Object, str, Value], Value]
 Refuse = Callable[[Value], bool]
-
-PREFIX: dict[Object, str] = {"account": "001", "contact": "003", "lead": "00Q"}
-
-
-@dataclass(slots=True)
-class _Record:
-    id: str
-    object: Object
-    values: dict[str, Value]
-    stamp: datetime
-    our_id: str | None = None
-    marker: str | None = None
-    modified_by_us: bool = False
-    deleted: bool = False
-    merged_into: str | None = None
 
 
 @dataclass
@@ -60,6 +31,7 @@ class MemoryStore:
     test that says whether a value is refused.  ``render`` gives the form in which a written value is kept.
     ``on_step`` is called at each point inside a call ("sent", "retrieved", "written", "answered"), so that a test can
     let a person act there, or raise Unanswered.  ``calls`` counts API calls, ``written`` the rows written by us.
+    ``unserved``: requests whose sender died or gave up before they were carried out; ``serve_late`` commits one.
     """
 
     mappings: Mapping[Object, ObjectMapping]
@@ -73,7 +45,8 @@ class MemoryStore:
     monotonic: Callable[[], float] = time.monotonic
     calls: int = 0
     written: int = 0
-    _records: dict[str, _Record] = field(default_factory=dict)
+    unserved: list[tuple[Object, tuple[Write, ...]]] = field(default_factory=list)
+    _records: dict[str, Record] = field(default_factory=dict)
 
     # ------------------------------------------------------------------------------------------- Store
 
@@ -102,14 +75,24 @@ class MemoryStore:
                 f"{len(writes)} {object} records were not sent: the claim on them is about to run out"
             )
         self.calls += 1
-        self.on_step("sent")
-        before = [self._retrieve(object, write.id) for write in writes]
-        self.on_step("retrieved")
+        try:
+            self.on_step("sent")
+            before = [self._retrieve(object, write.id) for write in writes]
+            self.on_step("retrieved")
+        except BaseException:
+            self.unserved.append((object, tuple(writes)))
+            raise
         answers = [self._apply(object, write) for write in writes]
         self.on_step("written")
         after = [self._retrieve(object, write.id) for write in writes]
         self.on_step("answered")
         return [replace(a, before=b, after=c) for a, b, c in zip(answers, before, after, strict=True)]
+
+    def serve_late(self, request: tuple[Object, tuple[Write, ...]]) -> None:
+        """Carry out a request of ``unserved`` now, long after its sender stopped waiting."""
+        self.unserved.remove(request)
+        for write in request[1]:
+            self._apply(request[0], write)
 
     # ------------------------------------------------------------------------------------------ people
 
@@ -160,25 +143,25 @@ class MemoryStore:
         # Salesforce keeps whole seconds, so ties are normal (facts/salesforce.md 9).
         return self.clock().astimezone(UTC).replace(microsecond=0)
 
-    def _new(self, object: Object) -> _Record:
+    def _new(self, object: Object) -> Record:
         blank: dict[str, Value] = {f.ours: canonical(f, None) for f in self.mappings[object].fields}
-        record = _Record(f"{PREFIX[object]}{len(self._records) + 1:015d}", object, blank, self._now())
+        record = Record(f"{PREFIX[object]}{len(self._records) + 1:015d}", object, blank, self._now())
         self._records[record.id] = record
         return record
 
-    def _touch(self, record: _Record, stamp: datetime | None = None, *, by_us: bool = False) -> None:
+    def _touch(self, record: Record, stamp: datetime | None = None, *, by_us: bool = False) -> None:
         record.stamp = stamp or self._now()
         record.modified_by_us = by_us
 
     def _store(
-        self, record: _Record, values: Row, stamp: datetime | None = None, *, by_us: bool = False
+        self, record: Record, values: Row, stamp: datetime | None = None, *, by_us: bool = False
     ) -> None:
         fields = self.mappings[record.object].by_ours
         for column, value in values.items():
             record.values[column] = self.render(record.object, column, canonical(fields[column], value))
         self._touch(record, stamp, by_us=by_us)
 
-    def _children(self, parent: str) -> list[_Record]:
+    def _children(self, parent: str) -> list[Record]:
         return [
             record
             for record in self._records.values()
@@ -191,39 +174,13 @@ class MemoryStore:
         reference = self.mappings[object].reference
         return reference.ours if reference else ""
 
-    def _image(self, record: _Record) -> Image:
-        shown = {c: v for c, v in record.values.items() if (record.object, c) not in self.hidden}
-        return Image(
-            record.id,
-            shown,
-            record.stamp,
-            record.our_id,
-            record.marker,
-            record.modified_by_us,
-            record.deleted,
-            record.merged_into,
-        )
+    def _image(self, record: Record) -> Image:
+        return record.image({column for object, column in self.hidden if object == record.object})
 
     def _find(self, read: Read) -> list[Image]:
-        found = [r for r in self._records.values() if r.object == read.object and self._matches(read, r)]
+        found = [r for r in self._records.values() if matches(read, r, self.mappings[r.object])]
         found.sort(key=lambda r: (r.stamp, r.id))
         return [self._image(record) for record in found]
-
-    def _matches(self, read: Read, record: _Record) -> bool:
-        match read:
-            case ChangedSince():
-                return not (
-                    (read.since is not None and record.stamp < read.since)
-                    or (read.until is not None and record.stamp >= read.until)
-                )
-            case ById():
-                return record.id in read.ids
-            case ByOurKey():
-                return record.our_id in read.our_ids
-            case ByMatchKey():
-                keys = {key.casefold() for key in read.keys}
-                held = (record.values.get(column) for column in self.mappings[record.object].match)
-                return not record.deleted and any(_plain(value) & keys for value in held)
 
     def _retrieve(self, object: Object, id: str | None) -> Image | None:
         record = self._records.get(id or "")
@@ -252,13 +209,13 @@ class MemoryStore:
         self.written += 1
         return Written(write.our_id, record.id, created=created)
 
-    def _target(self, object: Object, write: Write) -> _Record | None:
+    def _target(self, object: Object, write: Write) -> Record | None:
         if write.id is not None:
             record = self._records.get(write.id)
             return record if record and record.object == object and not record.deleted else None
         return self._holder(object, write.our_id)
 
-    def _holder(self, object: Object, our_id: str | None) -> _Record | None:
+    def _holder(self, object: Object, our_id: str | None) -> Record | None:
         """The living record with our key; a deleted one does not match it (algorithm.md 6.1, 3)."""
         alive = (r for r in self._records.values() if r.object == object and not r.deleted)
         return next((r for r in alive if our_id is not None and r.our_id == our_id), None)
@@ -269,12 +226,3 @@ class MemoryStore:
             if (object, column) in self.hidden or (refuses and refuses(value)):
                 message = f"{column}: {value!r} is not accepted"
                 yield Failure("permanent", "REFUSED", message, (column,), f"Correct {column} on either side.")
-
-
-def _plain(value: Value) -> set[str]:
-    """The match keys that a value answers to: itself, and for an address of a website its domain."""
-    if not isinstance(value, str):
-        return set()
-    text = value.strip().casefold()
-    domain = text.split("://")[-1].split("/")[0].removeprefix("www.")
-    return {text, domain}

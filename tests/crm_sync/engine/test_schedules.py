@@ -1,0 +1,550 @@
+"""The schedules that break a sync in which a rule is missing (algorithm.md section 2), on the real engine and Postgres.
+
+Each ends with the invariants: both sides agree, nothing typed is lost unrecorded, nobody stands twice, an idle run is
+silent, and every run's sums add up.  A run that stands somewhere is one that other people and other runs overtake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from crm_sync.model import Object, Value, Write
+from crm_sync.stores.database import DatabaseStore
+from tests.crm_sync.engine.world import LAG, LEASE, MAPPINGS, World
+
+MakeWorld = Callable[..., World]
+
+# --------------------------------------------------------------------------------------------- 1 to 4: reading
+
+
+def test_same_second_second_edit(world: World) -> None:
+    world.their_edit("title", "T1")
+    world.run()
+    world.their_edit("title", "T2")
+    world.assert_sound()
+    assert world.our_value("title") == "T2"
+
+
+def test_stale_page_stored_late(world: World) -> None:
+    world.their_edit("title", "T1")
+    slow = world.start().to("answered")
+    world.tick()
+    world.their_edit("title", "T2")
+    world.run()
+    world.tick(30)
+    world.run()
+    slow.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "T2"
+
+
+def test_slow_reply_hides_edit(world: World) -> None:
+    world.our_edit("title", "O1")
+    slow = world.start().to("push_ours").to("answered")
+    world.their_edit("title", "T1")
+    world.run()
+    world.tick(LEASE - 1)
+    world.run()
+    slow.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
+
+
+def test_decide_on_doubtful_image(world: World) -> None:
+    world.our_edit("title", "O1")
+    slow = world.start().to("push_ours").to("sent")
+    world.our_edit("title", "X")
+    world.their_edit("title", "X")
+    other = world.start().to("pull")
+    slow.finish()
+    other.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "X"
+
+
+# ------------------------------------------------------------------------------- 5 to 8: plans, claims, leases
+
+
+def test_stale_plan_overwrites_new_edit(world: World) -> None:
+    world.their_edit("title", "T1")
+    run = world.start().to("plan")
+    world.our_edit("title", "O2")
+    run.finish()
+    world.assert_sound()
+
+
+def test_old_run_pushes_after_newer(world: World) -> None:
+    world.our_edit("title", "O1")
+    old = world.start().to("plan")
+    world.our_edit("title", "O2")
+    world.run()
+    world.tick(30)
+    world.run()
+    old.finish()
+    world.assert_sound()
+    assert world.their_value("title") == "O2"
+
+
+def test_two_runs_in_flight(make_world: MakeWorld) -> None:
+    world = make_world(policy="gptweb_wins").with_person()
+    world.our_edit("title", "O1")
+    slow = world.start().to("push_ours").to("sent")
+    world.our_edit("title", "O2")
+    world.run()
+    world.tick(LEASE - 1)
+    slow.finish()
+    world.assert_sound()
+    assert world.their_value("title") == "O2"
+
+
+def test_zombie_worker_sends_after_lease(world: World) -> None:
+    world.our_edit("title", "O1")
+    zombie = world.start().to("push_ours").until(world.open_intents)
+    world.tick(LEASE + 1)
+    world.our_edit("title", "bad O2")
+    world.run()
+    written = world.crms["crm"].written
+    zombie.finish()
+    assert world.crms["crm"].written == written
+    world.assert_sound()
+
+
+def test_worker_that_sleeps_after_its_last_check_sends_nothing(world: World) -> None:
+    world.our_edit("title", "O1")
+    zombie = world.start().to("push_ours").until(world.open_intents).to("committed")
+    world.tick(LEASE + 1)
+    written = world.crms["crm"].written
+    zombie.finish()
+    assert world.crms["crm"].written == written
+    world.assert_sound()
+    assert world.their_value("title") == "O1"
+
+
+# --------------------------------------------------------------------------------------- 9 to 13: lost replies
+
+
+def test_lost_reply_lost_before_value(world: World) -> None:
+    world.our_edit("title", "O1")
+    run = world.start().to("plan")
+    world.their_edit("title", "T1")
+    run.to("written").kill()
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    [window] = [line for line in world.trail("title") if line.outcome == "unseen_window"]
+    assert "reply lost" in (window.detail or "")
+
+
+def test_lost_reply_then_our_newer_edit(world: World) -> None:
+    world.our_edit("title", "O1")
+    world.start().to("push_ours").to("written").kill()
+    world.compare()
+    world.our_edit("title", "O2")
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    assert world.their_value("title") == "O2"
+
+
+def test_lost_reply_then_person_on_top(make_world: MakeWorld) -> None:
+    world = make_world(policy="gptweb_wins").with_person()
+    world.our_edit("title", "O1")
+    world.start().to("push_ours").to("written").kill()
+    world.compare()
+    world.their_edit("title", "T2")
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    assert world.our_value("title") == "T2"
+
+
+def test_lost_reply_commits_after_newer_push(world: World) -> None:
+    world.our_edit("title", "O1")
+    world.start().to("push_ours").to("sent").kill()
+    [request] = world.crms["crm"].unserved
+    world.our_edit("title", "O2")
+    world.tick(LEASE + 1)
+    world.run()
+    assert world.their_value("title") == "O2"
+    world.tick()
+    world.serve_late("crm", request)
+    assert world.their_value("title") == "O1"
+    world.assert_sound()
+    assert world.their_value("title") == "O2"
+
+
+def test_reply_after_it_was_resolved(make_world: MakeWorld) -> None:
+    world = make_world(policy="gptweb_wins").with_person()
+    world.our_edit("title", "O1")
+    slow = world.start().to("push_ours").to("written")
+    world.tick(LEASE + 1)
+    world.their_edit("title", "T2")
+    world.run()
+    world.their_edit("title", "T3")
+    slow.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "T3"
+
+
+# ------------------------------------------------------------------------------ 14 to 16, 28: bases and the outbox
+
+
+def test_push_acked_base_later(world: World) -> None:
+    world.our_edit("title", "O1")
+    run = world.start().to("push_theirs")
+    world.our_edit("title", "O2")
+    world.tick()
+    world.run()
+    run.finish()
+    world.assert_sound()
+    assert world.their_value("title") == "O2"
+
+
+def test_edit_between_pull_and_push(make_world: MakeWorld) -> None:
+    world = make_world(policy="gptweb_wins").with_person()
+    world.our_edit("title", "O1")
+    run = world.start().to("plan")
+    world.their_edit("title", "T1")
+    run.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "O1"
+    [line] = [line for line in world.trail("title") if line.outcome == "overruled"]
+    assert (line.side, line.before, line.after) == ("theirs", "T1", "O1")
+
+
+def test_edit_between_crm_wins(world: World) -> None:
+    world.our_edit("title", "O1")
+    run = world.start().to("plan")
+    world.their_edit("title", "T1")
+    run.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
+
+
+def test_whole_record_base(world: World) -> None:
+    world.our_edit("title", "O1")
+    run = world.start().to("push_ours").to("sent")
+    world.their_edit("phone", "P1")
+    run.finish()
+    world.assert_sound()
+    assert world.our_value("phone") == "P1"
+
+
+def test_edit_between_plan_and_ack(world: World) -> None:
+    world.our_edit("title", "O1")
+    run = world.start().to("push_ours").to("written")
+    world.our_edit("phone", "P1")
+    run.finish()
+    world.assert_sound()
+    assert world.their_value("phone") == "P1"
+
+
+def test_run_ends_without_applying(world: World) -> None:
+    world.their_edit("title", "T1")
+    run = world.start().to("pull")
+    run.kill()
+    world.again(run, "push_ours").finish()
+    world.tick(30)
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
+
+
+# ------------------------------------------------------------------------ 17 to 19: two CRMs, and most recent wins
+
+
+def test_two_crms_format_phones(make_world: MakeWorld) -> None:
+    world = make_world(policy="crm_wins", crms=("crm_a", "crm_b"))
+    for name, crm in world.crms.items():
+        crm.render = _marks_phones(name)
+    world.with_person()
+    world.assert_sound(4)
+    world.their_edit("phone", "P1", "crm_a")
+    world.drain(4)
+    quiet = world.truth.engine_writes
+    world.drain(10)
+    assert world.truth.engine_writes == quiet
+    world.assert_sound()
+    assert [world.their_value("phone", c) for c in world.crms] == ["P1~crm_a", "P1~crm_b"]
+
+
+def _marks_phones(crm: str) -> Callable[[Object, str, Value], Value]:
+    def render(_object: Object, column: str, value: Value) -> Value:
+        return f"{value.split('~')[0]}~{crm}" if column == "phone" and isinstance(value, str) else value
+
+    return render
+
+
+def test_our_push_bumped_their_time(make_world: MakeWorld) -> None:
+    world = make_world(policy="most_recent").with_person()
+    world.our_edit("total_score", 2)
+    run = world.start().to("plan")
+    world.their_edit("title", "T_old")
+    world.tick(3)
+    world.our_edit("title", "O_new")
+    world.tick(3)
+    run.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "O_new"
+
+
+def test_other_field_bumped_their_time(make_world: MakeWorld) -> None:
+    world = make_world(policy="most_recent").with_person()
+    world.their_edit("title", "T_old")
+    world.start().to("pull").kill()
+    world.tick(3)
+    world.our_edit("title", "O_new")
+    world.tick(3)
+    world.their_edit("phone", "P1")
+    world.assert_sound()
+    assert world.our_value("title") == "O_new"
+
+
+def test_two_crms_origin_time(make_world: MakeWorld) -> None:
+    world = make_world(policy="most_recent", crms=("crm_a", "crm_b")).with_person()
+    world.their_edit("title", "A_old", "crm_a")
+    world.tick(3)
+    world.their_edit("title", "B_new", "crm_b")
+    world.tick(3)
+    world.run("crm_a")
+    world.tick()
+    world.assert_sound()
+    assert world.our_value("title") == "B_new"
+
+
+# ---------------------------------------------------------------------------------------- 20 to 23: who is who
+
+
+def test_linked_pushed_by_external_id(world: World) -> None:
+    ours = world.our_new(title="X", email="e9@example.com")
+    theirs = world.their_new(title="X", email="e9@example.com")
+    world.run()
+    world.our_edit("title", "Y", ours)
+    world.assert_sound()
+    assert [i.id for i in world.crms["crm"].images("contact") if i.values["email"] == "e9@example.com"] == [theirs]
+    assert world.their_value("title", id=theirs) == "Y"
+
+
+def test_same_person_both_sides(world: World) -> None:
+    world.our_new(title="X", email="e9@example.com")
+    world.their_new(title="X", email="e9@example.com")
+    world.move_cursor(1)  # their record lies outside what the run reads by itself
+    world.run()
+    world.assert_sound()
+    assert len(world.crms["crm"].images("contact")) == 2
+
+
+def test_twin_seen_after_create(world: World) -> None:
+    ours = world.our_new(title="X", email="e9@example.com")
+    run = world.start().to("plan")
+    twin = world.their_new(title="X", email="e9@example.com")
+    run.finish()
+    world.assert_sound()
+    assert [(line.rule, line.outcome) for line in world.trail() if line.rule == "possible_duplicate"] == [
+        ("possible_duplicate", "parked")
+    ]
+    assert world.linked(ours) != twin
+
+
+def test_crash_after_create(world: World) -> None:
+    world.our_new(title="X")
+    world.start().to("push_ours").to("written").kill()
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    assert world.count("select count(*) from gptweb.contacts") == 2
+    assert len(world.crms["crm"].images("contact")) == 2
+
+
+# --------------------------------------------------------------------------------------------- 24 to 27: the rest
+
+
+def test_cursor_from_our_clock(make_world: MakeWorld) -> None:
+    world = make_world(policy="crm_wins", skew=-20).with_person()
+    world.run()
+    world.tick(2)
+    world.their_edit("title", "T1")
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
+
+
+def test_cursor_runs_behind_by_the_lag(world: World) -> None:
+    began = world.now
+    world.tick(LAG - 2)
+    world.run()
+    world.their_edit("title", "T1", stamp=began)  # a transaction that was open while the run read
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
+
+
+def test_undo_written_to_crm_only(world: World) -> None:
+    """An undo writes ours, as the engine does, and the normal path carries it on."""
+    world.our_edit("title", "O1")
+    world.run()
+    world.tick(20)
+    with world.desk.transaction() as tx:
+        undo = Write(world.ours, world.ours, "", {"title": "n0"}, times={"title": world.now})
+        DatabaseStore(tx, MAPPINGS).write("contact", [undo], 0.0)
+    world.run()
+    assert (world.our_value("title"), world.their_value("title")) == ("n0", "n0")
+    world.assert_sound()
+
+
+@pytest.mark.parametrize(("policy", "final"), [("crm_wins", "T1"), ("gptweb_wins", None)])
+def test_a_clear_loses_like_any_value(make_world: MakeWorld, policy: str, final: str | None) -> None:
+    world = make_world(policy=policy).with_person()
+    world.our_edit("title", None)
+    world.their_edit("title", "T1")
+    world.run()
+    assert (world.our_value("title"), world.their_value("title")) == (final, final)
+    [line] = [line for line in world.trail("title") if line.outcome == "overruled"]
+    assert line.before == (None if final else "T1")
+    world.assert_sound()
+
+
+def test_refused_value_lets_the_others_through(world: World) -> None:
+    world.our_edit("title", "bad title")
+    world.our_edit("phone", "P1")
+    run = world.run()
+    assert world.their_value("phone") == "P1"
+    assert run.report is not None
+    assert run.report.state == "succeeded_with_parked"
+    world.assert_sound()
+    assert world.their_value("title") == "n0"
+    world.our_edit("title", "good")
+    world.assert_sound()
+    assert world.their_value("title") == "good"
+    assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 0
+
+
+def test_value_parked_here_does_not_stop_their_next_one(world: World) -> None:
+    world.our_edit("title", "bad title")
+    world.run()
+    world.tick()
+    world.their_edit("title", "T1")
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
+
+
+# ----------------------------------------------------------------------------------------- 31: kill -9 anywhere
+
+
+@pytest.mark.parametrize("policy", ["crm_wins", "gptweb_wins", "most_recent"])
+@pytest.mark.parametrize(
+    "where", ["after T1", "after send", "after send, served late", "after commit", "before T2", "inside T2", "inside T1",
+              "before the cursor's commit", "inside the plan", "inside push_ours"],
+)  # fmt: skip
+def test_killed(make_world: MakeWorld, where: str, policy: str) -> None:
+    world = make_world(policy=policy).with_person()
+    world.our_edit("title", "O1")
+    world.their_edit("phone", "P1")
+    world.our_new(title="new of ours", email="e1@example.com")
+    world.their_new(title="new of theirs", email="e2@example.com")
+    run = world.start()
+    match where:
+        case "after T1":
+            run.to("push_ours").until(world.open_intents).kill()
+        case "after send" | "after send, served late":
+            run.to("push_ours").to("sent").kill()
+        case "after commit":
+            run.to("push_ours").to("written").kill()
+        case "before T2":
+            run.to("push_ours").to("answered").kill()
+        case "inside T2":
+            run.to("push_ours").to("answered").kill_before_commit()
+        case "inside T1":
+            run.to("push_ours").to("committed").kill_before_commit()
+        case "before the cursor's commit":
+            run.to("answered").kill_before_commit()
+        case "inside the plan":
+            run.to("pull").to("committed").kill_before_commit()
+        case "inside push_ours":
+            run.to("plan").to("committed").kill_before_commit()
+    if where.endswith("late"):
+        world.tick(2)
+        for request in list(world.crms["crm"].unserved):
+            world.serve_late("crm", request)
+    world.compare()
+    world.assert_sound()
+    assert (world.their_value("title"), world.our_value("phone")) == ("O1", "P1")
+    assert world.count("select count(*) from gptweb.contacts") == 3
+    assert len(world.crms["crm"].images("contact")) == 3
+
+
+# ----------------------------------------------------------------------------------------- 32: the same task twice
+
+
+@pytest.mark.parametrize("steps", range(0, 18, 2))
+def test_the_same_cleared_push_task_twice(world: World, steps: int) -> None:
+    world.our_edit("title", "O1")
+    world.our_new(title="new of ours", email="e1@example.com")
+    run = world.start().to("push_ours")
+    run.kill()
+    one, two = world.again(run, "push_theirs"), world.again(run, "push_theirs")
+    for _ in range(steps):
+        one.step()
+    for _ in range(steps):
+        two.step()
+    one.finish()
+    two.finish()
+    assert world.crms["crm"].written == 3  # the person of the start, O1, and the new one
+    world.assert_sound()
+    assert world.their_value("title") == "O1"
+
+
+# ------------------------------------------------------------------------------------------- 38: equal stamps
+
+
+def test_equal_stamps_on_pages_of_one_row(world: World) -> None:
+    crm = world.crms["crm"]
+    crm.page_size = 1
+    for n in range(2001):
+        crm.person_creates("contact", last_name=f"L{n}", email=f"l{n}@example.com")
+    killed = world.start()
+    for _ in range(500):
+        killed.step()
+    killed.kill()
+    world.run_unwatched()
+    assert world.count("select count(*) from gptweb.contacts where last_name like 'L%%'") == 2001
+
+
+# --------------------------------------------------------------------------------------------- deletes, both sides
+
+
+def test_their_delete_changes_nothing_of_ours(world: World) -> None:
+    world.crms["crm"].person_deletes(world.theirs["crm"])
+    world.assert_sound()
+    assert world.our_value("title") == "n0"
+    assert world.count("select count(*) from crm_sync.link where state = 'gone'") == 1
+    assert [(line.rule, line.outcome, line.side) for line in world.trail() if line.rule.startswith("deleted")] == [
+        ("deleted_theirs", "noted", "theirs")
+    ]
+
+
+def test_our_delete_changes_nothing_of_theirs(world: World) -> None:
+    world.our_archive()
+    world.assert_sound()
+    assert world.their_value("title") == "n0"
+    assert world.count("select count(*) from crm_sync.link where state = 'gone'") == 1
+    assert [(line.rule, line.outcome, line.side) for line in world.trail() if line.rule.startswith("deleted")] == [
+        ("deleted_ours", "noted", "ours")
+    ]
+
+
+def test_what_is_typed_while_theirs_is_deleted_travels_on_waking(world: World) -> None:
+    world.crms["crm"].person_deletes(world.theirs["crm"])
+    world.run()
+    world.our_edit("title", "O1")
+    world.assert_sound()
+    assert world.image().values["title"] == "n0"
+    world.crms["crm"].person_undeletes(world.theirs["crm"])
+    world.assert_sound()
+    assert world.their_value("title") == "O1"
+
+
+def test_what_is_typed_while_ours_is_deleted_travels_on_waking(world: World) -> None:
+    world.our_archive()
+    world.run()
+    world.tick()
+    world.their_edit("title", "T1")
+    world.assert_sound()
+    world.our_unarchive()
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
