@@ -78,7 +78,7 @@ def start(
     """
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
-    identity = identity_for(program("postgres"), data_dir)
+    identity = identity_for(program("initdb"), data_dir)
     password = _initialised(data_dir, identity)
     if (pid := running(data_dir)) is not None:
         port = _port_of(data_dir)

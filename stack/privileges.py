@@ -44,12 +44,15 @@ class Identity:
 def _with_capability(account: pwd.struct_passwd, capability: str) -> Identity:
     keep = f"-all,+{capability}"
     ids = (f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")
-    return Identity(account, ("setpriv", *ids, f"--inh-caps={keep}", f"--ambient-caps={keep}", "--"))
+    # Without that bit access(2), by which Postgres looks for its programs, would not heed the capability.
+    kept = (f"--inh-caps={keep}", f"--ambient-caps={keep}", "--securebits=+no_setuid_fixup")
+    return Identity(account, ("setpriv", *ids, *kept, "--"))
 
 
-def _reaches(identity: Identity, program: Path, folder: Path) -> bool:
-    """Whether the account can run the program and enter the folder."""
-    probe: Sequence[str] = ("sh", "-c", 'cd "$1" && exec "$2" --version', "sh", str(folder), str(program))
+def _reaches(identity: Identity, initdb: Path, folder: Path) -> bool:
+    """Whether the account can enter the folder, and run ``initdb``, which looks for its other programs."""
+    script = 'cd "$1" && exec "$2" --show -D "$1"'
+    probe: Sequence[str] = ("sh", "-c", script, "sh", str(folder), str(initdb))
     try:
         done = subprocess.run(
             [*identity.prefix, *probe],
@@ -64,8 +67,8 @@ def _reaches(identity: Identity, program: Path, folder: Path) -> bool:
     return done.returncode == 0
 
 
-def identity_for(program: Path, folder: Path) -> Identity:
-    """Ourselves, or for root an account that can run ``program`` on ``folder``, which then belongs to it."""
+def identity_for(initdb: Path, folder: Path) -> Identity:
+    """Ourselves, or for root an account that can run ``initdb`` on ``folder``, which then belongs to it."""
     if os.geteuid() != 0:
         return Identity()
     account = pwd.getpwnam("nobody")
@@ -74,7 +77,7 @@ def identity_for(program: Path, folder: Path) -> Identity:
         candidates += [_with_capability(account, capability) for capability in CAPABILITIES]
     candidates[0].own(folder)
     for identity in candidates:
-        if _reaches(identity, program, folder):
+        if _reaches(identity, initdb, folder):
             return identity
     raise StackError(
         f"Postgres does not run as root, and the account 'nobody' cannot reach {folder}: "
