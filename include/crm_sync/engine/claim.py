@@ -9,7 +9,7 @@ from uuid import uuid4
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY, Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
-from crm_sync.ledger import identity, intents, links, trail
+from crm_sync.ledger import identity, intents, linking, links, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Intent, Link, OurRecord, Value, Write
 
@@ -77,22 +77,26 @@ def claim_creates(
     }
     sending: list[Sending] = []
     outcomes: list[trail.OutcomeRow] = []
+    standing = [r for r in records.values() if r.creatable and not r.deleted]
+    planned = linking.parents_of_records(tx, context.name, mapping, standing, context.run_id)
+    there = linking.parents_of_records(tx, context.name, mapping, standing, None)
+    refused = linking.refused_values(tx, standing)
+    wanted = {r.our_id: linking.wanted_values(mapping, r, planned, refused) for r in standing}
     for change in changes:
         record = records.get(change.our_id)
         link = by_id.get(record.link_id or 0) if record else None
-        if record is None or record.record is None or record.deleted or link is None or link.their_id is not None or (
-            link.claimed_by_another(context.run_id, now)
-        ) or not record.creatable or identity.wanted_values(tx, context.name, mapping, record, context.run_id) != change.after:  # fmt: skip
+        if (
+            record is None or record.record is None or link is None or link.their_id is not None
+            or link.claimed_by_another(context.run_id, now) or wanted.get(change.our_id) != change.after
+        ):  # fmt: skip
             outcomes.append((change.change_id, "superseded", tuple(change.after), None, SUPERSEDED))
             continue
-        parents = _parents(tx, context, mapping, change.after)
-        values = {c: v for c, v in change.after.items() if not _waits(mapping, parents, c, v)}
+        values = {c: v for c, v in change.after.items() if not _waits(mapping, there, c, v)}
         waiting = [c for c in change.after if c not in values]
-        if waiting:
-            outcomes.append(
-                (change.change_id, "superseded", waiting, None, "its account is not there yet; it follows")
-            )
-        sending.append(_sending(engine, context, mapping, change, link, record.record, values, parents))
+        outcomes.append(
+            (change.change_id, "superseded", waiting, None, "its account is not there yet; it follows")
+        )
+        sending.append(_sending(engine, context, mapping, change, link, record.record, values, there))
     _store(tx, engine, context, mapping, sending, outcomes, [])
     return sending
 
@@ -129,15 +133,6 @@ def _wire(mapping: ObjectMapping, parents: Parents, column: str, value: Value) -
 
 def _waits(mapping: ObjectMapping, parents: Parents, column: str, value: Value) -> bool:
     return bool(mapping.by_ours[column].references) and value is not None and str(value) not in parents.theirs
-
-
-def _parents(
-    tx: Transaction, context: Context, mapping: ObjectMapping, values: Mapping[str, Value]
-) -> Parents:
-    reference = mapping.reference
-    if reference is None or reference.references is None or values.get(reference.ours) is None:
-        return Parents()
-    return links.parents_of(tx, context.name, reference.references, [], [str(values[reference.ours])], None)
 
 
 def _overruled(link: Link, d: Decision) -> trail.Line:

@@ -6,18 +6,19 @@ every plan, so that parking lifts by itself (algorithm.md 1.4, 6.1.7-8).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import uuid4
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Ambiguous, Create, Match, Verdict, judge
-from crm_sync.decide.merge import KEY
+from crm_sync.decide.merge import KEY, NO_PARENTS, Parents
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import identity, links, parking, trail, worklist
+from crm_sync.ledger import identity, linking, links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Value
 
-__all__ = ["identify_ours", "identify_theirs"]
+__all__ = ["creates_of", "identify_ours", "identify_theirs"]
 
 CHUNK = 2000
 DUPLICATE = "possible_duplicate"
@@ -42,6 +43,7 @@ def _judge_strays(
     matched: list[tuple[str, str, str]] = []
     parked: list[parking.Refusal] = []
     created: list[trail.Change] = []
+    parents = _parents_of_strays(tx, context, mapping, strays)
     for stray in strays:
         verdict: Verdict = stray.keyed_to or judge(stray.levels)
         if isinstance(verdict, Match):
@@ -49,8 +51,8 @@ def _judge_strays(
         elif isinstance(verdict, Ambiguous):
             parked.append(_refusal(mapping, verdict, None, stray.their_id))
         elif context.rules.direction != "push":
-            created.append(_create_ours(tx, context, mapping, stray))
-    identity.link_strays(tx, context.name, mapping, matched)
+            created.append(_create_ours(mapping, stray, parents))
+    linking.link_strays(tx, context.name, mapping, matched)
     trail.note(tx, context.run_id, context.name, mapping.object, [
         trail.Line(f"first_match_{column}", "noted", our_id=our_id, their_id=their_id, detail=f"linked by {column}")
         for our_id, their_id, column in matched
@@ -64,25 +66,28 @@ def _judge_strays(
     _park(tx, context, mapping, parked, [s.their_id for s in strays], "their_id", tally)
 
 
-def _create_ours(
-    tx: Transaction, context: Context, mapping: ObjectMapping, stray: identity.Stray
-) -> trail.Change:
-    values = {
-        c: v for c, v in stray.values.items() if v is not None and mapping.by_ours[c].direction != "out"
-    }
-    reference = mapping.reference
-    if reference and reference.ours in values and reference.references:
-        parents = links.parents_of(
-            tx, context.name, reference.references, [str(values[reference.ours])], [], context.run_id
-        )
-        parent: Value = parents.ours.get(str(values.pop(reference.ours)))
-        if parent is not None:
-            values[reference.ours] = parent
+def _create_ours(mapping: ObjectMapping, stray: identity.Stray, parents: Parents) -> trail.Change:
+    values: dict[str, Value] = {}
+    for column, value in stray.values.items():
+        mapped = mapping.by_ours[column]
+        known = parents.ours.get(str(value)) if mapped.references else value
+        if known is not None and mapped.direction != "out":
+            values[column] = known
     blank = dict.fromkeys(values)
     rules = dict.fromkeys(values, "new_in_crm")
     return trail.Change(
         mapping.object, "ours", "create", None, str(uuid4()), stray.their_id, blank, values, {}, rules
     )
+
+
+def _parents_of_strays(
+    tx: Transaction, context: Context, mapping: ObjectMapping, strays: list[identity.Stray]
+) -> Parents:
+    reference = mapping.reference
+    if reference is None or reference.references is None:
+        return NO_PARENTS
+    wanted = {str(stray.values[reference.ours]) for stray in strays if stray.values.get(reference.ours)}
+    return links.parents_of(tx, context.name, reference.references, sorted(wanted), [], context.run_id)
 
 
 def _write_key(create: trail.Change) -> trail.Change:
@@ -110,7 +115,7 @@ def _judge_unlinked(
 ) -> None:
     may_create = context.settings.creates(mapping.object) and context.rules.direction != "pull"
     parked: list[parking.Refusal] = []
-    created: list[trail.Change] = []
+    created: list[identity.Unlinked] = []
     done: list[tuple[str, int]] = []
     for record in unlinked:
         verdict = judge(record.levels)
@@ -120,23 +125,29 @@ def _judge_unlinked(
         elif isinstance(verdict, Ambiguous):
             parked.append(_refusal(mapping, verdict, record.our_id, None))
         elif isinstance(verdict, Create) and not record.refused:
-            created.append(_create_theirs(tx, context, mapping, record))
+            created.append(record)
     created = created[: worklist.room(tx, context.run, 0)]
-    trail.plan(tx, context.run_id, context.name, created)
+    trail.plan(tx, context.run_id, context.name, creates_of(tx, context, mapping, created))
     tally.add(mapping.object, "create in the CRM", len(created))
     worklist.clear_outbox(tx, context.name, mapping.object, done)
     _park(tx, context, mapping, parked, [u.our_id for u in unlinked], "our_id", tally)
 
 
-def _create_theirs(
-    tx: Transaction, context: Context, mapping: ObjectMapping, record: identity.Unlinked
-) -> trail.Change:
-    values = identity.wanted_values(tx, context.name, mapping, record, context.run_id)
-    blank = dict.fromkeys(values)
-    rules = dict.fromkeys(values, "new_in_gptweb")
-    return trail.Change(
-        mapping.object, "theirs", "create", record.link_id, record.our_id, None, blank, values, {}, rules
-    )
+def creates_of(
+    tx: Transaction, context: Context, mapping: ObjectMapping, records: Sequence[identity.Unlinked]
+) -> list[trail.Change]:
+    """The planned creation of these records there; a parent that this run creates counts as there."""
+    parents = linking.parents_of_records(tx, context.name, mapping, records, context.run_id)
+    refused = linking.refused_values(tx, records)
+    changes = []
+    for record in records:
+        values = linking.wanted_values(mapping, record, parents, refused)
+        rules = dict.fromkeys(values, "new_in_gptweb")
+        changes.append(
+            trail.Change(mapping.object, "theirs", "create", record.link_id, record.our_id, None,
+                         dict.fromkeys(values), values, {}, rules)
+        )  # fmt: skip
+    return changes
 
 
 def _refusal(

@@ -12,7 +12,7 @@ from crm_sync.decide.merge import Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import PushReport, Tally
-from crm_sync.ledger import identity, links, parking, trail
+from crm_sync.ledger import identity, linking, links, parking, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Link, OurRecord, Outcome, Value, Write, Written
 from crm_sync.stores.database import DatabaseStore
@@ -147,8 +147,9 @@ def _recheck_creates(
         for s in identity.strays_of(tx, context.name, mapping, [str(c.their_id) for c in changes])
     }
     standing = [c for c in changes if _still_new(context, mapping, c, strays.get(str(c.their_id)))]
+    stood = {change.change_id for change in standing}
     for change in changes:
-        if change not in standing:
+        if change.change_id not in stood:
             batch.say(change, "superseded", tuple(change.after), SUPERSEDED)
     reference = mapping.reference
     parents = Parents()
@@ -156,7 +157,7 @@ def _recheck_creates(
         wanted = [str(c.after[reference.ours]) for c in standing if c.after.get(reference.ours)]
         parents = links.parents_of(tx, context.name, reference.references, [], wanted, None)
     # Our record is written first, the link after it: both in this transaction.
-    made = identity.link_strays(
+    made = linking.link_strays(
         tx, context.name, mapping, [(c.our_id, str(c.their_id), "created") for c in standing]
     ) if standing else []  # fmt: skip
     by_our_id = {link.our_id: link for link in links.load(tx, made)}

@@ -45,7 +45,9 @@ class SqlProvisionLedger:
     def record(self, run_id: int, lines: Sequence[TrailLine]) -> None:
         """Append lines to the audit trail of a run."""
         with self._database.transaction() as tx:
-            connection = _connection_of(tx.one("select connection from crm_sync.run where run_id = %s", (run_id,)), run_id)
+            connection = _connection_of(
+                tx.one("select connection from crm_sync.run where run_id = %s", (run_id,)), run_id
+            )
             tx.copy(
                 "crm_sync.decision",
                 ("run_id", "connection", "object", "their_id", "side", "field", "before", "after", "rule", "outcome", "detail"),

@@ -65,7 +65,9 @@ def open_run(
     return insert(tx, connection, kind, dag_run_id, options)
 
 
-def insert(tx: Transaction, connection: str, kind: RunKind, dag_run_id: str, options: dict[str, object]) -> int:
+def insert(
+    tx: Transaction, connection: str, kind: RunKind, dag_run_id: str, options: dict[str, object]
+) -> int:
     """A new run, state running."""
     query = "insert into crm_sync.run (connection, kind, dag_run_id, options) values (%s, %s, %s, %s) returning run_id"
     return int(tx.one(query, (connection, kind, dag_run_id, Jsonb(options))))

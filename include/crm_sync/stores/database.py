@@ -83,7 +83,8 @@ class DatabaseStore:
         """Insert, or write over the record that has the id already: creating twice makes one record."""
         if not writes:
             return {}
-        new = [w for w in writes if w.our_id not in self._existing(mapping, writes)]
+        existing = self._existing(mapping, writes)
+        new = [w for w in writes if w.our_id not in existing]
         names = sql.SQL(", ").join(map(sql.Identifier, mapping.columns))
         query = sql.SQL(
             "insert into {table} (id, changed_at, {names}) select (w.row ->> 'id')::uuid, w.row -> 'times', {values} "
@@ -92,7 +93,7 @@ class DatabaseStore:
         ).format(table=table(mapping), names=names, values=_of("v", mapping.columns))
         if new:
             self._tx.rows(query, (Jsonb([_row(w) for w in new]),))
-        self._update(mapping, [w for w in writes if w not in new])
+        self._update(mapping, [w for w in writes if w.our_id in existing])
         return self._images(mapping, [w.our_id for w in writes])
 
     def _update(self, mapping: ObjectMapping, writes: Sequence[Write]) -> dict[str, Image]:

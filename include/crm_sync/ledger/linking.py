@@ -1,0 +1,99 @@
+"""Making links: strays become linked records, and our records are told what a record of theirs would be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.merge import NO_PARENTS, Parents
+from crm_sync.ledger import parking
+from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.identity import Unlinked
+from crm_sync.ledger.links import parents_of
+from crm_sync.model import Value
+
+__all__ = ["link_strays", "parents_of_records", "refused_values", "wanted_values"]
+
+
+def link_strays(
+    tx: Transaction, connection: str, mapping: ObjectMapping, matched: Sequence[tuple[str, str, str]]
+) -> list[int]:
+    """Link (our id, their id, how); the stray's image becomes what was seen, the base is absent."""
+    if not matched:
+        return []
+    rows = tx.rows(
+        """with w as (select * from unnest(%(ours)s::uuid[], %(theirs)s::text[]) as w (our_id, their_id)),
+          s as (delete from crm_sync.stray s using w
+            where s.connection = %(c)s and s.their_object = %(t)s and s.their_id = w.their_id returning s.*, w.our_id as ours),
+          made as (
+            insert into crm_sync.link as l (connection, object, their_object, our_id, their_id, state, keyed, seen_stamp,
+              seen_recv, seen_digest, match_key)
+            select connection, object, their_object, ours, their_id, 'live', our_id is not distinct from ours, stamp, recv,
+              digest, match_first from s
+            on conflict (connection, object, our_id) do update set their_id = excluded.their_id, state = 'live',
+              keyed = excluded.keyed, seen_stamp = excluded.seen_stamp, seen_recv = excluded.seen_recv,
+              seen_digest = excluded.seen_digest, match_key = excluded.match_key, dirty = true
+              where l.their_id is null
+            returning link_id, their_id)
+        insert into crm_sync.image (link_id, seen) select made.link_id, s.values from made join s using (their_id)
+        on conflict (link_id) do update set seen = excluded.seen
+        returning link_id""",
+        {
+            "ours": [m[0] for m in matched],
+            "theirs": [m[1] for m in matched],
+            "c": connection,
+            "t": mapping.theirs,
+        },
+    )
+    parking.lift_linked(tx, connection, mapping.object, [m[0] for m in matched], [m[1] for m in matched])
+    return [row[0] for row in rows]
+
+
+def parents_of_records(
+    tx: Transaction, connection: str, mapping: ObjectMapping, records: Sequence[Unlinked], run_id: int | None
+) -> Parents:
+    """The parents that these records of ours refer to; with a run also those that it is about to create."""
+    reference = mapping.reference
+    if reference is None or reference.references is None:
+        return NO_PARENTS
+    wanted = {
+        str(r.record.values[reference.ours]) for r in records if r.record and r.record.values[reference.ours]
+    }
+    return parents_of(tx, connection, reference.references, [], sorted(wanted), run_id)
+
+
+def refused_values(tx: Transaction, records: Sequence[Unlinked]) -> dict[int, dict[str, Value]]:
+    """The values that the CRM refused when these records were to be created."""
+    refused: dict[int, dict[str, Value]] = {}
+    ids = [r.link_id for r in records if r.link_id is not None]
+    if ids:
+        rows = tx.rows(
+            "select link_id, field, value from crm_sync.parked where link_id = any(%s) and side = 'theirs' "
+            "and field is not null and lifted_at is null",
+            (ids,),
+        )
+        for link_id, column, value in rows:
+            refused.setdefault(link_id, {})[column] = value
+    return refused
+
+
+def wanted_values(
+    mapping: ObjectMapping, record: Unlinked, parents: Parents, refused: dict[int, dict[str, Value]]
+) -> dict[str, Value]:
+    """What a new record of theirs is made of: our non-blank values, without refused ones and without a missing parent."""
+    if record.record is None:
+        return {}
+    no = refused.get(record.link_id or 0, {})
+    values: dict[str, Value] = {}
+    for mapped in mapping.fields:
+        value = record.record.values[mapped.ours]
+        waits = bool(mapped.references) and str(value) not in parents.theirs
+        if (
+            value is None
+            or mapped.direction == "in"
+            or waits
+            or (mapped.ours in no and no[mapped.ours] == value)
+        ):
+            continue
+        values[mapped.ours] = value
+    return values
