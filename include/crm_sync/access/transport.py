@@ -10,8 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -29,6 +28,7 @@ from tenacity import (
 from crm_sync.access.login import Login, Session, is_loopback, trusted_address
 from crm_sync.access.network import network_error
 from crm_sync.access.replies import BUSY, call_error
+from crm_sync.access.reply import ApiUsage, Reply, api_usage, server_date
 from crm_sync.errors import Misconfigured, NotSent, RetryLater, Unanswered
 from crm_sync.ports import Meter
 
@@ -37,30 +37,6 @@ __all__ = ["ApiUsage", "MeteredSession", "Reply"]
 CONNECT_TIMEOUT = 10.0
 UNCOUNTED = re.compile(r"^/services/(oauth2/|data/?$)")
 """Salesforce counts neither the OAuth endpoints nor the list of versions (facts/salesforce.md 1, 3.2)."""
-API_USAGE = re.compile(r"(?:^|[ ;])api-usage=(\d+)/(\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class ApiUsage:
-    """The org's calls of 24 hours as it counts them: late and not monotonic, a coarse guard (facts 3.2)."""
-
-    used: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back: ``body`` is the parsed JSON, None when there was none.
-
-    ``server_date`` is the server's clock in whole seconds, read within ``took`` after ``sent_at`` (our clock).
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-    server_date: datetime
-    sent_at: datetime
-    took: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +122,11 @@ class MeteredSession(requests.Session):
         body = self._body(response, what, writes=writes)
         if response.status_code >= 300:
             raise call_error(response.status_code, body, writes=writes, what=what, connection=self.connection)
-        return Reply(
-            response.status_code, response.headers, body, _date(response), answer.sent_at, response.elapsed
-        )
+        # A write that was answered is answered, whatever its headers lack; a read needs to know its time.
+        date = server_date(response.headers) or (answer.sent_at if writes else None)
+        if date is None:
+            raise RetryLater(f"{what}: the reply carries no Date, so the time of the read is not known")
+        return Reply(response.status_code, response.headers, body, date, answer.sent_at, response.elapsed)
 
     def _body(self, response: requests.Response, what: str, *, writes: bool) -> Any:
         if not response.content:
@@ -211,13 +189,14 @@ class MeteredSession(requests.Session):
         if is_loopback(host):
             options["proxies"] = {}
         request.headers["Authorization"] = f"Bearer {session.access_token}"
+        if "X-SFDC-Session" in request.headers:  # where Bulk API 1.0 looks for the token
+            request.headers["X-SFDC-Session"] = session.access_token
         sent_at = datetime.now(UTC)
         try:
             response = super().send(request, **options)
         except requests.RequestException as error:
             raise network_error(error, writes=trip.writes, what=_what(request), host=host) from None
-        if usage := API_USAGE.search(response.headers.get("Sforce-Limit-Info", "")):
-            self.usage = ApiUsage(int(usage[1]), int(usage[2]))
+        self.usage = api_usage(response.headers) or self.usage
         return _Answer(response, sent_at)
 
     def _address(self, request: requests.PreparedRequest, session: Session) -> tuple[str, str]:
@@ -260,12 +239,3 @@ def _is_refused(response: requests.Response) -> bool:
 
 def _may_be_asked_again(error: BaseException) -> bool:
     return isinstance(error, RetryLater) and not isinstance(error, NotSent)
-
-
-def _date(response: requests.Response) -> datetime:
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError):
-        raise RetryLater(
-            "the reply carries no Date, so the time of the read is not known; is a proxy in between?"
-        ) from None

@@ -65,6 +65,13 @@ def test_the_reply_tells_the_servers_clock(server: Server, make: Make) -> None:
     assert abs(reply.sent_at - datetime.now(UTC)) < timedelta(seconds=3)
 
 
+def test_only_a_read_needs_the_servers_clock(server: Server, make: Make) -> None:
+    server.script = [Answer(body={"written": True}, headers={"Date": "no date"})]
+    assert write(make()) == {"written": True}
+    with pytest.raises(RetryLater, match="no Date"):
+        read(make())
+
+
 def test_an_empty_answer_has_no_body(server: Server, make: Make) -> None:
     server.script = [Answer(status=204, body=b"")]
     assert write(make()) is None
@@ -338,3 +345,9 @@ def test_a_create_by_simple_salesforce_is_not_repeated(server: Server, make: Mak
     with pytest.raises(Unanswered):
         client.restful("sobjects/Contact", method="POST", json={"LastName": "A"})
     assert len(server.seen) == 1
+
+
+def test_the_bulk_api_of_simple_salesforce_gets_the_present_session(server: Server, make: Make) -> None:
+    headers = {"X-SFDC-Session": "stale"}
+    make().post(server.address + "/services/async/66.0/job", headers=headers, data=b"{}")
+    assert server.seen[0].headers["X-SFDC-Session"] == "00Dtest!SECRET-TOKEN-0"
