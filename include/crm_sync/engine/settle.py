@@ -34,10 +34,10 @@ def verdict(counts: Counts, dry_run: bool, killed: bool, state: str) -> tuple[st
         )
     if dry_run:
         return "succeeded", f"dry run: {counts.planned} changes planned, nothing written"
-    if counts.undecided:
+    if counts.undone:
         return (
             "failed",
-            f"{counts.undecided} planned changes were not carried out; the next run plans them again",
+            f"{counts.undone} planned changes were not carried out; the next run plans them again",
         )
     if counts.postponed:
         return (

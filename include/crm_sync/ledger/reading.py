@@ -158,7 +158,9 @@ def _observe(
         after = observe(mapping, resolved.link, image, sent_no, recv_no)
         if link.state == "lost":
             after = replace(after, state="live")
-        stored.append((after, _differs_from_base(mapping, after) or after.state != link.state))
+        # A write found landed moves the base, so that what ours holds by now may have to travel once more.
+        stale = bool(resolved.closed) or after.state != link.state
+        stored.append((after, stale or _differs_from_base(mapping, after)))
         closed.extend(resolved.closed)
         owners[link.link_id] = after
     links.store(tx, mapping, stored, keep_dirty=True)

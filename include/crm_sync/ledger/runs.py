@@ -7,6 +7,7 @@ from datetime import datetime
 
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.ledger.trail import UNDONE
 from crm_sync.model import OBJECTS, ClockReading, Direction, Object, RunKind
 
 __all__ = ["Counts", "Run", "abandoned", "close", "count", "insert", "load", "open_run", "set_clock"]
@@ -33,7 +34,7 @@ class Run:
 class Counts:
     """Field-level changes of one run: planned = acknowledged + parked + superseded + in_doubt, or the run fails.
 
-    ``undecided``: planned, but nothing says what became of them.  ``postponed``: superseded by a passing refusal.
+    ``undone``: superseded because the run ended before them.  ``postponed``: superseded by a passing refusal.
     """
 
     planned: int
@@ -41,7 +42,7 @@ class Counts:
     parked: int
     superseded: int
     in_doubt: int
-    undecided: int
+    undone: int
     conflicts: int
     postponed: int
     newly_parked: int
@@ -109,7 +110,33 @@ def abandoned(tx: Transaction, connection: str, kind: RunKind, run_id: int) -> l
 
 
 def count(tx: Transaction, run_id: int) -> Counts:
-    """Count what became of every planned field, and write the line of each that is in doubt."""
+    """Count what became of every planned field."""
+    _close_open_ends(tx, run_id)
+    row = tx.rows(
+        r"""with fate as (
+          select c.change_id, f.field, last.outcome, last.postponed, last.undone
+          from crm_sync.change c cross join lateral jsonb_object_keys(c.after) as f (field)
+          left join lateral (
+            select o.outcome, o.detail like 'postponed:%%' as postponed, o.detail = %(undone)s as undone
+            from crm_sync.outcome o
+            where o.change_id = c.change_id and f.field = any(o.fields) order by o.outcome_id desc limit 1) last on true
+          where c.run_id = %(run)s)
+        select count(*), count(*) filter (where outcome = 'acknowledged'), count(*) filter (where outcome = 'parked'),
+          count(*) filter (where outcome = 'superseded'), count(*) filter (where outcome = 'in_doubt'),
+          count(*) filter (where undone),
+          (select coalesce(sum(cardinality(conflicts)), 0) from crm_sync.change where run_id = %(run)s)
+            + (select count(*) from crm_sync.decision where run_id = %(run)s and rule like 'slipped\_in\_%%'),
+          count(*) filter (where postponed),
+          (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null),
+          (select count(*) from crm_sync.spending where run_id = %(run)s)
+        from fate""",
+        {"run": run_id, "undone": UNDONE},
+    )[0]
+    return Counts(*(int(value) for value in row))
+
+
+def _close_open_ends(tx: Transaction, run_id: int) -> None:
+    """Write the line of each planned field that is in doubt, and of each to which nothing happened."""
     tx.run(
         """insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
         select i.change_id, %(run)s, 'in_doubt', f.open, 'sent, but no answer came; a later read shows what became of it'
@@ -120,26 +147,16 @@ def count(tx: Transaction, run_id: int) -> Counts:
           and not exists (select 1 from crm_sync.outcome o where o.change_id = i.change_id and o.outcome = 'in_doubt')""",
         {"run": run_id},
     )
-    row = tx.rows(
-        r"""with fate as (
-          select c.change_id, f.field, last.outcome, last.postponed
-          from crm_sync.change c cross join lateral jsonb_object_keys(c.after) as f (field)
-          left join lateral (
-            select o.outcome, o.detail like 'postponed:%%' as postponed from crm_sync.outcome o
-            where o.change_id = c.change_id and f.field = any(o.fields) order by o.outcome_id desc limit 1) last on true
-          where c.run_id = %(run)s)
-        select count(*), count(*) filter (where outcome = 'acknowledged'), count(*) filter (where outcome = 'parked'),
-          count(*) filter (where outcome = 'superseded'), count(*) filter (where outcome = 'in_doubt'),
-          count(*) filter (where outcome is null),
-          (select coalesce(sum(cardinality(conflicts)), 0) from crm_sync.change where run_id = %(run)s)
-            + (select count(*) from crm_sync.decision where run_id = %(run)s and rule like 'slipped\_in\_%%'),
-          count(*) filter (where postponed),
-          (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null),
-          (select count(*) from crm_sync.spending where run_id = %(run)s)
-        from fate""",
-        {"run": run_id},
-    )[0]
-    return Counts(*(int(value) for value in row))
+    tx.run(
+        """insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
+        select c.change_id, %(run)s, 'superseded', f.open, %(undone)s
+        from crm_sync.change c join crm_sync.run r using (run_id)
+        cross join lateral (select array(select key from jsonb_object_keys(c.after) key
+                                         where not exists (select 1 from crm_sync.outcome o
+                                           where o.change_id = c.change_id and key = any(o.fields))) as open) f
+        where c.run_id = %(run)s and cardinality(f.open) > 0 and not coalesce((r.options ->> 'dry_run')::boolean, false)""",
+        {"run": run_id, "undone": UNDONE},
+    )
 
 
 def close(tx: Transaction, run_id: int, state: str, counts: Counts | None, message: str | None) -> None:

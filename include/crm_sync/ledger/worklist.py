@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.runs import Run
+from crm_sync.ledger.trail import PENDING
 
 __all__ = [
     "ANY_VERSION",
@@ -65,11 +66,9 @@ def mark_clean(tx: Transaction, link_ids: Sequence[int]) -> None:
 def supersede_pending(tx: Transaction, run_id: int) -> None:
     """A plan that is made again replaces what of the former one was neither sent nor written."""
     tx.run(
-        """insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
+        f"""insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
         select c.change_id, c.run_id, 'superseded', array(select jsonb_object_keys(c.after)), 'the run was planned again'
-        from crm_sync.change c
-        where c.run_id = %s and not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id)
-          and not exists (select 1 from crm_sync.intent i where i.change_id = c.change_id and i.closed_by is null)""",
+        from crm_sync.change c where c.run_id = %s and {PENDING}""",
         (run_id,),
     )
 
