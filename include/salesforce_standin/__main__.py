@@ -41,7 +41,7 @@ def open_org(argv: list[str] | None = None) -> Org:
 async def serve(org: Org) -> None:
     """Listen until a signal comes."""
     settings = org.settings
-    runner = web.AppRunner(Server(org).application(), access_log=None, keepalive_timeout=75)
+    runner = Server(org).runner()
     await runner.setup()
     site = web.TCPSite(
         runner, settings.host, settings.port, ssl_context=tls.context(settings.data) if settings.tls else None

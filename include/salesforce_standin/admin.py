@@ -121,6 +121,12 @@ def _convert(org: Org, call: Call) -> Reply:
     return Reply(body=lifecycle.convert(org, call.user_id, _id(document["leadId"]), options))
 
 
+def _touch(org: Org, call: Call) -> Reply:
+    document = call.document()
+    wanted = [_id(one) for one in document["ids"]]
+    return Reply(body={"SystemModstamp": lifecycle.touch(org, wanted, float(document.get("seconds", 0)))})
+
+
 def _purge(org: Org, call: Call) -> Reply:
     """Remove records for good, as the recycle bin does in the end."""
     ids18 = [_id(one) for one in call.document()["ids"]]
@@ -153,4 +159,5 @@ _LIFECYCLE: dict[str, Callable[[Org, Call], Reply]] = {
     "POST /records/merge": _merge,
     "POST /records/convert": _convert,
     "POST /records/purge": _purge,
+    "POST /records/touch": _touch,
 }

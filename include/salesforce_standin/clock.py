@@ -33,7 +33,12 @@ class Clock:
 
     def http_date(self) -> str:
         """Return now as HTTP headers spell it."""
-        return format_datetime(self.moment(), usegmt=True)
+        return http_date(self.now())
+
+
+def http_date(epoch: float) -> str:
+    """Spell a time as HTTP headers do."""
+    return format_datetime(datetime.fromtimestamp(epoch, UTC), usegmt=True)
 
 
 def stamp_of(epoch: float) -> str:

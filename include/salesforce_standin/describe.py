@@ -79,8 +79,7 @@ def _unchanged(org: Org, call: Call) -> Reply | None:
 
 
 def _dated(org: Org, reply: Reply) -> Reply:
-    changed = clock.Clock(org.schema_changed_at - clock.Clock().now())
-    reply.headers["Last-Modified"] = changed.http_date()
+    reply.headers["Last-Modified"] = clock.http_date(org.schema_changed_at)
     reply.headers["ETag"] = f'"{hashlib.sha256(str(org.schema_changed_at).encode()).hexdigest()[:8]}"'
     return reply
 

@@ -63,6 +63,12 @@ class Org:
             found = self._access[key] = Access(self, user_id, self.tables[name])
         return found
 
+    def object_named(self, name: str) -> SObject | None:
+        """Return an object by its name in any case."""
+        return self.objects.get(name) or next(
+            (s for s in self.objects.values() if s.name.lower() == name.lower()), None
+        )
+
     def sobject_of_id(self, id18: str) -> SObject | None:
         """Return the object whose key prefix an id has."""
         return next((s for s in self.objects.values() if s.prefix == id18[:3]), None)

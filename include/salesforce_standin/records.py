@@ -60,9 +60,10 @@ class Writer:
 
     def access(self, name: str) -> Access:
         """Return this user's view of an object, or refuse an unknown one."""
-        if name not in self.org.objects or self.org.objects[name].tooling:
+        sobject = self.org.object_named(name)
+        if sobject is None or sobject.tooling:
             raise RowError(Fault("INVALID_TYPE", f"sObject type '{name}' is not supported.", None))
-        return self.org.access(self.user_id, name)
+        return self.org.access(self.user_id, sobject.name)
 
     def insert(self, name: str, data: dict[str, Any]) -> Outcome:
         """Create a record."""
@@ -139,7 +140,7 @@ class Writer:
         row = self._existing(access, id18)
         if not access.may_delete or row.get("IsOwnedByProfile"):
             raise RowError(_NO_ACCESS)
-        for child, reference in DEPENDENTS.get(name, ()):
+        for child, reference in DEPENDENTS.get(access.sobject.name, ()):
             table = self.org.tables[child]
             for dependent in table.by_value(table.sobject.fields[reference], id18):
                 if not dependent.get("IsDeleted"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from salesforce_standin import clock, ids
+from salesforce_standin import conditional, ids
 from salesforce_standin.errors import ApiError, Fault, RowError, fail, fail_row, not_found
 from salesforce_standin.http_call import Call, Reply
 from salesforce_standin.permissions import Access
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 def access_to(org: Org, call: Call, name: str) -> Access:
     """Return the caller's view of the object in an address."""
-    sobject = org.objects.get(name)
-    if sobject is None:
-        sobject = next((s for s in org.objects.values() if s.name.lower() == name.lower()), None)
+    sobject = org.object_named(name)
     if sobject is None or (sobject.tooling and not call.tooling):
         raise not_found()
     access = org.access(call.user_id, sobject.name)
@@ -68,46 +66,14 @@ def get(org: Org, call: Call, name: str, id_text: str) -> Reply:
 
 
 def _shown(call: Call, access: Access, row: Row) -> Reply:
-    unchanged = conditions(call, row)
+    unchanged = conditional.refusal(call, row)
     if unchanged is not None:
         return unchanged
     wanted = call.query.get("fields")
     names = field_names(access, wanted.split(",")) if wanted else None
     if names is not None and "Id" not in names:
         names.append("Id")  # always comes along, at the end
-    reply = Reply(body=render(access, row, call.root, names))
-    if "LastModifiedDate" in row:
-        reply.headers["Last-Modified"] = _http(row["LastModifiedDate"])
-    return reply
-
-
-def conditions(call: Call, row: Row) -> Reply | None:
-    """Compare the row's age with the conditional headers, to the second (facts/salesforce.md 4.2)."""
-    stamp = row.get("LastModifiedDate")
-    if stamp is None:
-        return None
-    changed = clock.epoch_of(stamp)
-    since = _moment(call, "if-modified-since")
-    if since is not None and call.method in {"GET", "HEAD"} and changed <= since:
-        return Reply(304, headers={"Last-Modified": _http(stamp)})
-    before = _moment(call, "if-unmodified-since")
-    if before is not None and changed > before:
-        return Reply(412)
-    return None
-
-
-def _moment(call: Call, header: str) -> float | None:
-    text = call.headers.get(header)
-    if text is None:
-        return None
-    moment = clock.parse_http_date(text)
-    if moment is None and call.method in {"PATCH", "POST"}:
-        raise fail(400, "INVALID_DATE_HEADER", f"Unable to parse the {header} header: {text}")
-    return moment
-
-
-def _http(stamp: str) -> str:
-    return clock.Clock(clock.epoch_of(stamp) - clock.Clock().now()).http_date()
+    return Reply(body=render(access, row, call.root, names), headers=conditional.marks(row))
 
 
 def create(org: Org, call: Call, name: str) -> Reply:
@@ -128,7 +94,7 @@ def update(org: Org, call: Call, name: str, id_text: str) -> Reply:
     row = access.table.rows.get(id18)
     if row is None:
         raise not_found()
-    stale = None if row.get("IsDeleted") else conditions(call, row)
+    stale = None if row.get("IsDeleted") else conditional.refusal(call, row)
     if stale is not None:
         return stale
     try:
@@ -174,7 +140,7 @@ def upsert(org: Org, call: Call, name: str, key: str, value: str) -> Reply:
     if field.type == "id" and value:
         return update(org, call, name, value)
     found = find_live(access.table, field, value)
-    stale = conditions(call, found[0]) if len(found) == 1 else None
+    stale = conditional.refusal(call, found[0]) if len(found) == 1 else None
     if stale is not None:
         return stale
     update_only = call.query.get("updateOnly", "").lower() == "true"

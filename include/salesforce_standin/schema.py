@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -96,6 +97,7 @@ def standard_objects() -> dict[str, SObject]:
     return objects
 
 
+@cache
 def _rows(name: str) -> list[dict[str, str]]:
     text = (files("salesforce_standin") / "data" / name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))

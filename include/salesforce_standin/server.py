@@ -31,6 +31,7 @@ from salesforce_standin.sessions import Session
 
 _LOG = logging.getLogger(__name__)
 _MAX_BODY = 52 * 1024 * 1024
+# The platform's limit on address and headers.
 _MAX_HEAD = 16_384
 # A client that builds "https://<domain>.salesforce.com/…" itself reaches us with the domain "<our address>/x".
 _MADE_UP_HOST = re.compile(r"/[^/]*\.salesforce\.com(?=/)")
@@ -53,6 +54,7 @@ class Incoming:
     headers: dict[str, str]
     content: bytes
     base: str
+    address_size: int = 0
     user_id: str = ""
     counted: int = 0
 
@@ -73,6 +75,16 @@ class Server:
         app.router.add_route("*", "/{tail:.*}", self.handle)
         app.cleanup_ctx.append(self._housekeeping)
         return app
+
+    def runner(self) -> web.AppRunner:
+        """Return what serves the application; its own limits lie above the platform's, which answers itself."""
+        return web.AppRunner(
+            self.application(),
+            access_log=None,
+            keepalive_timeout=75,
+            max_line_size=4 * _MAX_HEAD,
+            max_field_size=4 * _MAX_HEAD,
+        )
 
     async def _housekeeping(self, _app: web.Application) -> Any:
         """Store counters now and then: a killed server forgets two seconds of calls at most."""
@@ -135,6 +147,7 @@ class Server:
             headers={name.lower(): value for name, value in request.headers.items()},
             content=await request.read() if request.can_read_body else b"",
             base=f"{request.scheme}://{request.host}",
+            address_size=len(request.raw_path),
         )
 
     def _answer(self, incoming: Incoming) -> tuple[Reply, int]:
@@ -151,8 +164,15 @@ class Server:
             return Reply(500, [{"message": message, "errorCode": "UNKNOWN_EXCEPTION"}]), 0
         return reply, self.org.commit()
 
+    def _refuse_long_head(self, incoming: Incoming) -> None:
+        if incoming.address_size > _MAX_HEAD:
+            raise fail(414, "URI_TOO_LONG", "The URI is too long")
+        if incoming.address_size + sum(len(k) + len(v) for k, v in incoming.headers.items()) > _MAX_HEAD:
+            raise fail(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", "The header fields are too large")
+
     def _serve(self, incoming: Incoming) -> Reply:  # noqa: PLR0911 - one way out per API
         path = incoming.path
+        self._refuse_long_head(incoming)
         if path.rstrip("/") == "/services/data":
             return Reply(body=about.versions())
         if match := _VERSIONED.match(path):

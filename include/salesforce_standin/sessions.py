@@ -50,6 +50,8 @@ class Sessions:
         """Issue a new access token."""
         token = f"{self._settings.org_id[:15]}!AQ{secrets.token_urlsafe(70).replace('-', '.')}"
         now = self._clock.now()
+        for old in [s for s in self._by_token.values() if not s.forever and self.expires(s) <= now]:
+            del self._by_token[old.token]
         session = Session(token, user_id, now, now, scope, client_id, grant)
         self._by_token[token] = session
         return session

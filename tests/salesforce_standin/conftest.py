@@ -24,7 +24,7 @@ OPTIONS = [
 class Running:
     """A stand-in that serves from a thread of its own."""
 
-    def __init__(self, *arguments, secure=False):
+    def __init__(self, *arguments, secure=None):
         self.org = open_org([*OPTIONS, *arguments])
         self._secure = secure
         self._loop = asyncio.new_event_loop()
@@ -35,9 +35,9 @@ class Running:
 
     def _run(self):
         asyncio.set_event_loop(self._loop)
-        self._runner = web.AppRunner(Server(self.org).application(), access_log=None)
+        self._runner = Server(self.org).runner()
         self._loop.run_until_complete(self._runner.setup())
-        context = tls.context(None) if self._secure else None
+        context = tls.context(self._secure[0].parent) if self._secure else None
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context)
         self._loop.run_until_complete(site.start())
         self.port = self._runner.addresses[0][1]
@@ -106,11 +106,10 @@ class Client:
         return reply.json()["compositeResponse"]
 
 
-def token_of(base, **options):
+def token_of(base, session=requests):
     form = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
-    return requests.post(f"{base}/services/oauth2/token", data=form, timeout=10, **options).json()[
-        "access_token"
-    ]
+    reply = session.post(f"{base}/services/oauth2/token", data=form, timeout=10)
+    return reply.json()["access_token"]
 
 
 @pytest.fixture

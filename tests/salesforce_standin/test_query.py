@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.salesforce_standin.conftest import Client, Running, provide, token_of
+
 HELP = "Please reference your WSDL or the describe call for the appropriate names."
 NO_FIELD = (
     "If you are attempting to use a custom field, be sure to append the '__c' after the custom field name. "
@@ -10,11 +12,25 @@ NO_FIELD = (
 NO_TYPE = (
     "If you are attempting to use a custom object, be sure to append the '__c' after the entity name. " + HELP
 )
+NO_RELATION = (
+    "If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. "
+    + HELP
+)
 
 
-@pytest.fixture
-def filled(keyed, admin):
-    """Three accounts and five contacts, one of them deleted."""
+@pytest.fixture(scope="module")
+def filled():
+    """Three accounts and five contacts, one of them deleted; these tests only read."""
+    running = Running()
+    keyed = Client(running.base, token_of(running.base))
+    provide(keyed, "Contact")
+    _fill(keyed)
+    yield keyed
+    keyed.http.close()
+    running.stop()
+
+
+def _fill(keyed):
     accounts = [
         keyed.create("Account", Name=name, NumberOfEmployees=size, Industry=industry)
         for name, size, industry in (
@@ -44,7 +60,6 @@ def filled(keyed, admin):
             Birthdate=f"198{place}-05-05",
         )
     keyed.delete(f"/sobjects/Contact/{contact}")
-    return keyed
 
 
 def names(client, where, path="/query"):
@@ -201,8 +216,7 @@ def test_fields_functions(filled):
          "value of filter criterion for field 'LastName' must be of type string and should be enclosed in quotes"),
         ("SELECT Id FROM Contact WHERE Id = 'xyz'", 30, "INVALID_QUERY_FILTER_OPERATOR", "invalid ID field: xyz"),
         ("SELECT Id, Foo.Name FROM Contact", 12, "INVALID_FIELD",
-         "Didn't understand relationship 'Foo' in field path. If you are attempting to use a custom relationship, be sure"
-         f" to append the '__r' after the custom relationship name. {HELP}"),
+         f"Didn't understand relationship 'Foo' in field path. {NO_RELATION}"),
         ("SELECT Id, Id FROM Contact", 12, "MALFORMED_QUERY", "duplicate field selected: Id"),
         ("SELECT Name, COUNT(Id) FROM Contact", 8, "MALFORMED_QUERY", "Field must be grouped or aggregated: Name"),
     ],

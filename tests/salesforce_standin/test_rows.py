@@ -324,6 +324,13 @@ class TestConditionalHeaders:
         assert client.patch(path, {"Phone": "3"}, headers={"If-Unmodified-Since": "soon"}).status_code == 400
         assert client.rows("SELECT Phone FROM Account") == [{"Phone": "2"}]
 
+    def test_tags_of_accounts(self, client):
+        path = "/sobjects/Account/" + client.create("Account", Name="Acme")
+        tag = client.get(path).headers["ETag"]
+        assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+        assert client.patch(path, {"Phone": "1"}, headers={"If-Match": tag}).status_code == 204
+        assert client.patch(path, {"Phone": "2"}, headers={"If-Match": tag}).status_code == 412
+
 
 def test_person_names(client):
     contact = client.create("Contact", FirstName="Ada", LastName="Lovelace")

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -9,6 +10,11 @@ import salesforce_standin
 from salesforce_standin.fields import DEFAULTS
 
 RECORDED = Path(salesforce_standin.__file__).parent / "data" / "standard_fields.csv"
+
+UNREADABLE = (
+    "Cannot deserialize instance of complexvalue from VALUE_STRING value {} or request may be missing a required field"
+    " at [line:1, column:2]"
+)
 
 
 def field_names(client, kind):
@@ -132,8 +138,7 @@ class TestCustomField:
             ("Foo.A__c", {"label": "A", "type": "Date"}, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
              "Entity Enumeration Or ID: bad value for restricted picklist field: Foo"),
             ("Contact.A__c", {"label": "A", "type": "Long Text Area"}, "JSON_PARSER_ERROR",
-             "Cannot deserialize instance of complexvalue from VALUE_STRING value Long Text Area or request may be missing a"
-             " required field at [line:1, column:2]"),
+             UNREADABLE.format("Long Text Area")),
             ("Contact.A__c", {"Label": "A", "type": "Date"}, "INVALID_FIELD",
              "No such column 'Label' on sobject of type Metadata"),
         ],
@@ -272,7 +277,7 @@ class TestFieldSecurity:
 
 
 class TestPermissionObjects:
-    DUPLICATE = {
+    DUPLICATE: ClassVar = {
         "message": "duplicate value found: <unknown> duplicates value on record with id: <unknown>",
         "errorCode": "DUPLICATE_VALUE",
         "fields": [],

@@ -30,7 +30,7 @@ def test_header_names_keep_their_usual_case(standin):
         stream=True,
         timeout=5,
     )
-    names = [name for name, _ in connection.raw.headers.items()]
+    names = list(connection.raw.headers.keys())
     assert {"Content-Type", "Sforce-Limit-Info", "Date", "Set-Cookie", "Cache-Control", "Vary"} <= set(names)
     assert connection.headers["Content-Type"] == "application/json;charset=UTF-8"
     assert connection.headers["Cache-Control"] == "no-cache,must-revalidate,max-age=0,no-store,private"
@@ -106,6 +106,12 @@ def test_method_not_allowed(admin):
     assert reply.json() == [
         {"message": "HTTP Method 'PUT' not allowed. Allowed are GET,HEAD", "errorCode": "METHOD_NOT_ALLOWED"}
     ]
+
+
+def test_long_addresses(admin):
+    ids = ",".join(["001000000000000AAA"] * 800)
+    assert len(admin.get(f"/composite/sobjects/Account?fields=Id&ids={ids}").json()) == 800
+    assert admin.get(f"/composite/sobjects/Account?fields=Id&ids={ids},{ids}").status_code == 414
 
 
 def test_head(admin):
