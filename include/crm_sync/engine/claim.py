@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import uuid4
 
 from crm_sync.decide.mapping import ObjectMapping
@@ -96,7 +97,7 @@ def claim_creates(
         outcomes.append(
             (change.change_id, "superseded", waiting, None, "its account is not there yet; it follows")
         )
-        sending.append(_sending(engine, context, mapping, change, link, record.record, values, there))
+        sending.append(_sending(now, context, mapping, change, link, record.record, values, there))
     _store(tx, engine, context, mapping, sending, outcomes, [])
     return sending
 
@@ -109,10 +110,9 @@ def _stands(decision: Decision | None, change: trail.Change, field: str) -> bool
 
 
 def _sending(
-    engine: Engine, context: Context, mapping: ObjectMapping, change: trail.Change, link: Link, ours: OurRecord,
+    now: datetime, context: Context, mapping: ObjectMapping, change: trail.Change, link: Link, ours: OurRecord,
     values: Mapping[str, Value], parents: Parents,
 ) -> Sending:  # fmt: skip
-    now = engine.now()
     until = now + context.settings.lease
     intent = Intent(
         str(uuid4()), change.change_id, context.run_id, link.link_id, change.op == "create", values,

@@ -29,8 +29,9 @@ def plan(engine: Engine, context: Context) -> PlanReport:
         identify_theirs(engine, context, mapping, tally)
         _plan_dirty_links(engine, context, mapping, tally)
         identify_ours(engine, context, mapping, tally)
-    with engine.database.transaction() as tx:
-        worklist.analyze(tx)
+    if sum(tally.total().values()) > CHUNK:
+        with engine.database.transaction() as tx:
+            worklist.analyze(tx)
     return PlanReport(context.run_id, tally.numbers, tally.total())
 
 

@@ -21,32 +21,45 @@ def link_strays(
     """Link (our id, their id, how); the stray's image becomes what was seen, the base is absent."""
     if not matched:
         return []
-    rows = tx.rows(
-        """with w as (select * from unnest(%(ours)s::uuid[], %(theirs)s::text[]) as w (our_id, their_id)),
-          s as (delete from crm_sync.stray s using w
-            where s.connection = %(c)s and s.their_object = %(t)s and s.their_id = w.their_id returning s.*, w.our_id as ours),
-          made as (
-            insert into crm_sync.link as l (connection, object, their_object, our_id, their_id, state, keyed, seen_stamp,
-              seen_recv, seen_digest, match_key)
-            select connection, object, their_object, ours, their_id, 'live', our_id is not distinct from ours, stamp, recv,
-              digest, match_first from s
-            on conflict (connection, object, our_id) do update set their_id = excluded.their_id, state = 'live',
-              keyed = excluded.keyed, seen_stamp = excluded.seen_stamp, seen_recv = excluded.seen_recv,
-              seen_digest = excluded.seen_digest, match_key = excluded.match_key, dirty = true
-              where l.their_id is null
-            returning link_id, their_id)
-        insert into crm_sync.image (link_id, seen) select made.link_id, s.values from made join s using (their_id)
-        on conflict (link_id) do update set seen = excluded.seen
-        returning link_id""",
-        {
-            "ours": [m[0] for m in matched],
-            "theirs": [m[1] for m in matched],
-            "c": connection,
-            "t": mapping.theirs,
-        },
+    parameters = {
+        "ours": [m[0] for m in matched],
+        "theirs": [m[1] for m in matched],
+        "c": connection,
+        "t": mapping.theirs,
+    }
+    made = tx.rows(
+        """insert into crm_sync.link as l (connection, object, their_object, our_id, their_id, state, keyed, seen_stamp,
+          seen_recv, seen_digest, match_key)
+        select s.connection, s.object, s.their_object, w.our_id, s.their_id, 'live', s.our_id is not distinct from w.our_id,
+          s.stamp, s.recv, s.digest, s.match_first
+        from unnest(%(ours)s::uuid[], %(theirs)s::text[]) as w (our_id, their_id)
+        join crm_sync.stray s on s.connection = %(c)s and s.their_object = %(t)s and s.their_id = w.their_id
+        on conflict (connection, object, our_id) do update set their_id = excluded.their_id, state = 'live',
+          keyed = excluded.keyed, seen_stamp = excluded.seen_stamp, seen_recv = excluded.seen_recv,
+          seen_digest = excluded.seen_digest, match_key = excluded.match_key, dirty = true
+          where l.their_id is null
+        returning link_id, their_id""",
+        parameters,
+    )
+    linked = {
+        "links": [row[0] for row in made],
+        "theirs": [row[1] for row in made],
+        "c": connection,
+        "t": mapping.theirs,
+    }
+    tx.run(
+        """insert into crm_sync.image (link_id, seen)
+        select w.link_id, s.values from unnest(%(links)s::bigint[], %(theirs)s::text[]) as w (link_id, their_id)
+        join crm_sync.stray s on s.connection = %(c)s and s.their_object = %(t)s and s.their_id = w.their_id
+        on conflict (link_id) do update set seen = excluded.seen""",
+        linked,
+    )
+    tx.run(
+        "delete from crm_sync.stray where connection = %(c)s and their_object = %(t)s and their_id = any(%(theirs)s)",
+        linked,
     )
     parking.lift_linked(tx, connection, mapping.object, [m[0] for m in matched], [m[1] for m in matched])
-    return [row[0] for row in rows]
+    return [row[0] for row in made]
 
 
 def parents_of_records(
