@@ -80,5 +80,7 @@ $(READY): requirements-dev.txt
 	@echo "Installing the locked dependencies …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCAL)/cache/uv.txt 2>$(LOCAL)/cache/pip.log \
 	  || { cat $(LOCAL)/cache/pip.log >&2; exit 1; }
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.txt \
+	  || { echo "uv could not install them; pip tries …"; \
+	       $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt; }
 	@touch $@
