@@ -56,7 +56,7 @@ def claim_updates(
             lines.extend(_overruled(link, d) for d in kept if d.conflict or d.restored)
             sending.append(
                 _sending(
-                    engine, context, mapping, change, link, ours, {d.field: d.ours for d in kept}, parents
+                    now, context, mapping, change, link, ours, {d.field: d.ours for d in kept}, parents
                 )
             )
     _store(tx, engine, context, mapping, sending, outcomes, lines)
