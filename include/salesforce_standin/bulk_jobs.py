@@ -6,6 +6,7 @@ spelling of the same jobs can stand beside it.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from salesforce_standin.soql.parser import parse
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
 
+_LOG = logging.getLogger(__name__)
 CHUNK = 200
 MOST_ROWS = 10_000
 FINISHED = frozenset({"Completed", "Failed", "Not Processed"})
@@ -89,10 +91,13 @@ class Queue:
         job = self.jobs[batch.job_id]
         if job.state == "Aborted":
             batch.state = "Not Processed"
-        elif job.operation in QUERIES:
-            self._query(job, batch)
         else:
-            self._write(job, batch)
+            try:
+                (self._query if job.operation in QUERIES else self._write)(job, batch)
+            except Exception:  # noqa: BLE001 - one bad batch must not stop the others
+                _LOG.exception("batch %s failed", batch.id)
+                self.org.abandon()
+                batch.state, batch.message = "Failed", "InternalServerError : An unexpected error occurred"
         if batch.state in FINISHED:
             self._waiting.popleft()
 

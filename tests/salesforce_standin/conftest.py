@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -24,7 +26,7 @@ OPTIONS = [
 class Running:
     """A stand-in that serves from a thread of its own."""
 
-    def __init__(self, *arguments, secure=None):
+    def __init__(self, *arguments: str, secure: tuple[Path, Path] | None = None) -> None:
         self.org = open_org([*OPTIONS, *arguments])
         self._secure = secure
         self._loop = asyncio.new_event_loop()
@@ -33,7 +35,7 @@ class Running:
         self._thread.start()
         assert self._ready.wait(10)
 
-    def _run(self):
+    def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._runner = Server(self.org).runner()
         self._loop.run_until_complete(self._runner.setup())
@@ -45,10 +47,10 @@ class Running:
         self._loop.run_forever()
 
     @property
-    def base(self):
+    def base(self) -> str:
         return f"{'https' if self._secure else 'http'}://127.0.0.1:{self.port}"
 
-    def stop(self):
+    def stop(self) -> None:
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -63,53 +65,54 @@ class Client:
     token: str
     http: requests.Session = field(default_factory=requests.Session)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.http.headers["Authorization"] = f"Bearer {self.token}"
 
     @property
-    def root(self):
+    def root(self) -> str:
         return f"/services/data/v{VERSION}"
 
-    def call(self, method, path, **options):
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
         address = path if path.startswith(("/services", "/standin", "/id")) else self.root + path
         return self.http.request(method, self.base + address, timeout=20, **options)
 
-    def get(self, path, **options):
+    def get(self, path: str, **options: Any) -> requests.Response:
         return self.call("GET", path, **options)
 
-    def post(self, path, json=None, **options):
+    def post(self, path: str, json: Any = None, **options: Any) -> requests.Response:
         return self.call("POST", path, json=json, **options)
 
-    def patch(self, path, json=None, **options):
+    def patch(self, path: str, json: Any = None, **options: Any) -> requests.Response:
         return self.call("PATCH", path, json=json, **options)
 
-    def delete(self, path, **options):
+    def delete(self, path: str, **options: Any) -> requests.Response:
         return self.call("DELETE", path, **options)
 
-    def query(self, soql, path="/query", **options):
+    def query(self, soql: str, path: str = "/query", **options: Any) -> requests.Response:
         return self.get(path, params={"q": soql}, **options)
 
-    def rows(self, soql, path="/query"):
+    def rows(self, soql: str, path: str = "/query") -> list[dict[str, Any]]:
         """Return the records of a query without their attributes."""
         reply = self.query(soql, path)
         assert reply.status_code == 200, reply.text
         return [{k: v for k, v in record.items() if k != "attributes"} for record in reply.json()["records"]]
 
-    def create(self, kind, **values):
+    def create(self, kind: str, **values: Any) -> str:
         reply = self.post(f"/sobjects/{kind}", values)
         assert reply.status_code == 201, reply.text
-        return reply.json()["id"]
+        return str(reply.json()["id"])
 
-    def composite(self, *requests_, **options):
+    def composite(self, *requests_: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
         reply = self.post("/composite", {"compositeRequest": list(requests_), **options})
         assert reply.status_code == 200, reply.text
-        return reply.json()["compositeResponse"]
+        answers: list[dict[str, Any]] = reply.json()["compositeResponse"]
+        return answers
 
 
-def token_of(base, session=requests):
+def token_of(base: str, session: Any = requests) -> str:
     form = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
     reply = session.post(f"{base}/services/oauth2/token", data=form, timeout=10)
-    return reply.json()["access_token"]
+    return str(reply.json()["access_token"])
 
 
 @pytest.fixture
@@ -142,7 +145,7 @@ def keyed(client):
     return client
 
 
-def provide(client, kind):
+def provide(client: Client, kind: str) -> None:
     """Add custom fields to an object and let the client see them."""
     fields = {
         "GPTWeb_Id": {"label": "GPTWeb Id", "type": "Text", "length": 36, "externalId": True, "unique": True},

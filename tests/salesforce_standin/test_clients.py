@@ -2,13 +2,15 @@
 
 import json
 import warnings
+from typing import Any
 
 import pytest
 import requests
-import simple_salesforce
+from simple_salesforce import api
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
     SalesforceExpiredSession,
+    SalesforceGeneralError,
     SalesforceMalformedRequest,
     SalesforceMoreThanOneRecord,
     SalesforceResourceNotFound,
@@ -42,7 +44,7 @@ def session(certificate):
 
 @pytest.fixture
 def salesforce(secure, session):
-    return simple_salesforce.Salesforce(
+    return api.Salesforce(
         username="integration@gptweb.example",
         password="pass-word",
         security_token="sec-token",
@@ -69,7 +71,7 @@ def test_soap_login_and_rows(salesforce):
 
 
 def test_login_by_client_credentials(secure, session):
-    salesforce = simple_salesforce.Salesforce(
+    salesforce = api.Salesforce(
         consumer_key=CLIENT_ID,
         consumer_secret=CLIENT_SECRET,
         domain=f"127.0.0.1:{secure.port}/acme.my",
@@ -80,7 +82,7 @@ def test_login_by_client_credentials(secure, session):
 
 def test_wrong_password_and_dead_session(secure, session):
     with pytest.raises(SalesforceAuthenticationFailed) as caught:
-        simple_salesforce.Salesforce(
+        api.Salesforce(
             username="integration@gptweb.example",
             password="wrong",
             security_token="",
@@ -91,7 +93,7 @@ def test_wrong_password_and_dead_session(secure, session):
     assert str(caught.value) == (
         "Authentication failed (code: INVALID_LOGIN): Invalid username, password, security token; or user locked out."
     )
-    dead = simple_salesforce.Salesforce(
+    dead = api.Salesforce(
         session_id="00D5g0000012345!dead", instance=f"127.0.0.1:{secure.port}", session=session
     )
     with pytest.raises(SalesforceExpiredSession):
@@ -148,14 +150,15 @@ class TestBulk:
         assert len(ready.bulk.Contact.query_all("SELECT Id FROM Contact WHERE IsDeleted = true")) == 450
 
     def test_a_bad_query_fails_its_batch(self, ready):
-        with pytest.raises(simple_salesforce.exceptions.SalesforceGeneralError) as caught:
+        with pytest.raises(SalesforceGeneralError) as caught:
             ready.bulk.Contact.query("SELECT Nope FROM Contact")
         assert "InvalidBatch : Failed to process query: INVALID_FIELD" in str(caught.value)
 
     def test_an_unknown_object(self, ready):
         with pytest.raises(SalesforceMalformedRequest) as caught:
             ready.bulk.Foo.insert([{"Name": "x"}])
-        assert caught.value.content == {
+        body: Any = caught.value.content
+        assert body == {
             "exceptionCode": "InvalidJob",
             "exceptionMessage": "Unable to find object: Foo",
         }
@@ -189,4 +192,5 @@ def test_the_stock_hook_and_operator_of_airflow(secure, certificate, monkeypatch
     found = hook.make_query("SELECT Id FROM Account WHERE Name = 'By Airflow'")["records"]
     assert [record["Id"] for record in found] == [result["id"]]
     assert hook.get_available_fields("Lead")[:3] == ["Id", "IsDeleted", "MasterRecordId"]
-    assert hook.test_connection() == (True, "Connection successfully tested")
+    tested: Any = hook.test_connection()  # type: ignore[no-untyped-call]
+    assert tested == (True, "Connection successfully tested")

@@ -1,5 +1,11 @@
 """sObject Collections: an outcome per row, and the limits of a call."""
 
+from typing import Any
+
+import requests
+
+from tests.salesforce_standin.conftest import Client
+
 ROLLED_BACK = {
     "statusCode": "ALL_OR_NONE_OPERATION_ROLLED_BACK",
     "message": "Record rolled back because not all records were valid and the request was using AllOrNone header",
@@ -12,15 +18,15 @@ MISSING = {
 }
 
 
-def record(kind, **values):
+def record(kind: str, **values: Any) -> dict[str, Any]:
     return {"attributes": {"type": kind}, **values}
 
 
-def contacts(*keys, **values):
+def contacts(*keys: str, **values: Any) -> list[dict[str, Any]]:
     return [record("Contact", GPTWeb_Id__c=key, LastName=f"L {key}", **values) for key in keys]
 
 
-def upsert(client, records, **options):
+def upsert(client: Client, records: list[dict[str, Any]], **options: Any) -> requests.Response:
     return client.patch("/composite/sobjects/Contact/GPTWeb_Id__c", {"records": records, **options})
 
 

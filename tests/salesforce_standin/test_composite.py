@@ -1,6 +1,7 @@
 """Composite, batch, graph and tree."""
 
 from itertools import pairwise
+from typing import Any
 
 HALTED = [
     {
@@ -11,7 +12,7 @@ HALTED = [
 ROOT = "/services/data/v66.0"
 
 
-def sub(name, method, path, body=None, **more):
+def sub(name: str, method: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
     return {
         "referenceId": name,
         "method": method,
@@ -21,7 +22,7 @@ def sub(name, method, path, body=None, **more):
     }
 
 
-def account(name, **values):
+def account(name: str, **values: Any) -> dict[str, Any]:
     return sub(name, "POST", "/sobjects/Account", values)
 
 
@@ -120,7 +121,7 @@ class TestComposite:
     def test_collated_subrequests_run_in_any_order(self, client):
         contact = client.create("Contact", LastName="0")
 
-        def orders(**options):
+        def orders(**options: Any) -> set[tuple[str, str]]:
             found = set()
             for _ in range(12):
                 client.patch(f"/sobjects/Contact/{contact}", {"LastName": "0"})
@@ -228,7 +229,7 @@ def test_graph(client):
 
 
 def test_tree(client):
-    def node(kind, reference, **values):
+    def node(kind: str, reference: str, **values: Any) -> dict[str, Any]:
         return {"attributes": {"type": kind, "referenceId": reference}, **values}
 
     family = node("Account", "a", Name="A", Contacts={"records": [node("Contact", "c", LastName="C")]})

@@ -84,16 +84,18 @@ class TestFaults:
 class Process:
     """A stand-in in a process of its own, so that it can be killed."""
 
-    def __init__(self, directory, *options):
+    def __init__(self, directory: Path, *options: str) -> None:
         command = [sys.executable, "-m", "salesforce_standin", "--data", str(directory), *OPTIONS, *options]
         environment = {**os.environ, "PYTHONPATH": str(INCLUDE)}
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        self.base = self.process.stdout.readline().split()[-1]
+        assert self.process.stdout is not None
+        self.output = self.process.stdout
+        self.base = self.output.readline().split()[-1]
 
-    def end(self, number=signal.SIGTERM):
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
         self.process.wait(10)
-        self.process.stdout.close()
+        self.output.close()
 
 
 def test_everything_survives_a_kill(tmp_path):

@@ -4,16 +4,17 @@ import base64
 import hashlib
 import hmac
 import re
+from typing import Any
 
 import pytest
 import requests
 
-from tests.salesforce_standin.conftest import CLIENT_ID, CLIENT_SECRET, Client, token_of
+from tests.salesforce_standin.conftest import CLIENT_ID, CLIENT_SECRET, Client, Running, token_of
 
 GOOD = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
 
 
-def ask(standin, form, **options):
+def ask(standin: Running, form: dict[str, str], **options: Any) -> requests.Response:
     return requests.post(f"{standin.base}/services/oauth2/token", data=form, timeout=5, **options)
 
 
@@ -135,7 +136,7 @@ def test_records_carry_who_wrote_them(client, admin):
     }
 
 
-def _user(client):
+def _user(client: Client) -> dict[str, str]:
     user = client.get("/services/oauth2/userinfo").json()["user_id"]
     return {"type": "User", "url": f"/services/data/v66.0/sobjects/User/{user}"}
 

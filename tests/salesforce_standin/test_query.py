@@ -30,7 +30,7 @@ def filled():
     running.stop()
 
 
-def _fill(keyed):
+def _fill(keyed: Client) -> None:
     accounts = [
         keyed.create("Account", Name=name, NumberOfEmployees=size, Industry=industry)
         for name, size, industry in (
@@ -46,6 +46,7 @@ def _fill(keyed):
         ("Émile", "Zola", None),
         ("Gone", "Away", 0),
     ]
+    contact = ""
     for place, (first, last, owner) in enumerate(people):
         contact = keyed.create(
             "Contact",
@@ -62,7 +63,7 @@ def _fill(keyed):
     keyed.delete(f"/sobjects/Contact/{contact}")
 
 
-def names(client, where, path="/query"):
+def names(client: Client, where: str, path: str = "/query") -> list[str]:
     order = " ORDER BY GPTWeb_Id__c"
     return [
         row["LastName"] for row in client.rows(f"SELECT LastName FROM Contact WHERE {where}{order}", path)

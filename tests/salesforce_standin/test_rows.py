@@ -1,11 +1,15 @@
 """One record at a time: statuses, bodies, external ids, conditional headers, and what a write refuses."""
 
+from typing import Any
+
 import pytest
+
+from tests.salesforce_standin.conftest import Client
 
 UNREADABLE = "Cannot deserialize instance of {} from {} or request may be missing a required field at [line:1, column:2]"
 
 
-def refused(client, kind, **values):
+def refused(client: Client, kind: str, **values: Any) -> Any:
     reply = client.post(f"/sobjects/{kind}", values)
     assert reply.status_code == 400, reply.text
     return reply.json()

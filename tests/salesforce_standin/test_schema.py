@@ -2,12 +2,14 @@
 
 import csv
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
+import requests
 
 import salesforce_standin
 from salesforce_standin.fields import DEFAULTS
+from tests.salesforce_standin.conftest import Client
 
 RECORDED = Path(salesforce_standin.__file__).parent / "data" / "standard_fields.csv"
 
@@ -17,11 +19,11 @@ UNREADABLE = (
 )
 
 
-def field_names(client, kind):
+def field_names(client: Client, kind: str) -> list[str]:
     return [field["name"] for field in client.get(f"/sobjects/{kind}/describe").json()["fields"]]
 
 
-def add_field(client, name, **metadata):
+def add_field(client: Client, name: str, **metadata: Any) -> requests.Response:
     return client.post("/tooling/sobjects/CustomField", {"FullName": name, "Metadata": metadata})
 
 
@@ -170,7 +172,7 @@ class TestCustomField:
         ]
 
     def test_composite_of_the_tooling_api(self, client):
-        def create(name):
+        def create(name: str) -> dict[str, Any]:
             body = {"FullName": f"Contact.{name}__c", "Metadata": {"label": name, "type": "Date"}}
             url = "/services/data/v66.0/tooling/sobjects/CustomField"
             return {"method": "POST", "url": url, "referenceId": name, "body": body}

@@ -38,9 +38,9 @@ def test_header_names_keep_their_usual_case(standin):
 
 
 def test_limit_header_counts_with_a_jitter(admin):
-    for _ in range(30):
-        reply = admin.get("/sobjects")
-    shown = re.fullmatch(r"api-usage=(\d+)/15000", reply.headers["Sforce-Limit-Info"])
+    replies = [admin.get("/sobjects") for _ in range(30)]
+    shown = re.fullmatch(r"api-usage=(\d+)/15000", replies[-1].headers["Sforce-Limit-Info"])
+    assert shown is not None
     assert abs(int(shown[1]) - 30) <= 10
     left = admin.get("/limits").json()["DailyApiRequests"]
     assert left == {"Max": 15000, "Remaining": 14969}

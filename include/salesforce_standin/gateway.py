@@ -1,0 +1,198 @@
+"""One request from its arrival to its commit: which API it is for, who sends it, whether it is counted."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from salesforce_standin import about, bulk_v1, oauth, soap
+from salesforce_standin.admin import Admin
+from salesforce_standin.bulk_v1 import BulkV1
+from salesforce_standin.config import LATEST, OLDEST
+from salesforce_standin.errors import ApiError, fail, no_session, not_found
+from salesforce_standin.http_call import Call, Reply
+from salesforce_standin.org import Org
+from salesforce_standin.router import ROUTER
+from salesforce_standin.routes import register
+from salesforce_standin.sessions import Session
+
+_LOG = logging.getLogger(__name__)
+# The platform's limit on address and headers (facts/salesforce.md 3.1).
+MAX_HEAD = 16_384
+VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d+)(/.*)?\Z")
+_ASYNC = re.compile(r"/services/async/(\d+)\.0(/.*)\Z")
+_SOAP = re.compile(r"/services/Soap/([cu])/(\d+)\.0(?:/\w+)?/?\Z")
+_OLDEST_RETIRED = 21
+
+register(ROUTER)
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A request as it came, and what became known of it while it was served."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    content: bytes
+    base: str
+    address_size: int = 0
+    user_id: str = ""
+    counted: int = 0
+
+
+class Gateway:
+    """Answers requests for one org."""
+
+    def __init__(self, org: Org, admin: Admin, bulk: BulkV1) -> None:
+        self.org = org
+        self.admin = admin
+        self.bulk = bulk
+
+    def answer(self, incoming: Incoming) -> tuple[Reply, int]:
+        """Do what is asked, durably; a request that fails as a whole leaves nothing behind."""
+        try:
+            reply = self._serve(incoming)
+        except ApiError as error:
+            self.org.abandon()
+            return Reply(error.status, error.body, error.headers), 0
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets a reply
+            self.org.abandon()
+            _LOG.exception("%s %s failed", incoming.method, incoming.path)
+            message = f"An unexpected error occurred. ErrorId: {secrets.randbelow(10**9)} ({secrets.randbelow(10**9)})"
+            return Reply(500, [{"message": message, "errorCode": "UNKNOWN_EXCEPTION"}]), 0
+        return reply, self.org.commit()
+
+    def _refuse_long_head(self, incoming: Incoming) -> None:
+        if incoming.address_size > MAX_HEAD:
+            raise fail(414, "URI_TOO_LONG", "The URI is too long")
+        if incoming.address_size + sum(len(k) + len(v) for k, v in incoming.headers.items()) > MAX_HEAD:
+            raise fail(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", "The header fields are too large")
+
+    def _serve(self, incoming: Incoming) -> Reply:  # noqa: PLR0911 - one way out per API
+        path = incoming.path
+        self._refuse_long_head(incoming)
+        if path.rstrip("/") == "/services/data":
+            return Reply(body=about.versions())
+        if match := VERSIONED.match(path):
+            return self._rest(incoming, int(match[1]), int(match[2]), match[3] or "")
+        if path.startswith("/services/oauth2/"):
+            return self._oauth(incoming, path.removeprefix("/services/oauth2/").rstrip("/"))
+        if match := _SOAP.match(path):
+            return soap.serve(self.org, incoming.content, int(match[2]), incoming.base, match[1])
+        if match := _ASYNC.match(path):
+            return self._bulk(incoming, int(match[1]), match[2])
+        if path.startswith("/standin/"):
+            session = self._authenticate(incoming)
+            return self.admin.serve(
+                self.org, self._call(incoming, session, path.removeprefix("/standin"), LATEST)
+            )
+        if path.startswith("/id/"):
+            return oauth.identity(self.org, self._authenticate(incoming).user_id, incoming.base)
+        raise not_found()
+
+    def _rest(self, incoming: Incoming, version: int, minor: int, path: str) -> Reply:
+        if _OLDEST_RETIRED <= version < OLDEST:
+            message = f"The requested API version v{version}.0 has been retired"
+            raise fail(410, "UNSUPPORTED_API_VERSION", message)
+        if not OLDEST <= version <= LATEST or minor:
+            raise not_found()
+        session = self._authenticate(incoming)
+        if not self.org.meter.allows():
+            raise fail(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+        self.count(incoming)
+        call = self._call(incoming, session, path.rstrip("/") or "", version)
+        return ROUTER.dispatch(self.org, call)
+
+    def _bulk(self, incoming: Incoming, version: int, path: str) -> Reply:
+        """Serve Bulk API 1.0, whose token comes in a header of its own."""
+        session = self.org.sessions.find(incoming.headers.get("x-sfdc-session", ""))
+        if session is None:
+            raise bulk_v1.no_session()
+        if not self.org.meter.allows():
+            raise bulk_v1.over_limit()
+        self.count(incoming)
+        incoming.user_id = session.user_id
+        posted = incoming.method == "POST"
+        call = Call(
+            method=incoming.method,
+            path=path,
+            version=version,
+            user_id=session.user_id,
+            base=incoming.base,
+            body=_json(incoming) if posted and not path.rstrip("/").endswith("/batch") else None,
+            content=incoming.content,
+        )
+        return self.bulk.serve(call)
+
+    def count(self, incoming: Incoming) -> None:
+        """Count a request if it is one to an API."""
+        if VERSIONED.match(incoming.path) or _ASYNC.match(incoming.path):
+            self.org.meter.count()
+            incoming.counted += 1
+
+    def _call(self, incoming: Incoming, session: Session, path: str, version: int) -> Call:
+        incoming.user_id = session.user_id
+        return Call(
+            method=incoming.method,
+            path=path,
+            version=version,
+            user_id=session.user_id,
+            base=incoming.base,
+            query=incoming.query,
+            headers=incoming.headers,
+            body=_json(incoming),
+            content=incoming.content,
+            tooling=path.startswith("/tooling"),
+        )
+
+    def _authenticate(self, incoming: Incoming) -> Session:
+        scheme, _, token = incoming.headers.get("authorization", "").partition(" ")
+        session = self.org.sessions.find(token.strip()) if scheme.lower() in {"bearer", "oauth"} else None
+        user = self.org.tables["User"].rows.get(session.user_id) if session else None
+        if session is None or user is None or not user.get("IsActive"):
+            raise no_session()
+        return session
+
+    def _oauth(self, incoming: Incoming, name: str) -> Reply:
+        if name == "userinfo":
+            session = self._authenticate(incoming)
+            incoming.user_id = session.user_id
+            return oauth.userinfo(self.org, session.user_id, incoming.base)
+        form = {
+            **incoming.query,
+            **dict(parse_qsl(incoming.content.decode("utf-8", "replace"), keep_blank_values=True)),
+        }
+        authorization = incoming.headers.get("authorization", "")
+        if incoming.method != "POST" and not (name == "revoke" and incoming.method == "GET"):
+            raise fail(
+                405, "METHOD_NOT_ALLOWED", f"HTTP Method '{incoming.method}' not allowed. Allowed are POST"
+            )
+        if name == "token":
+            return oauth.token(self.org, form, authorization, incoming.base)
+        if name == "revoke":
+            return oauth.revoke(self.org, form)
+        if name == "introspect":
+            return oauth.introspect(self.org, form, authorization, incoming.base)
+        raise not_found()
+
+
+def _json(incoming: Incoming) -> Any:
+    if not incoming.content or incoming.method in {"GET", "HEAD", "DELETE"}:
+        return None
+    kind = incoming.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        message = f"Content-Type header specified in HTTP request is not supported: {kind}"
+        raise fail(415, "UNSUPPORTED_MEDIA_TYPE", message)
+    try:
+        return orjson.loads(incoming.content)
+    except orjson.JSONDecodeError as error:
+        message = f"{error.msg} at [line:{error.lineno}, column:{error.colno}]"
+        raise fail(400, "JSON_PARSER_ERROR", message) from None

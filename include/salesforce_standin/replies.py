@@ -1,0 +1,57 @@
+"""How a reply looks on the wire: its JSON, its headers, its compression."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import zlib
+
+import orjson
+from multidict import CIMultiDict
+
+from salesforce_standin.clock import Clock
+from salesforce_standin.http_call import NOTHING, Reply
+
+_GZIP_FROM = 8192
+_YEAR = 31_536_000
+
+
+def headers_of(reply: Reply, clock: Clock, host: str, usage: str | None, *, secure: bool) -> CIMultiDict[str]:
+    """Return the headers that recorded replies carry (facts/salesforce.md 3.2)."""
+    headers: CIMultiDict[str] = CIMultiDict(reply.headers)
+    headers["Date"] = clock.http_date()
+    until = time.strftime("%a, %d-%b-%Y %H:%M:%S GMT", time.gmtime(clock.now() + _YEAR))
+    tail = f"path=/; expires={until}; Max-Age={_YEAR}"
+    headers.add("Set-Cookie", f"CookieConsentPolicy=0:1; domain={host}; {tail}")
+    headers.add("Set-Cookie", f"BrowserId={secrets.token_urlsafe(16)}; domain=.salesforce.com; {tail}")
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-XSS-Protection"] = "1; mode=block"
+    headers["X-Robots-Tag"] = "none"
+    headers["Cache-Control"] = "no-cache,must-revalidate,max-age=0,no-store,private"
+    if usage is not None:
+        headers["Sforce-Limit-Info"] = usage
+    if reply.body is not NOTHING:
+        headers["Content-Type"] = reply.content_type
+    headers["Vary"] = "Accept-Encoding"
+    headers["Server"] = "sfdcedge"
+    if secure:
+        headers["Strict-Transport-Security"] = f"max-age={_YEAR}; includeSubDomains"
+    return headers
+
+
+def spell(reply: Reply, *, pretty: bool) -> bytes:
+    """Return the bytes of a body."""
+    if reply.body is NOTHING:
+        return b""
+    if isinstance(reply.body, bytes):
+        return reply.body
+    return orjson.dumps(reply.body, option=orjson.OPT_INDENT_2 if pretty else 0)
+
+
+def pack(body: bytes, headers: CIMultiDict[str], accepted: str) -> bytes:
+    """Compress a long body for a client that can read it so; level 1, or it would cost more than it saves."""
+    if len(body) < _GZIP_FROM or "gzip" not in accepted:
+        return body
+    headers["Content-Encoding"] = "gzip"
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    return packer.compress(body) + packer.flush()
