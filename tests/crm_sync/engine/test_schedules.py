@@ -426,11 +426,23 @@ def test_value_parked_here_does_not_stop_their_next_one(world: World) -> None:
 # ----------------------------------------------------------------------------------------- 31: kill -9 anywhere
 
 
-@pytest.mark.parametrize("policy", ["crm_wins", "gptweb_wins", "most_recent"])
-@pytest.mark.parametrize(
-    "where", ["after T1", "after send", "after send, served late", "after commit", "before T2", "inside T2", "inside T1",
-              "before the cursor's commit", "inside the plan", "inside push_ours"],
-)  # fmt: skip
+KILLS = {
+    "before the cursor's commit": ("", "answered"),
+    "inside the plan": ("pull", "committed"),
+    "inside push_ours": ("plan", "committed"),
+    "inside T1": ("push_ours", "committed"),
+    "after T1": ("push_ours", "T1"),
+    "after send": ("push_ours", "sent"),
+    "after send, served late": ("push_ours", "sent"),
+    "after commit": ("push_ours", "written"),
+    "before T2": ("push_ours", "answered"),
+    "inside T2": ("push_ours", "answered"),
+}
+"""Where a run dies: the stage that it has done, and the point of the next one that it has reached."""
+
+
+@pytest.mark.parametrize("policy", ["crm_wins", "most_recent"])
+@pytest.mark.parametrize("where", KILLS)
 def test_killed(make_world: MakeWorld, where: str, policy: str) -> None:
     world = make_world(policy=policy).with_person()
     world.our_edit("title", "O1")
@@ -438,25 +450,14 @@ def test_killed(make_world: MakeWorld, where: str, policy: str) -> None:
     world.our_new(title="new of ours", email="e1@example.com")
     world.their_new(title="new of theirs", email="e2@example.com")
     run = world.start()
-    match where:
-        case "after T1":
-            run.to("push_ours").until(world.open_intents).kill()
-        case "after send" | "after send, served late":
-            run.to("push_ours").to("sent").kill()
-        case "after commit":
-            run.to("push_ours").to("written").kill()
-        case "before T2":
-            run.to("push_ours").to("answered").kill()
-        case "inside T2":
-            run.to("push_ours").to("answered").kill_before_commit()
-        case "inside T1":
-            run.to("push_ours").to("committed").kill_before_commit()
-        case "before the cursor's commit":
-            run.to("answered").kill_before_commit()
-        case "inside the plan":
-            run.to("pull").to("committed").kill_before_commit()
-        case "inside push_ours":
-            run.to("plan").to("committed").kill_before_commit()
+    stage, point = KILLS[where]
+    if stage:
+        run.to(stage)
+    if point == "T1":
+        run.until(world.open_intents)
+    elif point:
+        run.to(point)
+    run.kill_before_commit() if where.startswith(("inside", "before the cursor")) else run.kill()
     if where.endswith("late"):
         world.tick(2)
         for request in list(world.crms["crm"].unserved):
@@ -493,6 +494,7 @@ def test_the_same_cleared_push_task_twice(world: World, steps: int) -> None:
 
 
 def test_equal_stamps_on_pages_of_one_row(world: World) -> None:
+    world.watched = False
     crm = world.crms["crm"]
     crm.page_size = 1
     for n in range(2001):
@@ -501,7 +503,7 @@ def test_equal_stamps_on_pages_of_one_row(world: World) -> None:
     for _ in range(500):
         killed.step()
     killed.kill()
-    world.run_unwatched()
+    world.run()
     assert world.count("select count(*) from gptweb.contacts where last_name like 'L%%'") == 2001
 
 

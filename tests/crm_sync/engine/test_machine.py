@@ -1,0 +1,239 @@
+"""Random search: people, runs, crashes and late commits in any order; whatever happens, the promises hold.
+
+Every transaction and every sub-request of a run is a point where anything else may happen.  The seed is fixed, so that
+a push tests what was tested before; CRM_SYNC_MACHINE_EXAMPLES and CRM_SYNC_MACHINE_SEED search further.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from crm_sync.model import Object, Value, Write
+from tests.crm_sync.conftest import empty
+from tests.crm_sync.engine.world import LATE, STAGES, Running, World
+
+EXAMPLES = int(os.environ.get("CRM_SYNC_MACHINE_EXAMPLES", "40"))
+SEED = int(os.environ.get("CRM_SYNC_MACHINE_SEED", "1"))
+SECOND = timedelta(seconds=1)
+STEPS = int(os.environ.get("CRM_SYNC_MACHINE_STEPS", "25"))
+
+POLICIES = st.sampled_from(["crm_wins", "gptweb_wins", "most_recent"])
+COLUMNS = st.sampled_from(["title", "title", "phone", "total_score"])
+KINDS = st.sampled_from(["plain"] * 6 + ["clear", "refused", "old", "long"])
+"""How a value is typed: a fresh one, none, one that the CRM refuses, one that stood before, in a long transaction."""
+
+
+class Machine(RuleBasedStateMachine):
+    """People and runs on one or two CRMs."""
+
+    url = ""
+    crms: tuple[str, ...] = ("crm",)
+    features: frozenset[str] = frozenset()
+
+    # ------------------------------------------------------------------------------------------- people
+
+    @initialize(policy=POLICIES, skew=st.sampled_from([0, 0, 3, -3]))
+    def begin(self, policy: str, skew: int) -> None:
+        empty(self.url)
+        self.world = World(self.url, policy, self.crms, skew).with_person()
+        self.live: list[Running] = []
+        self.done: list[Running] = []
+        self.late: list[tuple[float, str, tuple[Object, tuple[Write, ...]]]] = []
+        self.typing: list[tuple[float, str, str, str, Value, Any]] = []
+        self.typed = 0
+
+    def value(self, column: str, kind: str) -> Value:
+        self.typed += 1
+        if column == "total_score":
+            return float(self.typed + 100)
+        fresh = {"clear": None, "refused": f"bad v{self.typed}", "old": "n0"}
+        return fresh.get(kind, f"v{self.typed}")
+
+    @rule(who=st.integers(0, 3), column=COLUMNS, kind=KINDS)
+    def our_edit(self, who: int, column: str, kind: str) -> None:
+        ours = sorted({cell[1] for cell in self.world.look() if cell[0] == "ours"})
+        if ours:
+            self.world.our_edit(column, self.value(column, kind), ours[who % len(ours)])
+
+    @rule(crm=st.integers(0, 1), who=st.integers(0, 3), column=COLUMNS, kind=KINDS)
+    def their_edit(self, crm: int, who: int, column: str, kind: str) -> None:
+        name = self.crms[crm % len(self.crms)]
+        theirs = sorted({cell[1] for cell in self.world.look() if cell[0] == name})
+        if not theirs:
+            return
+        id = theirs[who % len(theirs)]
+        if self.is_locked(id):
+            return
+        value = self.value(column, "plain" if kind == "refused" else kind)
+        if kind == "long":
+            stamp = self.world.now + self.world.skew
+            self.typing.append((self.world.monotonic() + LATE, name, id, column, value, stamp))
+        else:
+            self.world.their_edit(column, value, name, id)
+
+    def is_locked(self, id: str) -> bool:
+        """A long transaction holds the record."""
+        return any(waiting[2] == id for waiting in self.typing)
+
+    @rule(crm=st.integers(0, 1), column=st.sampled_from(["title", "phone"]))
+    def same_on_both_sides(self, crm: int, column: str) -> None:
+        name = self.crms[crm % len(self.crms)]
+        now, id = self.world.look(), self.world.theirs[name]
+        if ("ours", self.world.ours, column) in now and (name, id, column) in now and not self.is_locked(id):
+            value = self.value(column, "plain")
+            self.world.our_edit(column, value)
+            self.world.their_edit(column, value, name)
+
+    @precondition(lambda self: self.typed < 40)
+    @rule(side=st.integers(0, 2), which=st.integers(1, 2))
+    def create(self, side: int, which: int) -> None:
+        """The same two people may appear on any side, at any time."""
+        names = ("ours", *self.crms)
+        name, email = names[side % len(names)], f"e{which}@example.com"
+        if any(key[0] == name and person == email for key, person in self.world.truth.names.items()):
+            return
+        if name == "ours":
+            self.world.our_new(title=self.value("title", "plain"), email=email)
+        else:
+            self.world.their_new(name, title=self.value("title", "plain"), email=email)
+
+    @precondition(lambda self: "delete" in self.features)
+    @rule(crm=st.integers(0, 1), back=st.booleans())
+    def their_delete(self, crm: int, back: bool) -> None:
+        name = self.crms[crm % len(self.crms)]
+        id = self.world.theirs[name]
+        if self.is_locked(id):
+            return
+        image = self.world.image(name)
+        if image.deleted and back:
+            self.world.crms[name].person_undeletes(id)
+        elif not image.deleted and not back:
+            self.world.crms[name].person_deletes(id)
+        self.world.compare()
+
+    @precondition(lambda self: "delete" in self.features)
+    @rule(back=st.booleans())
+    def our_delete(self, back: bool) -> None:
+        self.world.our_unarchive() if back else self.world.our_archive()
+        self.world.compare()
+
+    @rule(seconds=st.sampled_from([1, 1, 1, 3, 9]))
+    def tick(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.world.tick()
+            self.commit_what_is_due()
+
+    def commit_what_is_due(self) -> None:
+        now = self.world.monotonic()
+        for waiting in [w for w in self.typing if w[0] <= now]:
+            self.typing.remove(waiting)
+            _, crm, id, column, value, stamp = waiting
+            self.world.their_edit(column, value, crm, id, stamp=stamp)
+        for due, crm, request in [w for w in self.late if w[0] <= now]:
+            self.late.remove((due, crm, request))
+            self.world.serve_late(crm, request)
+
+    # --------------------------------------------------------------------------------------------- runs
+
+    @rule(crm=st.integers(0, 1), kind=st.sampled_from(["sync", "sync", "backfill"]))
+    def start(self, crm: int, kind: str) -> None:
+        if len(self.live) < 3:
+            server = self.world.now + self.world.skew
+            window = {"since": server - 9 * SECOND, "until": server - SECOND} if kind == "backfill" else {}
+            self.live.append(self.world.start(self.crms[crm % len(self.crms)], kind, **window))
+
+    @rule(which=st.integers(0, 2), steps=st.integers(1, 12))
+    def step(self, which: int, steps: int) -> None:
+        if not self.live:
+            return
+        run = self.live[which % len(self.live)]
+        for _ in range(steps):
+            run.step()
+        if run.dead:
+            self.live.remove(run)
+            self.done.append(run)
+
+    @rule(which=st.integers(0, 2))
+    def finish(self, which: int) -> None:
+        self.step(which, 200)
+
+    @rule(which=st.integers(0, 2), stage=st.sampled_from(["plan", "push_ours", "sent", "written", "answered"]))
+    def step_to(self, which: int, stage: str) -> None:
+        """The rare points: a random walk alone seldom stands there."""
+        if not self.live:
+            return
+        run = self.live[which % len(self.live)]
+        while run.step() != stage and not run.dead:
+            pass
+        if run.dead:
+            self.live.remove(run)
+            self.done.append(run)
+
+    @precondition(lambda self: self.live)
+    @rule(which=st.integers(0, 2), late=st.booleans())
+    def crash(self, which: int, late: bool) -> None:
+        run = self.live.pop(which % len(self.live))
+        if run.at == "start":
+            return
+        store = self.world.crms[run.options.connection]
+        known = len(store.unserved)
+        run.kill()
+        self.done.append(run)
+        for request in store.unserved[known:]:
+            if late:
+                self.late.append((self.world.monotonic() + LATE, run.options.connection, request))
+
+    @precondition(lambda self: self.done)
+    @rule(which=st.integers(0, 5), stage=st.sampled_from(STAGES))
+    def clear_one_task(self, which: int, stage: str) -> None:
+        run = self.done[which % len(self.done)]
+        if len(self.live) < 3 and run.run_id is not None:
+            self.live.append(self.world.again(run, stage))
+
+    # ------------------------------------------------------------------------------------------ the end
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        try:
+            for run in self.live:
+                run.finish()
+            while self.typing or self.late:
+                self.world.tick()
+                self.commit_what_is_due()
+            self.world.assert_sound(3)
+        finally:
+            self.world.close()
+
+
+
+
+
+@pytest.mark.parametrize(
+    ("crms", "features"),
+    [(("crm",), ()), (("crm",), ("delete",)), (("crm_a", "crm_b"), ())],
+    ids=["one CRM", "deletes", "two CRMs"],
+)
+def test_whatever_happens(migrated_database: str, crms: tuple[str, ...], features: tuple[str, ...]) -> None:
+    machine = type("Machine", (Machine,), {"url": migrated_database, "crms": crms, "features": frozenset(features)})
+    run_state_machine_as_test(
+        seed(SEED)(machine),
+        settings=settings(
+            max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, database=None, print_blob=False,
+            suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
+            phases=[Phase.generate] if os.environ.get("CRM_SYNC_MACHINE_RAW") else [Phase.generate, Phase.shrink],
+        ),
+    )  # fmt: skip
