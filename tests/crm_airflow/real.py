@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 import requests
 
 from crm_sync.ledger import settings, snapshot
@@ -21,7 +23,7 @@ from crm_sync.ledger.database import Database
 from crm_sync.ledger.migrate import migrate
 from stack import postgres
 from stack.ports import free_port
-from tests.crm_airflow.airflow_env import ROOT
+from tests.crm_airflow.airflow_env import DAGS, ROOT
 
 NAME = "salesforce_main"
 
@@ -98,12 +100,37 @@ def running_hub(folder: Path) -> Iterator[str]:
     """A migrated database with the connection, and Airflow's snapshot of it; gives its address."""
     with postgres.temporary(folder) as server:
         migrate(server.url)
-        database = Database(server.url)
-        with database.transaction() as tx:
-            settings.connect(tx, NAME, "salesforce", {})
-            snapshot.write(tx)
-        database.close()
+        make_connection(server.url, NAME)
         yield server.url
+
+
+def make_connection(url: str, name: str, chosen: dict[str, object] | None = None) -> None:
+    """A connection in GPTWeb's settings and in Airflow's snapshot."""
+    database = Database(url)
+    with database.transaction() as tx:
+        settings.connect(tx, name, "salesforce", chosen or {})
+        snapshot.write(tx)
+    database.close()
+
+
+def airflow_connection(
+    monkeypatch: pytest.MonkeyPatch, name: str, extra: dict[str, str], conn_type: str = "salesforce"
+) -> None:
+    """A connection in Airflow, for one test."""
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps({"conn_type": conn_type, "extra": extra}))
+
+
+def run(kind: str, name: str = NAME, retries: int = 3, **conf: Any) -> tuple[str, dict[str, str]]:
+    """Parse the DAG files anew, run one DAG once, and return its state and those of its tasks."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(DAGS), load_op_links=False)
+    assert bag.import_errors == {}
+    dag = bag.dags[f"crm_{kind}__{name}"]
+    for task in dag.tasks:
+        task.retries = retries
+    done = dag.test(run_conf=conf or None)
+    return str(done.state), {ti.task_id: str(ti.state) for ti in done.get_task_instances()}
 
 
 def rows(url: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
