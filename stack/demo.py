@@ -74,7 +74,8 @@ def _start_afresh(stack: Stack) -> None:
         url = env.read(stack.env_file)["CRM_SYNC_DATABASE_URL"]
         with psycopg.connect(url) as connection:
             row = connection.execute(
-                "SELECT count(*) FROM (SELECT FROM gptweb.contacts LIMIT 1) AS some"
+                "SELECT EXISTS (SELECT FROM gptweb.accounts) OR EXISTS (SELECT FROM gptweb.contacts) "
+                "OR EXISTS (SELECT FROM gptweb.leads)"
             ).fetchone()
         if row and row[0]:
             raise StackError(
