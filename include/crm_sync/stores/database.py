@@ -70,8 +70,13 @@ class DatabaseStore:
             self._tx.run("select set_config('crm_sync.engine', '', true)")
 
     def _write(self, mapping: ObjectMapping, writes: Sequence[Write]) -> list[Written]:
-        made = self._insert(mapping, [w for w in writes if w.id is None])
-        after = {**made, **self._update(mapping, [w for w in writes if w.id is not None])}
+        creates = [w for w in writes if w.id is None]
+        existing = self._existing(mapping, creates) if creates else set()
+        made = {w.our_id for w in creates} - existing
+        self._insert(mapping, [w for w in creates if w.our_id in made])
+        # Creating twice makes one record: what has the id already is written over.
+        self._update(mapping, [w for w in writes if w.our_id not in made])
+        after = self._images(mapping, [w.our_id for w in writes])
         return [
             Written(w.our_id, w.our_id, w.our_id in made, after=after[w.our_id])
             if w.our_id in after
@@ -79,26 +84,19 @@ class DatabaseStore:
             for w in writes
         ]
 
-    def _insert(self, mapping: ObjectMapping, writes: Sequence[Write]) -> dict[str, Image]:
-        """Insert, or write over the record that has the id already: creating twice makes one record."""
+    def _insert(self, mapping: ObjectMapping, writes: Sequence[Write]) -> None:
         if not writes:
-            return {}
-        existing = self._existing(mapping, writes)
-        new = [w for w in writes if w.our_id not in existing]
+            return
         names = sql.SQL(", ").join(map(sql.Identifier, mapping.columns))
         query = sql.SQL(
             "insert into {table} (id, changed_at, {names}) select (w.row ->> 'id')::uuid, w.row -> 'times', {values} "
             "from jsonb_array_elements(%s) as w (row) cross join lateral jsonb_populate_record(null::{table}, w.row -> 'values') v "
-            "returning id"
         ).format(table=table(mapping), names=names, values=_of("v", mapping.columns))
-        if new:
-            self._tx.rows(query, (Jsonb([_row(w) for w in new]),))
-        self._update(mapping, [w for w in writes if w.our_id in existing])
-        return self._images(mapping, [w.our_id for w in writes])
+        self._tx.run(query, (Jsonb([_row(w) for w in writes]),))
 
-    def _update(self, mapping: ObjectMapping, writes: Sequence[Write]) -> dict[str, Image]:
+    def _update(self, mapping: ObjectMapping, writes: Sequence[Write]) -> None:
         if not writes:
-            return {}
+            return
         sets = sql.SQL(", ").join(map(sql.Identifier, mapping.columns))
         query = sql.SQL(
             "update {table} c set (changed_at, {sets}) = (select c.changed_at || (w.row -> 'times'), {values} "
@@ -106,7 +104,6 @@ class DatabaseStore:
             "from jsonb_array_elements(%s) as w (row) where c.id = (w.row ->> 'id')::uuid"
         ).format(table=table(mapping), sets=sets, values=_of("v", mapping.columns))
         self._tx.run(query, (Jsonb([_row(w) for w in writes]),))
-        return self._images(mapping, [w.our_id for w in writes])
 
     def _existing(self, mapping: ObjectMapping, writes: Sequence[Write]) -> set[str]:
         query = sql.SQL("select id::text from {table} where id = any(%s::uuid[])").format(
@@ -149,6 +146,8 @@ class DatabaseStore:
     def _refused(self, mapping: ObjectMapping, write: Write, error: psycopg.Error) -> Written:
         words = error.diag.message_primary or str(error)
         fields = [column for column in write.values if not self._accepts(mapping, column, write)]
+        if isinstance(error, psycopg.errors.ForeignKeyViolation) and mapping.reference:
+            fields.append(mapping.reference.ours)
         return Written(
             write.our_id,
             write.id,
