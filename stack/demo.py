@@ -20,7 +20,7 @@ from rich.console import Console
 from stack import env, report
 from stack.airflow_api import AirflowApi, Task
 from stack.compare import Judge
-from stack.demo_text import next_steps
+from stack.demo_text import show_next_steps
 from stack.edits import People
 from stack.errors import StackError
 from stack.lifecycle import Stack
@@ -58,7 +58,7 @@ def run(stack: Stack, *, once: bool) -> int:
         )
     console.print(f"  {time.monotonic() - began:.0f} s in all.\n")
     if not once:
-        console.print(next_steps(stack))
+        show_next_steps(console, stack)
     return 1 if faults else 0
 
 

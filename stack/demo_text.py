@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rich.panel import Panel
+from rich.console import Console
 
+from stack.airflow import USER
 from stack.lifecycle import Stack
 from stack.settings import CONNECTION
 
@@ -32,13 +33,11 @@ TEXT = """\
 `make down` stops everything, `make up` starts it again with the same data, `make demo` begins anew."""
 
 
-def next_steps(stack: Stack) -> Panel:
-    """The panel at the end."""
+def show_next_steps(console: Console, stack: Stack) -> None:
+    """The last words; no frame around them, because people copy from them."""
     settings = stack.settings
     text = TEXT.format(
-        url=settings.airflow_url,
-        user="admin",
-        password=settings.secrets.airflow_password,
-        connection=CONNECTION,
+        url=settings.airflow_url, user=USER, password=settings.secrets.airflow_password, connection=CONNECTION
     )
-    return Panel(text, title="The stack is still up: what to try next", title_align="left")
+    console.rule("The stack is still up: what to try next", align="left")
+    console.print(text, soft_wrap=True)
