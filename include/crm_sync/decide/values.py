@@ -48,6 +48,10 @@ def from_instant(instant: datetime) -> str:
 
 def _number(raw: object, scale: int) -> int | float:
     # Salesforce truncates digits beyond the scale (facts/salesforce.md 9), so does the canonical form.
+    if isinstance(raw, int):
+        return raw if scale == 0 else float(raw)
+    if scale and round(plain := float(str(raw)), scale) == plain:
+        return plain
     exact = Decimal(str(raw)).quantize(Decimal(1).scaleb(-scale), rounding=ROUND_DOWN)
     return float(exact) if scale else int(exact)
 

@@ -55,9 +55,7 @@ def claim_updates(
         if kept and link is not None and ours is not None:
             lines.extend(_overruled(link, d) for d in kept if d.conflict or d.restored)
             sending.append(
-                _sending(
-                    now, context, mapping, change, link, ours, {d.field: d.ours for d in kept}, parents
-                )
+                _sending(now, context, mapping, change, link, ours, {d.field: d.ours for d in kept}, parents)
             )
     _store(tx, engine, context, mapping, sending, outcomes, lines)
     return sending

@@ -6,12 +6,12 @@ closes once, and only the closer moves the base (algorithm.md 1.6, 1.7).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.merge import KEY, Parents, conflict_winner, work_left
+from crm_sync.decide.merge import KEY, conflict_winner, work_left
 from crm_sync.decide.observe import observe
 from crm_sync.decide.values import same
 from crm_sync.engine.claim import Sending
@@ -55,7 +55,7 @@ class _Work:
     outcomes: list[trail.OutcomeRow] = field(default_factory=list)
     lines: list[trail.Line] = field(default_factory=list)
     refusals: list[parking.Refusal] = field(default_factory=list)
-    stored: list[Link] = field(default_factory=list)
+    stored: list[tuple[Link, OurRecord | None]] = field(default_factory=list)
     repairs: list[Write] = field(default_factory=list)
     lifted: list[tuple[int, Side, str]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
@@ -108,7 +108,7 @@ def keep_answers(
 def _leave_in_doubt(work: _Work, link: Link, mine: Intent | None) -> None:
     """The lease ran out and somebody else may have written: a later read tells, this reply no longer can."""
     if mine is not None:
-        work.stored.append(replace(link, reread=True))
+        work.stored.append((replace(link, reread=True), None))
 
 
 def _written(
@@ -125,7 +125,7 @@ def _written(
         after = _created(based, sent, answer, work.recv_no)
     else:
         after = replace(based, reread=True)
-    work.stored.append(after)
+    work.stored.append((after, ours))
     if answer.before is not None:
         _slipped_in(work, context, sent, answer.before, link, ours, intent, columns, others)
 
@@ -216,7 +216,7 @@ def _refused(
     say = work.outcomes.append
     if any(f.kind == "gone" for f in failures):
         # Only a read of deleted rows proves a delete (algorithm.md 6.1.4): nothing is decided on this answer.
-        work.stored.append(replace(link, reread=True) if link.their_id else link)
+        work.stored.append((replace(link, reread=True) if link.their_id else link, None))
         say(
             (sent.change.change_id, "superseded", fields, link.their_id, f"{words}; the record is read again")
         )
@@ -272,30 +272,35 @@ def _store(tx: Transaction, context: Context, work: _Work, held: Sequence[int]) 
     mapping = work.mapping
     if work.repairs:
         DatabaseStore(tx, context.mappings).write(mapping.object, work.repairs, 0.0)
-    links.store(tx, mapping, [(link, True) for link in work.stored])
+    repaired = {write.our_id for write in work.repairs}
+    settle_links(
+        tx,
+        context,
+        mapping,
+        [(link, None if link.our_id in repaired else ours) for link, ours in work.stored],
+    )
     links.release(tx, held, context.run_id)
     intents.close_by_reply(tx, work.closed)
     trail.outcomes(tx, context.run_id, work.outcomes)
     trail.note(tx, context.run_id, context.name, mapping.object, work.lines)
     parking.park(tx, context.run_id, context.name, work.refusals)
     parking.lift_written(tx, work.lifted)
-    settle_links(tx, context, mapping, [link.link_id for link in work.stored])
 
 
-def settle_links(tx: Transaction, context: Context, mapping: ObjectMapping, link_ids: Sequence[int]) -> None:
-    """Links of which nothing is left to do leave the work list and the outbox in the same transaction."""
-    found = links.pairs(tx, mapping, link_ids, lock=False)
-    parents: Parents = links.load_parents(tx, context.name, mapping, found)
-    done = list(_done(context, mapping, found, parents))
-    worklist.mark_clean(tx, [link.link_id for link, _ in done])
-    worklist.clear_outbox(
-        tx, context.name, mapping.object, [(link.our_id, ours.version) for link, ours in done]
-    )
+def settle_links(
+    tx: Transaction, context: Context, mapping: ObjectMapping, kept: Sequence[tuple[Link, OurRecord | None]]
+) -> None:
+    """Store links; those of which nothing is left to do leave the work list and the outbox in the same transaction.
 
-
-def _done(
-    context: Context, mapping: ObjectMapping, found: Sequence[links.Pair], parents: Parents
-) -> Iterator[tuple[Link, OurRecord]]:
-    for link, ours in found:
-        if ours is not None and not work_left(mapping, context.rules, link, ours, parents):
-            yield link, ours
+    A version that is too low leaves an outbox row for the next plan to remove; it is never too high, because our
+    records are locked until the transaction ends.
+    """
+    parents = links.load_parents(tx, context.name, mapping, kept)
+    left = [ours is None or work_left(mapping, context.rules, link, ours, parents) for link, ours in kept]
+    links.store(tx, mapping, [(link, dirty) for (link, _), dirty in zip(kept, left, strict=True)])
+    done = [
+        (link.our_id, ours.version)
+        for (link, ours), dirty in zip(kept, left, strict=True)
+        if ours and not dirty
+    ]
+    worklist.clear_outbox(tx, context.name, mapping.object, done)

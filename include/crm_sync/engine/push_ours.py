@@ -80,16 +80,15 @@ def _apply(
     store = DatabaseStore(tx, context.mappings)
     written = _write(store, mapping, batch)
     based = [
-        _based(ready, answer)
+        (_based(ready, answer), _record_after(ready, answer))
         for ready, answer in zip(batch.ready, written, strict=True)
         if not answer.failures
     ]
-    links.store(tx, mapping, [(link, True) for link in based])
     trail.outcomes(tx, context.run_id, batch.outcomes)
     trail.note(tx, context.run_id, context.name, mapping.object, batch.lines)
     parking.park(tx, context.run_id, context.name, batch.refusals)
     parking.lift_written(tx, [(r.link.link_id, "ours", d.field) for r in batch.ready for d in r.decisions])
-    settle_links(tx, context, mapping, [link.link_id for link in based])
+    settle_links(tx, context, mapping, based)
     for _, outcome, fields, _, _ in batch.outcomes:
         tally.add(mapping.object, outcome, len(fields))
 
@@ -244,3 +243,14 @@ def _based(ready: _Ready, answer: Written) -> Link:
             if column not in base_ours and held.get(column) == seen:
                 base_ours[column] = base_theirs[column] = seen
     return replace(ready.link, base_ours=base_ours, base_theirs=base_theirs)
+
+
+def _record_after(ready: _Ready, answer: Written) -> OurRecord | None:
+    """Our record as the write left it: the capture trigger moves the version once if anything changed."""
+    if answer.after is None:
+        return None
+    after = answer.after
+    if ready.ours is None:
+        return OurRecord(after.id, 1, after.values, ready.write.times, after.stamp)
+    moved = any(after.values.get(column) != value for column, value in ready.ours.values.items())
+    return replace(ready.ours, values=after.values, version=ready.ours.version + moved)

@@ -47,8 +47,10 @@ def clear_outbox(tx: Transaction, connection: str, object: str, settled: Sequenc
     """Our records of which nothing is left to do: their outbox rows go, unless a newer edit came meanwhile."""
     if settled:
         tx.run(
-            """delete from crm_sync.outbox b using unnest(%s::uuid[], %s::bigint[]) as s (our_id, version)
-            where b.connection = %s and b.object = %s and b.our_id = s.our_id and b.version <= s.version""",
+            """delete from crm_sync.outbox where ctid in (
+              select b.ctid from unnest(%s::uuid[], %s::bigint[]) as s (our_id, version)
+              cross join lateral (select b.ctid from crm_sync.outbox b where b.connection = %s and b.object = %s
+                and b.our_id = s.our_id and b.version <= s.version offset 0) b)""",
             ([our_id for our_id, _ in settled], [version for _, version in settled], connection, object),
         )
 
