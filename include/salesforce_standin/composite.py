@@ -30,7 +30,7 @@ Subrequest = Mapping[str, Any]
 def composite(org: Org, call: Call) -> Reply:
     """Run the subrequests of a call."""
     document = call.document()
-    requests = _subrequests(document.get("compositeRequest"))
+    requests = subrequests(document.get("compositeRequest"))
     refused = _too_many(requests)
     if refused is not None:
         return Reply(body={"compositeResponse": [refused]})
@@ -41,7 +41,8 @@ def composite(org: Org, call: Call) -> Reply:
     return Reply(body={"compositeResponse": responses})
 
 
-def _subrequests(found: Any) -> list[Subrequest]:
+def subrequests(found: Any) -> list[Subrequest]:
+    """Return the subrequests of a body, or refuse the whole of it."""
     if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
         raise fail(
             400,

@@ -51,11 +51,9 @@ def tree(org: Org, call: Call, name: str) -> Reply:
     return Reply(201, {"hasErrors": False, "results": results})
 
 
-def _walk(
-    org: Org, record: dict[str, Any], kind: str, parent: _Node | None, field: str, depth: int
-) -> Iterator[_Node]:
-    attributes = record.get("attributes") or {}
-    if not attributes.get("type") or not attributes.get("referenceId"):
+def _walk(org: Org, record: Any, kind: str, parent: _Node | None, field: str, depth: int) -> Iterator[_Node]:
+    attributes = record.get("attributes") if isinstance(record, dict) else None
+    if not isinstance(attributes, dict) or not attributes.get("type") or not attributes.get("referenceId"):
         raise fail(400, "INVALID_INPUT", "Include a type and a referenceId in the attributes of every record")
     if attributes["type"] != kind:
         raise fail(400, "INVALID_INPUT", f"The record's type {attributes['type']} must be {kind}")
@@ -67,7 +65,7 @@ def _walk(
     yield node
     for relationship, content in inside.items():
         child, reference = _child(org, kind, relationship)
-        for below in content["records"]:
+        for below in content["records"] or ():
             yield from _walk(org, below, child, node, reference, depth + 1)
 
 

@@ -3,6 +3,8 @@
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 HALTED = [
     {
         "errorCode": "PROCESSING_HALTED",
@@ -226,6 +228,21 @@ def test_graph(client):
     assert (good["graphId"], good["isSuccessful"], bad["isSuccessful"]) == ("good", True, False)
     assert bad["graphResponse"]["compositeResponse"][0]["body"] == HALTED
     assert sorted(row["Name"] for row in client.rows("SELECT Name FROM Account")) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/composite", {"compositeRequest": [1]}),
+        ("/composite/batch", {"batchRequests": 3}),
+        ("/composite/graph", {"graphs": [{"graphId": "1"}]}),
+        ("/composite/graph", {"graphs": [{"graphId": "1", "compositeRequest": [{"method": "GET"}]}]}),
+        ("/composite/tree/Account", {"records": [3]}),
+        ("/composite/sobjects", []),
+    ],
+)
+def test_nonsense_is_the_clients_fault(client, path, body):
+    assert client.post(path, body).status_code == 400
 
 
 def test_tree(client):

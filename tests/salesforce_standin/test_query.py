@@ -219,6 +219,8 @@ def test_fields_functions(filled):
         ("SELECT Id, Foo.Name FROM Contact", 12, "INVALID_FIELD",
          f"Didn't understand relationship 'Foo' in field path. {NO_RELATION}"),
         ("SELECT Id, Id FROM Contact", 12, "MALFORMED_QUERY", "duplicate field selected: Id"),
+        ("SELECT COUNT(Id) FROM Contact ORDER BY Name", 40, "MALFORMED_QUERY",
+         "Ordered field must be grouped or aggregated: Name"),
         ("SELECT Name, COUNT(Id) FROM Contact", 8, "MALFORMED_QUERY", "Field must be grouped or aggregated: Name"),
     ],
 )  # fmt: skip

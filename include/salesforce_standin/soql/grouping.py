@@ -91,11 +91,7 @@ class _Grouping:
             groups[()] = []
         kept = [members for members in groups.values() if self._having(self.query.having, members)]
         for order in reversed(self.query.order_by):
-            if isinstance(order.key, Aggregate):
-                value = self._fold(order.key)
-            else:
-                bound = self.scope.bind(order.key)
-                value = lambda members, get=bound.get: get(members[0])  # type: ignore[misc]  # noqa: E731
+            value = self._sort_key(order.key)
             empty = [members for members in kept if value(members) is None]
             full = sorted((m for m in kept if value(m) is not None), key=value, reverse=order.descending)
             kept = full + empty if order.nulls_last else empty + full
@@ -106,6 +102,15 @@ class _Grouping:
             }
             for members in kept
         ]
+
+    def _sort_key(self, key: Path | Aggregate) -> Callable[[Rows], Any]:
+        if isinstance(key, Aggregate):
+            return self._fold(key)
+        if str(key).lower() not in {name for name, _, _ in self.keys}:
+            message = f"Ordered field must be grouped or aggregated: {key.names[-1]}"
+            raise self.scope.source.malformed(key.at, message)
+        get = self.scope.bind(key).get
+        return lambda members: get(members[0])
 
     def _having(self, condition: Condition | None, members: Rows) -> bool:
         if condition is None:
