@@ -91,13 +91,11 @@ def merge(
         if mapped.references:
             decision = _decide_reference(mapped, mapping, rules, link, ours, parents)
         else:
-            values = (
-                ours.values[name],
-                link.seen[name],
-                link.base_ours.get(name),
-                link.base_theirs.get(name),
-            )
-            decision = _decide(mapped, mapping, rules, link, ours, *values)
+            o, t = ours.values[name], link.seen[name]
+            base_o, base_t = link.base_ours.get(name), link.base_theirs.get(name)
+            if o == base_o and t == base_t and name in link.base_ours:
+                continue  # the usual case, spared the call
+            decision = _decide(mapped, mapping, rules, link, ours, o, t, base_o, base_t)
         if decision and not _is_parked(link, decision):
             decisions.append(decision)
     if not link.keyed and rules.direction != "pull":

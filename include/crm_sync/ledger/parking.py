@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,15 +90,24 @@ def keep(
     return len(new)
 
 
-def lift_written(tx: Transaction, written: Sequence[tuple[int, Side, str]]) -> None:
-    """What was written after all is no longer parked: (link id, side, field)."""
-    if written:
+def lift_written(tx: Transaction, written: Iterable[tuple[int, Side, str]]) -> None:
+    """What was written after all is no longer parked: (link id, side, field); so is a record refused as a whole."""
+    done = set(written)
+    rows = tx.rows(
+        "select parked_id, link_id, side, field from crm_sync.parked where link_id = any(%s) and lifted_at is null",
+        (sorted({link_id for link_id, _, _ in done}),),
+    )
+    sides = {(link_id, side) for link_id, side, _ in done}
+    lifted = [
+        parked_id
+        for parked_id, link_id, side, column in rows
+        if (link_id, side, column) in done or (column is None and (link_id, side) in sides)
+    ]
+    if lifted:
         tx.run(
-            """update crm_sync.parked p set lifted_at = clock_timestamp(), lifted_because = 'written'
-            from unnest(%s::bigint[], %s::text[], %s::text[]) as w (link_id, side, field)
-            where p.link_id = w.link_id and p.side = w.side and (p.field = w.field or p.field is null)
-              and p.lifted_at is null""",
-            ([w[0] for w in written], [w[1] for w in written], [w[2] for w in written]),
+            "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'written' "
+            "where parked_id = any(%s)",
+            (lifted,),
         )
 
 

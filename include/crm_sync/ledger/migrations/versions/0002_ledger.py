@@ -189,6 +189,7 @@ create table crm_sync.parked (
   tries integer not null default 1,
   lifted_at timestamptz,
   lifted_because text)""",
+    "create index parked_link on crm_sync.parked (link_id) where lifted_at is null",
     "create index parked_our on crm_sync.parked (connection, object, our_id) where lifted_at is null",
     "create index parked_their on crm_sync.parked (connection, object, their_id) where lifted_at is null",
     """
