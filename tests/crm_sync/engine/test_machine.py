@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from crm_sync.model import Object, Value, Write
+from crm_sync.model import Object, RunKind, Value, Write
 from tests.crm_sync.conftest import empty
 from tests.crm_sync.engine.world import LATE, STAGES, Running, World
 
@@ -149,7 +149,7 @@ class Machine(RuleBasedStateMachine):
     # --------------------------------------------------------------------------------------------- runs
 
     @rule(crm=st.integers(0, 1), kind=st.sampled_from(["sync", "sync", "backfill"]))
-    def start(self, crm: int, kind: str) -> None:
+    def start(self, crm: int, kind: RunKind) -> None:
         if len(self.live) < 3:
             server = self.world.now + self.world.skew
             window = {"since": server - 9 * SECOND, "until": server - SECOND} if kind == "backfill" else {}
@@ -170,7 +170,9 @@ class Machine(RuleBasedStateMachine):
     def finish(self, which: int) -> None:
         self.step(which, 200)
 
-    @rule(which=st.integers(0, 2), stage=st.sampled_from(["plan", "push_ours", "sent", "written", "answered"]))
+    @rule(
+        which=st.integers(0, 2), stage=st.sampled_from(["plan", "push_ours", "sent", "written", "answered"])
+    )
     def step_to(self, which: int, stage: str) -> None:
         """The rare points: a random walk alone seldom stands there."""
         if not self.live:
@@ -219,16 +221,15 @@ class Machine(RuleBasedStateMachine):
             self.world.close()
 
 
-
-
-
 @pytest.mark.parametrize(
     ("crms", "features"),
     [(("crm",), ()), (("crm",), ("delete",)), (("crm_a", "crm_b"), ())],
     ids=["one CRM", "deletes", "two CRMs"],
 )
 def test_whatever_happens(migrated_database: str, crms: tuple[str, ...], features: tuple[str, ...]) -> None:
-    machine = type("Machine", (Machine,), {"url": migrated_database, "crms": crms, "features": frozenset(features)})
+    machine = type(
+        "Machine", (Machine,), {"url": migrated_database, "crms": crms, "features": frozenset(features)}
+    )
     run_state_machine_as_test(
         seed(SEED)(machine),
         settings=settings(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from crm_sync.ledger import worklist
 from crm_sync.model import Object, Value, Write
 from crm_sync.stores.database import DatabaseStore
 from tests.crm_sync.engine.world import LAG, LEASE, MAPPINGS, World
@@ -62,6 +63,32 @@ def test_decide_on_doubtful_image(world: World) -> None:
     other.finish()
     world.assert_sound()
     assert world.our_value("title") == "X"
+
+
+def test_unchanged_row_still_orders_reads(world: World) -> None:
+    """42: A reads V2 slowly, a person sets V1 back, B reads V1 and finds nothing new, A stores V2."""
+    world.their_edit("title", "V2")
+    slow = world.start().to("answered")
+    world.their_edit("title", "n0")
+    world.run()
+    world.tick(30)
+    world.run()
+    slow.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "n0"
+
+
+def test_stale_page_brings_back_deleted_stranger(world: World) -> None:
+    id = world.their_new(title="X", email="e9@example.com")
+    slow = world.start().to("answered")
+    world.tick()
+    world.crms["crm"].person_deletes(id)
+    world.run()
+    world.tick(30)
+    world.run()
+    slow.finish()
+    world.assert_sound()
+    assert world.count("select count(*) from gptweb.contacts") == 1
 
 
 # ------------------------------------------------------------------------------- 5 to 8: plans, claims, leases
@@ -120,6 +147,31 @@ def test_worker_that_sleeps_after_its_last_check_sends_nothing(world: World) -> 
     assert world.crms["crm"].written == written
     world.assert_sound()
     assert world.their_value("title") == "O1"
+
+
+def test_suspended_machine_sends_nothing_after_its_lease(world: World) -> None:
+    world.our_edit("title", "O1")
+    zombie = world.start().to("push_ours").until(world.open_intents)
+    world.suspend(LEASE + 1)
+    world.our_edit("title", "bad O2")
+    world.run()
+    written = world.crms["crm"].written
+    zombie.finish()
+    assert world.crms["crm"].written == written
+    world.assert_sound()
+
+
+def test_what_was_given_back_unsent_is_sent_when_the_task_runs_again(world: World) -> None:
+    world.our_edit("title", "O1")
+    zombie = world.start().to("push_ours").until(world.open_intents).to("committed")
+    world.tick(LEASE + 1)
+    zombie.finish()
+    assert (world.open_intents(), world.their_value("title")) == (0, "n0")
+    again = world.again(zombie, "push_theirs").finish()
+    assert world.their_value("title") == "O1"
+    assert again.report is not None
+    assert again.report.state == "succeeded"
+    world.assert_sound()
 
 
 # --------------------------------------------------------------------------------------- 9 to 13: lost replies
@@ -229,6 +281,16 @@ def test_whole_record_base(world: World) -> None:
     assert world.our_value("phone") == "P1"
 
 
+def test_edit_between_our_write_and_our_second_look(world: World) -> None:
+    world.our_edit("title", "O1")
+    run = world.start().to("push_ours").to("written")
+    world.compare()
+    world.their_edit("title", "T1")
+    run.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
+
+
 def test_edit_between_plan_and_ack(world: World) -> None:
     world.our_edit("title", "O1")
     run = world.start().to("push_ours").to("written")
@@ -319,7 +381,9 @@ def test_linked_pushed_by_external_id(world: World) -> None:
     world.run()
     world.our_edit("title", "Y", ours)
     world.assert_sound()
-    assert [i.id for i in world.crms["crm"].images("contact") if i.values["email"] == "e9@example.com"] == [theirs]
+    assert [i.id for i in world.crms["crm"].images("contact") if i.values["email"] == "e9@example.com"] == [
+        theirs
+    ]
     assert world.their_value("title", id=theirs) == "Y"
 
 
@@ -342,6 +406,46 @@ def test_twin_seen_after_create(world: World) -> None:
         ("possible_duplicate", "parked")
     ]
     assert world.linked(ours) != twin
+
+
+def test_twin_read_by_another_run_before_create(world: World) -> None:
+    world.our_new(title="X", email="e9@example.com")
+    run = world.start().to("plan")
+    world.their_new(title="X", email="e9@example.com")
+    other = world.start().to("pull")
+    run.finish()
+    other.finish()
+    world.assert_sound()
+    assert len(world.crms["crm"].images("contact")) == 2
+
+
+def test_our_twin_typed_between_plan_and_push_ours(world: World) -> None:
+    world.their_new(title="X", email="e9@example.com")
+    run = world.start().to("plan")
+    world.our_new(title="X", email="e9@example.com")
+    run.finish()
+    world.assert_sound()
+    assert world.count("select count(*) from gptweb.contacts") == 2
+
+
+def test_archived_between_plan_and_create(world: World) -> None:
+    ours = world.our_new(title="X", email="e9@example.com")
+    run = world.start().to("plan")
+    world.our_archive(ours)
+    run.finish()
+    world.assert_sound()
+    assert len(world.crms["crm"].images("contact")) == 1
+
+
+def test_record_with_our_key_is_linked_by_it(world: World) -> None:
+    """The ledger was lost: what carries our key is ours, whatever e-mail stands on it by now."""
+    ours = world.our_new(title="X", email="e9@example.com")
+    crm = world.crms["crm"]
+    [made] = crm.write("contact", [Write(ours, None, "m", {"title": "X", "email": "new@example.com"})], 1e9)
+    world.run()
+    assert world.linked(ours) == made.id
+    world.run_all()
+    assert len(crm.images("contact")) == 2
 
 
 def test_crash_after_create(world: World) -> None:
@@ -372,6 +476,14 @@ def test_cursor_runs_behind_by_the_lag(world: World) -> None:
     world.their_edit("title", "T1", stamp=began)  # a transaction that was open while the run read
     world.assert_sound()
     assert world.our_value("title") == "T1"
+
+
+def test_outbox_row_of_a_newer_version_stays(world: World) -> None:
+    world.our_edit("title", "O1")
+    with world.desk.transaction() as tx:
+        worklist.clear_outbox(tx, "crm", "contact", [(world.ours, 1)])
+    assert world.outbox() == [world.ours]
+    world.assert_sound()
 
 
 def test_undo_written_to_crm_only(world: World) -> None:
@@ -515,9 +627,9 @@ def test_their_delete_changes_nothing_of_ours(world: World) -> None:
     world.assert_sound()
     assert world.our_value("title") == "n0"
     assert world.count("select count(*) from crm_sync.link where state = 'gone'") == 1
-    assert [(line.rule, line.outcome, line.side) for line in world.trail() if line.rule.startswith("deleted")] == [
-        ("deleted_theirs", "noted", "theirs")
-    ]
+    assert [
+        (line.rule, line.outcome, line.side) for line in world.trail() if line.rule.startswith("deleted")
+    ] == [("deleted_theirs", "noted", "theirs")]
 
 
 def test_our_delete_changes_nothing_of_theirs(world: World) -> None:
@@ -525,9 +637,9 @@ def test_our_delete_changes_nothing_of_theirs(world: World) -> None:
     world.assert_sound()
     assert world.their_value("title") == "n0"
     assert world.count("select count(*) from crm_sync.link where state = 'gone'") == 1
-    assert [(line.rule, line.outcome, line.side) for line in world.trail() if line.rule.startswith("deleted")] == [
-        ("deleted_ours", "noted", "ours")
-    ]
+    assert [
+        (line.rule, line.outcome, line.side) for line in world.trail() if line.rule.startswith("deleted")
+    ] == [("deleted_ours", "noted", "ours")]
 
 
 def test_what_is_typed_while_theirs_is_deleted_travels_on_waking(world: World) -> None:

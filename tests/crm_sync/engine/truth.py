@@ -145,7 +145,13 @@ class Truth:
         for r in recorded:
             losers = self._events_of(r.person, r.column, r.value)
             winners = self._events_of(r.person, r.column, r.winner)
-            if not r.overruled or r.column in OWNED or r.value is None or len(losers) != 1 or len(winners) != 1:
+            if (
+                not r.overruled
+                or r.column in OWNED
+                or r.value is None
+                or len(losers) != 1
+                or len(winners) != 1
+            ):
                 continue
             if winners[0] in self._ancestors(losers[0], widely=False):
                 problems.append(f"{winners[0]} overruled its own successor {losers[0]}")

@@ -63,10 +63,12 @@ class _Database(Database):
         self.pause("committed")
 
 
-class Running(greenlet):
+class Running(greenlet):  # type: ignore[misc]  # greenlet brings no types
     """One run under way."""
 
-    def __init__(self, world: World, options: RunOptions, run_id: int | None = None, stages: tuple[str, ...] = STAGES):
+    def __init__(
+        self, world: World, options: RunOptions, run_id: int | None = None, stages: tuple[str, ...] = STAGES
+    ):
         super().__init__()
         self.world = world
         self.options = options
@@ -167,10 +169,16 @@ class World:
     """The records of GPTWeb and of its CRMs, everybody's clock, and the people."""
 
     def __init__(
-        self, url: str, policy: str = "crm_wins", crms: tuple[str, ...] = ("crm",), skew: int = 0, **more: object
+        self,
+        url: str,
+        policy: str = "crm_wins",
+        crms: tuple[str, ...] = ("crm",),
+        skew: int = 0,
+        **more: object,
     ) -> None:
         self.url = url
         self.now = START
+        self.suspended = timedelta(0)
         self.truth = Truth()
         self.client = psycopg.connect(url, autocommit=True)
         self.crms = {
@@ -210,7 +218,7 @@ class World:
 
     def monotonic(self) -> float:
         """The clock of time-outs."""
-        return (self.now - START).total_seconds()
+        return (self.now - START - self.suspended).total_seconds()
 
     def close(self) -> None:
         """End what still runs."""
@@ -260,9 +268,9 @@ class World:
             return
         self.truth.typed(("ours", id, column), value)
         self._client(
-            sql.SQL("update gptweb.contacts set {0} = %s, changed_at = changed_at || %s where id = %s").format(
-                sql.Identifier(column)
-            ),
+            sql.SQL(
+                "update gptweb.contacts set {0} = %s, changed_at = changed_at || %s where id = %s"
+            ).format(sql.Identifier(column)),
             (value, Jsonb({column: self.now.isoformat()}), id),
         )
         self.compare()
@@ -301,6 +309,11 @@ class World:
         """Time passes for everybody."""
         self.now += timedelta(seconds=seconds)
 
+    def suspend(self, seconds: float) -> None:
+        """The machine of the workers sleeps: time passes, and their clock of time-outs does not notice."""
+        self.tick(seconds)
+        self.suspended += timedelta(seconds=seconds)
+
     def serve_late(self, crm: str, request: tuple[Object, tuple[Write, ...]]) -> None:
         """A request whose sender is dead commits after all."""
         before = self.look()
@@ -309,7 +322,9 @@ class World:
 
     def move_cursor(self, seconds: float) -> None:
         """The next run reads only what changes from ``seconds`` after now on."""
-        self.client.execute("update crm_sync.cursor set position = %s", (self.now + timedelta(seconds=seconds),))
+        self.client.execute(
+            "update crm_sync.cursor set position = %s", (self.now + timedelta(seconds=seconds),)
+        )
 
     # ---------------------------------------------------------------------------------------------- runs
 
@@ -475,7 +490,11 @@ class World:
         for side, id in sorted({cell[:2] for cell in self.look()}):
             if (side, id) not in waiting:
                 found.setdefault((side, self.truth.person(side, id)), []).append(id)
-        return [f"{person} stands {len(ids)} times in {side}" for (side, person), ids in found.items() if len(ids) > 1]
+        return [
+            f"{person} stands {len(ids)} times in {side}"
+            for (side, person), ids in found.items()
+            if len(ids) > 1
+        ]
 
     def _forgotten(self) -> list[str]:
         """No lost update, and no false conflict."""
@@ -507,10 +526,20 @@ class World:
         """Silence: one more run plans nothing, writes nothing on either side, and costs one call."""
         problems = []
         for name, crm in self.crms.items():
-            before = (self._planned(), self._versions(), [crm.image(i.id) for i in crm.images("contact")], crm.written)
+            before = (
+                self._planned(),
+                self._versions(),
+                [crm.image(i.id) for i in crm.images("contact")],
+                crm.written,
+            )
             calls = crm.calls
             run = self.run(name)
-            after = (self._planned(), self._versions(), [crm.image(i.id) for i in crm.images("contact")], crm.written)
+            after = (
+                self._planned(),
+                self._versions(),
+                [crm.image(i.id) for i in crm.images("contact")],
+                crm.written,
+            )
             if after != before:
                 problems.append(f"an idle run of {name} was not silent: {before} became {after}")
             if crm.calls - calls != 1:
