@@ -24,11 +24,12 @@ def main(words: list[str]) -> int:
         verbs.add_parser(verb, help=text)
     demo = verbs.add_parser("demo", help="example data, provisioning, sync, and a report")
     demo.add_argument("--once", action="store_true", help="check that both sides agree, then stop the stack")
-    psql = verbs.add_parser("psql", help="psql on GPTWeb's database", add_help=False)
-    psql.add_argument("words", nargs=argparse.REMAINDER)
-    arguments = parser.parse_args(words)
+    verbs.add_parser("psql", help="psql on GPTWeb's database; what follows is psql's", add_help=False)
+    arguments, rest = parser.parse_known_args(words)
+    if rest and arguments.verb != "psql":
+        parser.error(f"unknown: {' '.join(rest)}")
     try:
-        return _do(arguments)
+        return _do(arguments, words[1:])
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -36,12 +37,12 @@ def main(words: list[str]) -> int:
     return 1
 
 
-def _do(arguments: argparse.Namespace) -> int:
+def _do(arguments: argparse.Namespace, rest: list[str]) -> int:
     stack = Stack(Settings.load(), say=lambda line: print(line, flush=True))
     if arguments.verb == "status":
         return _status(stack)
     if arguments.verb == "psql":
-        return _psql(stack, arguments.words)
+        return _psql(stack, rest)
     with stack.alone():
         if arguments.verb == "demo":
             from stack.demo import run  # noqa: PLC0415 - the other verbs need none of it

@@ -1,0 +1,41 @@
+"""The command line: psql gets its own words, and foreseen trouble is one message."""
+
+from pathlib import Path
+
+import pytest
+
+from stack import env
+from stack.__main__ import main
+from stack.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    made = Settings.load(tmp_path)
+    monkeypatch.setattr(Settings, "load", lambda: made)
+    return made
+
+
+def test_psql_gets_all_words_that_follow_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, words: ran.append(words))
+    env.write(settings.local / "env", {"CRM_SYNC_DATABASE_URL": "postgresql://here"})
+    main(["psql", "-c", "select 1", "--help"])
+    assert ran == [["psql", "postgresql://here", "-c", "select 1", "--help"]]
+
+
+def test_psql_without_a_stack_says_what_to_do(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["psql", "-c", "select 1"]) == 1
+    assert "`make up` starts it" in capsys.readouterr().err
+
+
+def test_unknown_words_are_refused(settings: Settings) -> None:
+    with pytest.raises(SystemExit):
+        main(["up", "--fast"])
+
+
+def test_status_of_nothing_is_down_and_exit_status_1(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status"]) == 1
+    assert "postgres             down" in capsys.readouterr().out
