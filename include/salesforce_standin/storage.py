@@ -25,6 +25,8 @@ class Storage:
         self._db: sqlite3.Connection | None = None
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
+            file = directory / "org.sqlite3"
+            file.touch(mode=0o600)  # tokens and secrets lie in it
             self._db = sqlite3.connect(
                 directory / "org.sqlite3", isolation_level=None, check_same_thread=False
             )
