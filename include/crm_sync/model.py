@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-
 Object = Literal["account", "contact", "lead"]
 OBJECTS: tuple[Object, ...] = ("account", "contact", "lead")
 """In the order in which a run pushes them: an account goes before its contacts."""

@@ -1,1 +1,1 @@
-"""How we get into a CRM: the login, the one metered transport, and what its replies mean."""
+"""How we get in: log-in, the metered transport, what replies mean."""

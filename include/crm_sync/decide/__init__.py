@@ -1,0 +1,1 @@
+"""The decisions: pure functions, no I/O."""

@@ -34,13 +34,16 @@ STAMP_GRAIN = timedelta(seconds=1)
 """A stamp of 10:00:00 says only that the edit was before 10:00:01 (facts/salesforce.md 9)."""
 
 
+UNMEASURED = ClockReading(timedelta(0), timedelta(seconds=1))
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What settles a decision besides the values: the connection's settings and how the two clocks compare."""
 
     direction: Direction = "bidirectional"
     policy: ConflictPolicy = "most_recent"
-    clock: ClockReading = ClockReading(timedelta(0), timedelta(seconds=1))
+    clock: ClockReading = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,23 +151,39 @@ def _decide(
     if same(o, t):
         return Decision(name, "agree", o, t, "first_link" if first else "same_value")
     if mapped.direction == "out" or rules.direction == "push":
-        return _one_way("push", mapped.direction == "out", name, o, t, ours_moved, theirs_moved)
+        return _one_way(
+            "push",
+            name,
+            o,
+            t,
+            owned=mapped.direction == "out",
+            source_moved=ours_moved,
+            target_moved=theirs_moved,
+        )
     if mapped.direction == "in" or rules.direction == "pull":
-        return _one_way("pull", mapped.direction == "in", name, o, t, theirs_moved, ours_moved)
-    if not theirs_moved:
-        return Decision(name, "push", o, t, "filled_blank" if first else "ours_changed")
-    if not ours_moved:
-        return Decision(name, "pull", o, t, "filled_blank" if first else "theirs_changed")
+        return _one_way(
+            "pull",
+            name,
+            o,
+            t,
+            owned=mapped.direction == "in",
+            source_moved=theirs_moved,
+            target_moved=ours_moved,
+        )
+    if not ours_moved or not theirs_moved:
+        action, rule = ("push", "ours_changed") if ours_moved else ("pull", "theirs_changed")
+        return Decision(name, action, o, t, "filled_blank" if first else rule)
     policy = mapped.policy or mapping.policy or rules.policy
     return _settle(policy, rules.clock, name, o, t, ours.time_of(name), _bounds(link, name))
 
 
 def _one_way(
     action: Literal["push", "pull"],
-    owned: bool,
     name: str,
     o: Value,
     t: Value,
+    *,
+    owned: bool,
     source_moved: bool,
     target_moved: bool,
 ) -> Decision | None:

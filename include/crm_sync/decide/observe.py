@@ -94,7 +94,7 @@ def resolve(link: Link, intents: Sequence[Intent], image: Image, read_began: dat
             if column != KEY:
                 base_ours[column] = value
                 base_theirs[column] = (
-                    shown if _is_our_spelling(proven, image, intent, shown, value) else value
+                    shown if _is_our_spelling(image, intent, shown, value, proven=proven) else value
                 )
         done = {*intent.settled, *landed} >= set(intent.values)
         expired = not done and intent.expires_at < read_began
@@ -103,7 +103,7 @@ def resolve(link: Link, intents: Sequence[Intent], image: Image, read_began: dat
     return Observation(replace(link, base_ours=base_ours, base_theirs=base_theirs), tuple(closed))
 
 
-def _is_our_spelling(proven: bool, image: Image, intent: Intent, shown: Value, value: Value) -> bool:
+def _is_our_spelling(image: Image, intent: Intent, shown: Value, value: Value, *, proven: bool) -> bool:
     return same(shown, value) or (proven and image.marker == intent.id and image.modified_by_us)
 
 

@@ -112,33 +112,33 @@ class Engine:
 
     def pull(self, run_id: int) -> PullReport:
         """Read what changed on their side and store it: images of links, strays, the fate of unanswered writes."""
-        from crm_sync.engine.pull import pull
+        from crm_sync.engine.pull import pull  # noqa: PLC0415  the stages import this module
 
         return pull(self, self.context(run_id))
 
     def plan(self, run_id: int) -> PlanReport:
         """Link what matches and decide every field of every dirty link; writes no record on either side."""
-        from crm_sync.engine.plan import plan
+        from crm_sync.engine.plan import plan  # noqa: PLC0415  the stages import this module
 
         return plan(self, self.context(run_id))
 
     def push_ours(self, run_id: int) -> PushReport:
         """Write what was planned for our side, each decision re-checked in the transaction that writes it."""
-        from crm_sync.engine.push_ours import push_ours
+        from crm_sync.engine.push_ours import push_ours  # noqa: PLC0415  the stages import this module
 
         return push_ours(self, self.context(run_id))
 
     def push_theirs(self, run_id: int) -> PushReport:
         """Write what was planned for their side, in batches, each claimed and stored as intents before it leaves."""
-        from crm_sync.engine.push_theirs import push_theirs
+        from crm_sync.engine.push_theirs import push_theirs  # noqa: PLC0415  the stages import this module
 
         return push_theirs(self, self.context(run_id))
 
-    def settle(self, run_id: int, killed: bool = False) -> RunReport:
+    def settle(self, run_id: int, *, killed: bool = False) -> RunReport:
         """Count what became of every planned change and close the run; never raises for work left undone."""
-        from crm_sync.engine.settle import settle
+        from crm_sync.engine.settle import settle  # noqa: PLC0415  the stages import this module
 
-        return settle(self, self.context(run_id), killed)
+        return settle(self, self.context(run_id), killed=killed)
 
     def context(self, run_id: int) -> Context:
         """The run with live settings and rules."""

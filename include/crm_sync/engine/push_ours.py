@@ -131,7 +131,8 @@ def _stands(decision: Decision | None, change: trail.Change, field: str) -> bool
 def _edited_at(context: Context, link: Link, field: str) -> datetime:
     """The time of the edit in the CRM, in our clock: it is what a second CRM's edit is compared with."""
     stamp = link.seen_hi.get(field, link.seen_stamp)
-    assert stamp is not None, "a link that was read has a stamp"
+    if stamp is None:
+        raise RuntimeError(f"link {link.link_id} was never read, yet something was decided from its image")
     return stamp - context.rules.clock.offset
 
 

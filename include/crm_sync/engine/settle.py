@@ -10,45 +10,32 @@ from crm_sync.ledger.runs import Counts
 __all__ = ["settle", "verdict"]
 
 
-def settle(engine: Engine, context: Context, killed: bool = False) -> RunReport:
+def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunReport:
     """Close the run; a run that is closed already keeps its sums."""
     with engine.database.transaction() as tx:
         counts = runs.count(tx, context.run_id)
-        state, message = verdict(counts, context.run.dry_run, killed, context.run.state)
+        state, message = verdict(counts, context.run.state, dry_run=context.run.dry_run, killed=killed)
         runs.close(tx, context.run_id, state, counts, message or None)
     sums = {name: getattr(counts, name) for name in
             ("planned", "acknowledged", "parked", "superseded", "in_doubt", "conflicts", "api_calls")}  # fmt: skip
     return RunReport(context.run_id, state, message, sums)
 
 
-def verdict(counts: Counts, dry_run: bool, killed: bool, state: str) -> tuple[str, str]:
-    """The end state and, unless it is plain success, what a person should know or do."""
-    if state == "paused_budget":
-        return state, "the day's calls are used up; what is left is done when calls are free again"
-    if killed:
-        return "failed", "its process ended without settling; the next run takes up what was left"
-    if counts.in_doubt:
-        return (
-            "failed",
-            f"{counts.in_doubt} changes were sent without an answer; the next run finds out what became of them",
-        )
-    if dry_run:
-        return "succeeded", f"dry run: {counts.planned} changes planned, nothing written"
-    if counts.undone:
-        return (
-            "failed",
-            f"{counts.undone} planned changes were not carried out; the next run plans them again",
-        )
-    if counts.postponed:
-        return (
-            "failed",
-            f"{counts.postponed} changes met a busy record or server; the next run tries them again",
-        )
-    if counts.planned != counts.acknowledged + counts.parked + counts.superseded + counts.in_doubt:
-        return "failed", "the sums do not add up; please report this with the run's audit trail"
-    if counts.newly_parked:
-        return (
-            "succeeded_with_parked",
-            f"{counts.newly_parked} values need a person: see crm_sync.parked, cause and remedy",
-        )
-    return "succeeded", ""
+def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple[str, str]:
+    """The end state and, unless it is plain success, what a person should know or do: the first line that holds."""
+    sums = counts.acknowledged + counts.parked + counts.superseded + counts.in_doubt
+    lines: tuple[tuple[bool, str, str], ...] = (
+        (state == "paused_budget", state, "the day's calls are used up; what is left is done when calls are free again"),
+        (killed, "failed", "its process ended without settling; the next run takes up what was left"),
+        (counts.in_doubt > 0, "failed",
+         f"{counts.in_doubt} changes were sent without an answer; the next run finds out what became of them"),
+        (dry_run, "succeeded", f"dry run: {counts.planned} changes planned, nothing written"),
+        (counts.undone > 0, "failed",
+         f"{counts.undone} planned changes were not carried out; the next run plans them again"),
+        (counts.postponed > 0, "failed",
+         f"{counts.postponed} changes met a busy record or server; the next run tries them again"),
+        (counts.planned != sums, "failed", "the sums do not add up; please report this with the run's audit trail"),
+        (counts.newly_parked > 0, "succeeded_with_parked",
+         f"{counts.newly_parked} values need a person: see crm_sync.parked, cause and remedy"),
+    )  # fmt: skip
+    return next(((end, words) for holds, end, words in lines if holds), ("succeeded", ""))

@@ -1,0 +1,1 @@
+"""What happened and what is left to do, on Postgres."""

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from psycopg import sql
+
 from crm_sync.decide.observe import Closed
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Intent
 
 __all__ = ["close_by_reply", "open_of", "settle", "still_claimed", "store"]
 
-_COLUMNS = """intent_id::text, change_id, run_id, link_id, creates, values, times, expected, sent_at, read_at,
-  claim_until, expires_at, settled"""
+_COLUMNS = sql.SQL("""intent_id::text, change_id, run_id, link_id, creates, values, times, expected, sent_at, read_at,
+  claim_until, expires_at, settled""")
 
 
 def store(tx: Transaction, intents: Iterable[Intent]) -> None:
@@ -34,8 +36,10 @@ def open_of(tx: Transaction, link_ids: Sequence[int]) -> dict[int, list[Intent]]
     """The unanswered intents of these links, oldest first."""
     found: dict[int, list[Intent]] = {}
     rows = tx.rows(
-        f"select {_COLUMNS} from crm_sync.intent where link_id = any(%s) and closed_by is null "
-        "order by link_id, sent_at, intent_id for update",
+        sql.SQL(
+            "select {} from crm_sync.intent where link_id = any(%s) and closed_by is null "
+            "order by link_id, sent_at, intent_id for update"
+        ).format(_COLUMNS),
         (list(link_ids),),
     )
     for row in rows:

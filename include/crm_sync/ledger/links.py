@@ -31,22 +31,25 @@ __all__ = [
 
 Pair = tuple[Link, OurRecord | None]
 
-_LINK = """l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.keyed, l.their_alive, l.reread, l.claim_run,
+_LINK = sql.SQL("""l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.keyed, l.their_alive, l.reread, l.claim_run,
   l.claim_until, l.seen_stamp, l.seen_recv, l.spelling_of::text,
-  i.base_ours, i.base_theirs, i.seen, i.seen_lo, i.seen_hi"""
+  i.base_ours, i.base_theirs, i.seen, i.seen_lo, i.seen_hi""")
 _WIDTH = 18
 
 
-def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], lock: bool) -> list[Pair]:
+def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], *, lock: bool) -> list[Pair]:
     """Links with our records, in order of link id, parked values attached.
 
     With ``lock`` links and our records stay locked until the transaction ends, always in this order.
     """
     query = sql.SQL(
-        f"select {_LINK}, {{columns}} from crm_sync.link l join crm_sync.image i using (link_id) "
+        "select {link}, {columns} from crm_sync.link l join crm_sync.image i using (link_id) "
         "left join {table} o on o.id = l.our_id where l.link_id = any(%s) order by l.link_id {lock}"
     ).format(
-        columns=columns(mapping, "o"), table=table(mapping), lock=sql.SQL("for update of l" if lock else "")
+        link=_LINK,
+        columns=columns(mapping, "o"),
+        table=table(mapping),
+        lock=sql.SQL("for update of l" if lock else ""),
     )
     if lock:
         tx.run(
@@ -76,12 +79,12 @@ def ids_of(tx: Transaction, connection: str, object: Object, our_ids: Sequence[s
     return dict(rows)
 
 
-def load(tx: Transaction, link_ids: Sequence[int], lock: bool = True) -> list[Link]:
+def load(tx: Transaction, link_ids: Sequence[int], *, lock: bool = True) -> list[Link]:
     """Links without our records, as stored (parents in their ids), locked."""
     query = sql.SQL(
-        f"select {_LINK} from crm_sync.link l join crm_sync.image i using (link_id) "
+        "select {link} from crm_sync.link l join crm_sync.image i using (link_id) "
         "where l.link_id = any(%s) order by l.link_id {lock}"
-    ).format(lock=sql.SQL("for update of l" if lock else ""))
+    ).format(link=_LINK, lock=sql.SQL("for update of l" if lock else ""))
     return [_link(row) for row in tx.rows(query, (list(link_ids),))]
 
 
@@ -134,10 +137,10 @@ def release(tx: Transaction, link_ids: Sequence[int], run_id: int) -> None:
 
 
 def store(
-    tx: Transaction, mapping: ObjectMapping, links: Iterable[tuple[Link, bool]], keep_dirty: bool = False
+    tx: Transaction, mapping: ObjectMapping, links: Iterable[tuple[Link, bool]], *, keep_dirty: bool = False
 ) -> None:
     """Write links back, each with whether it is dirty; ``keep_dirty`` leaves a dirty one dirty.  One statement a table."""
-    rows = [_stored(mapping, link, dirty) for link, dirty in links]
+    rows = [_stored(mapping, link, dirty=dirty) for link, dirty in links]
     if not rows:
         return
     tx.run(
@@ -161,13 +164,15 @@ def store(
     )
 
 
-def _stored(mapping: ObjectMapping, link: Link, dirty: bool) -> tuple[dict[str, object], dict[str, object]]:
+def _stored(
+    mapping: ObjectMapping, link: Link, *, dirty: bool
+) -> tuple[dict[str, object], dict[str, object]]:
     # A time bound is kept only while the field differs from its base: before that it decides nothing.
     moved = {c for c, v in link.seen.items() if c not in link.base_theirs or link.base_theirs[c] != v}
     head: dict[str, object] = {
         "link_id": link.link_id, "their_id": link.their_id, "state": link.state, "keyed": link.keyed,
         "their_alive": link.their_alive, "dirty": dirty, "reread": link.reread, "seen_stamp": link.seen_stamp,
-        "seen_recv": link.seen_recv, "digest": None if link.spelling_of else digest_of(mapping, link.seen, link.our_id if link.keyed else None, not link.their_alive).hex(),
+        "seen_recv": link.seen_recv, "digest": None if link.spelling_of else digest_of(mapping, link.seen, link.our_id if link.keyed else None, deleted=not link.their_alive).hex(),
         "spelling_of": link.spelling_of, "match": link.seen.get(mapping.match[0]),
     }  # fmt: skip
     body: dict[str, object] = {
@@ -241,7 +246,7 @@ def parents_of(
           and not exists (select 1 from crm_sync.outcome x where x.change_id = c.change_id)""",
         {"c": connection, "o": object, "t": their_ids, "u": our_ids, "r": run_id},
     )
-    return Parents({t: o for t, o in rows}, {o: t for t, o in rows})
+    return Parents(dict(rows), {ours: theirs for theirs, ours in rows})
 
 
 def _texts(values: Iterable[Value]) -> list[str]:

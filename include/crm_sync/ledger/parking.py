@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from psycopg import sql
+
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.trail import Line, note
 from crm_sync.model import Object, Side, Value
@@ -67,10 +69,12 @@ def keep(
     """Replace what ``judged`` records were parked for under ``code`` by this plan's verdicts; returns the new ones."""
     if not judged:
         return 0
-    column = "our_id = any(%s::uuid[])" if key == "our_id" else "their_id = any(%s)"
+
     rows = tx.rows(
-        f"select {key}::text, cause, parked_id from crm_sync.parked where connection = %s and object = %s and code = %s "
-        f"and lifted_at is null and {column}",
+        sql.SQL(
+            "select {key}::text, cause, parked_id from crm_sync.parked where connection = %s and object = %s and code = %s "
+            "and lifted_at is null and {key} = any({judged})"
+        ).format(key=sql.Identifier(key), judged=sql.SQL("%s::uuid[]" if key == "our_id" else "%s")),
         (connection, object, code, list(judged)),
     )
     standing = {owner: (cause, parked_id) for owner, cause, parked_id in rows}

@@ -44,7 +44,11 @@ def store_page(
     differing: dict[int, Image] = {}
     for their_id, (link_id, _, digest, stamp, recv, _, spelling, in_doubt) in known.items():
         image = by_id[their_id]
-        if spelling or in_doubt or digest != digest_of(mapping, image.values, image.our_id, image.deleted):
+        if (
+            spelling
+            or in_doubt
+            or digest != digest_of(mapping, image.values, image.our_id, deleted=image.deleted)
+        ):
             differing[link_id] = image
         elif is_newer(sent_no, image.stamp, recv, stamp):
             unchanged.append((link_id, image.stamp))
@@ -230,7 +234,7 @@ def _store_strays(
     }
     rows, doubtful = [], []
     for image in sorted(images, key=lambda image: image.id):
-        digest = digest_of(mapping, image.values, image.our_id, image.deleted)
+        digest = digest_of(mapping, image.values, image.our_id, deleted=image.deleted)
         before = known.get(image.id)
         if before is None or is_newer(sent_no, image.stamp, before[2], before[1]):
             rows.append(_stray_row(mapping, image, digest))

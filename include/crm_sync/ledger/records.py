@@ -76,7 +76,7 @@ def check_columns(tx: Transaction, mapping: ObjectMapping) -> None:
         )
 
 
-def digest_of(mapping: ObjectMapping, values: Row, our_key: str | None, deleted: bool) -> bytes:
+def digest_of(mapping: ObjectMapping, values: Row, our_key: str | None, *, deleted: bool) -> bytes:
     """What a read compares: equal digests mean an equal record, whatever its stamp (hotpath.md 4)."""
     row = [values.get(column, ABSENT) for column in mapping.columns]
     return sha256(orjson.dumps([row, our_key, deleted])).digest()[:16]

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Literal, LiteralString
+from typing import Literal
+
+from psycopg import sql
 
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Outcome, Row, Side, Value
@@ -19,9 +21,11 @@ Op = Literal["create", "update"]
 UNDONE = "its run ended before it was carried out; the next run plans it again"
 """What settle says of a change to which nothing happened; the run's task, cleared, may still carry it out."""
 
-PENDING: LiteralString = f"""not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id
-            and o.detail is distinct from '{UNDONE}')
-          and not exists (select 1 from crm_sync.intent i where i.change_id = c.change_id and i.closed_by is null)"""
+PENDING = sql.SQL("""not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id
+            and o.detail is distinct from {undone})
+          and not exists (select 1 from crm_sync.intent i where i.change_id = c.change_id and i.closed_by is null)""").format(
+    undone=sql.Literal(UNDONE)
+)
 """Of a change ``c``: nothing became of it yet.  An intent that was closed without an outcome was given back unsent."""
 
 OutcomeRow = tuple[int, Outcome, Sequence[str], str | None, str | None]
@@ -79,11 +83,10 @@ def plan(tx: Transaction, run_id: int, connection: str, changes: Iterable[Change
 def pending(tx: Transaction, run_id: int, side: Side, object: str, after: int, limit: int) -> list[Change]:
     """The next planned changes that nothing became of yet: no outcome, nothing sent; in order of planning."""
     rows = tx.rows(
-        f"""select object, side, op, link_id, our_id::text, their_id, before, after, base, rules, conflicts, change_id
+        sql.SQL("""select object, side, op, link_id, our_id::text, their_id, before, after, base, rules, conflicts, change_id
         from crm_sync.change c
         where run_id = %s and side = %s and object = %s and change_id > %s
-          and {PENDING}
-        order by change_id limit %s""",
+          and {pending} order by change_id limit %s""").format(pending=PENDING),
         (run_id, side, object, after, limit),
     )
     return [Change(*row) for row in rows]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from psycopg import sql
+
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.runs import Run
@@ -68,9 +70,9 @@ def mark_clean(tx: Transaction, link_ids: Sequence[int]) -> None:
 def supersede_pending(tx: Transaction, run_id: int) -> None:
     """A plan that is made again replaces what of the former one was neither sent nor written."""
     tx.run(
-        f"""insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
+        sql.SQL("""insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
         select c.change_id, c.run_id, 'superseded', array(select jsonb_object_keys(c.after)), 'the run was planned again'
-        from crm_sync.change c where c.run_id = %s and {PENDING}""",
+        from crm_sync.change c where c.run_id = %s and {pending}""").format(pending=PENDING),
         (run_id,),
     )
 

@@ -1,1 +1,1 @@
-"""Where records live; every module has one Store, and one contract suite (tests/crm_sync/stores) holds for all."""
+"""Where records live: one Store each, one contract test for all."""
