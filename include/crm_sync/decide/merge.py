@@ -30,6 +30,7 @@ __all__ = [
 KEY = "id"
 """The pseudo-column under which writing our key into their record is planned and recorded."""
 
+Action = Literal["push", "pull", "agree"]
 STAMP_GRAIN = timedelta(seconds=1)
 """A stamp of 10:00:00 says only that the edit was before 10:00:01 (facts/salesforce.md 9)."""
 
@@ -55,7 +56,7 @@ class Decision:
     """
 
     field: str
-    action: Literal["push", "pull", "agree"]
+    action: Action
     ours: Value
     theirs: Value
     rule: str
@@ -171,7 +172,8 @@ def _decide(
             target_moved=ours_moved,
         )
     if not ours_moved or not theirs_moved:
-        action, rule = ("push", "ours_changed") if ours_moved else ("pull", "theirs_changed")
+        action: Action = "push" if ours_moved else "pull"
+        rule = "ours_changed" if ours_moved else "theirs_changed"
         return Decision(name, action, o, t, "filled_blank" if first else rule)
     policy = mapped.policy or mapping.policy or rules.policy
     return _settle(policy, rules.clock, name, o, t, ours.time_of(name), _bounds(link, name))
