@@ -89,7 +89,7 @@ def airflow_database() -> None:
     from airflow.utils.db import initdb
 
     initdb()
-    DagBundlesManager().sync_bundles_to_db()
+    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
 
 
 def register(dag: DAG) -> None:

@@ -58,7 +58,8 @@ class FakeEngine:
         return reply
 
     def open_run(self, options: Any) -> int:
-        return self.answer("open_run", options)
+        run_id: int = self.answer("open_run", options)
+        return run_id
 
     def pull(self, run_id: int) -> Any:
         return self.answer("pull", run_id)
@@ -82,7 +83,7 @@ class FakeEngine:
 class FakeProvisioning(FakeEngine):
     """The same for provisioning."""
 
-    def plan(self, dag_run_id: str, *, dry_run: bool) -> Any:
+    def plan(self, dag_run_id: str, *, dry_run: bool) -> Any:  # type: ignore[override]  # no engine, but like one
         return 8, self.answer("plan", (dag_run_id, dry_run))
 
     def apply(self, run_id: int) -> Any:

@@ -136,5 +136,5 @@ def run(kind: str, name: str = NAME, retries: int = 3, **conf: Any) -> tuple[str
 def rows(url: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
     """The rows of one statement."""
     with psycopg.connect(url, autocommit=True) as connection:
-        cursor = connection.execute(query, parameters)  # type: ignore[arg-type]
+        cursor = connection.execute(query, parameters)
         return cursor.fetchall() if cursor.description else []

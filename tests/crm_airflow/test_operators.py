@@ -51,17 +51,17 @@ def test_open_run_returns_the_number_and_nothing_else():
 
 
 def test_a_backfill_run_has_a_window_and_every_other_has_none():
+    engine = FakeEngine()
     for run_type in ("scheduled", "manual", "asset_triggered"):
-        engine = FakeEngine()
         made(OpenRunOperator, engine).execute(
             context(run_type, data_interval_start=FIVE, data_interval_end=SIX)
         )
-        options = engine.asked[0][1]
+        options = engine.asked[-1][1]
         assert (options.kind, options.since, options.until) == ("sync", None, None)
     made(OpenRunOperator, engine).execute(
         context("backfill", data_interval_start=FIVE, data_interval_end=SIX)
     )
-    options = engine.asked[1][1]
+    options = engine.asked[-1][1]
     assert (options.kind, options.since, options.until) == ("backfill", FIVE, SIX)
 
 
@@ -242,7 +242,12 @@ def test_what_a_failed_task_said_is_the_runs_message(noted, state):
 def test_settle_asks_only_for_the_tasks_before_it():
     from airflow.sdk import DAG
 
-    asked = {}
+    asked: list[dict] = []
+
+    def asked_for(**kwargs) -> dict:
+        asked.append(kwargs)
+        return {}
+
     engine = FakeEngine()
     with DAG("own", schedule=None):
         before = made(PullOperator, engine, run_id=7)
@@ -250,9 +255,9 @@ def test_settle_asks_only_for_the_tasks_before_it():
         settle >> faked(PullOperator, engine)(task_id="after", connection="salesforce_main", run_id=7)
         before >> settle
     seen = context()
-    seen["ti"] = SimpleNamespace(get_task_states=lambda **kwargs: asked.update(kwargs) or {})
+    seen["ti"] = SimpleNamespace(get_task_states=asked_for)
     settle.execute(seen)
-    assert asked == {"dag_id": "own", "task_ids": ["step"], "run_ids": ["manual__1"]}
+    assert asked == [{"dag_id": "own", "task_ids": ["step"], "run_ids": ["manual__1"]}]
 
 
 # -------------------------------------------------------------------------------------------- provisioning
@@ -270,7 +275,7 @@ def test_provisioning_hands_on_its_run_and_logs_every_stage(capfd):
 
 def test_provisioning_that_failed_for_good_closes_its_run_with_the_message():
     inside = FakeProvisioning()
-    told = []
+    told: list = []
     task = made(ProvisionApplyOperator, inside, run_id=8, on_failure_callback=told.append)
     failed = context(exception=Misconfigured("Field Total_Score__c is of type Text."))
     for callback in task.on_failure_callback:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow.providers.salesforce.hooks.salesforce import SalesforceHook
-from simple_salesforce import Salesforce
+from simple_salesforce.api import Salesforce
 
 from crm_airflow.hooks.sync_hook import CrmSyncHook
 from crm_sync.errors import SyncError
 from crm_sync.model import RunKind
+
+if TYPE_CHECKING:
+    from crm_sync.access.transport import MeteredSession
 
 __all__ = ["CrmSalesforceHook"]
 
@@ -49,12 +52,12 @@ class CrmSalesforceHook(SalesforceHook):
     @cached_property
     def conn(self) -> Salesforce:
         """A simple-salesforce client on the metered session."""
-        self.session = self._open.enter_context(CrmSyncHook(self.conn_id).session(lane=self.lane))
-        token = self.session.login.token()
+        session = self._metered()
+        token = session.login.token()
         return Salesforce(
             session_id=token.access_token,
             instance_url=token.instance_url,
-            session=self.session,
+            session=session,
             version=API_VERSION,
         )
 
@@ -72,9 +75,14 @@ class CrmSalesforceHook(SalesforceHook):
         from crm_sync.access.oauth import identity  # noqa: PLC0415
 
         try:
-            session = self.get_conn().session
-            user: Any = identity(session)
+            session = self._metered()
+            user = identity(session)
         except SyncError as error:
             return False, str(error)
+        finally:
+            self.close()
         url = session.login.token().instance_url
         return True, f"Logged in to {url} as user {user.user_id} of org {user.organization_id}."
+
+    def _metered(self) -> MeteredSession:
+        return self._open.enter_context(CrmSyncHook(self.conn_id).session(lane=self.lane))
