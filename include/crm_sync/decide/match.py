@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crm_sync.model import Side
+
 __all__ = ["Ambiguous", "Candidates", "Create", "Match", "Verdict", "judge"]
 
 
@@ -47,15 +49,19 @@ class Create:
 Verdict = Match | Ambiguous | Create
 
 
-def judge(levels: Sequence[Candidates]) -> Verdict:
-    """Decide by the first level on which the other side has anybody; levels are in order of preference."""
+def judge(levels: Sequence[Candidates], side: Side) -> Verdict:
+    """Decide about a record of ``side`` by the first level on which the other side has anybody.
+
+    ``levels`` are in order of preference.
+    """
+    here, there = ("GPTWeb", "the CRM") if side == "ours" else ("the CRM", "GPTWeb")
     with_key = [level for level in levels if level.key is not None]
     for level in with_key:
         if len(level.free) == 1 and level.same_side == 1:
             return Match(level.free[0], level.column)
         if level.free:
             return Ambiguous(
-                f"{level.same_side} unlinked here and {len(level.free)} unlinked there share the {level.column} {level.key}",
+                f"the {level.column} {level.key} is that of {level.same_side} in {here} and of {len(level.free)} in {there}",
                 level.free,
             )
         if level.linked:
@@ -65,5 +71,5 @@ def judge(levels: Sequence[Candidates]) -> Verdict:
             )
     if with_key and with_key[-1].same_side > 1:
         last = with_key[-1]
-        return Ambiguous(f"{last.same_side} records of this side share the {last.column} {last.key}", ())
+        return Ambiguous(f"the {last.column} {last.key} is that of {last.same_side} records in {here}", ())
     return Create()

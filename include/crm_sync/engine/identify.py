@@ -45,7 +45,7 @@ def _judge_strays(
     created: list[trail.Change] = []
     parents = _parents_of_strays(tx, context, mapping, strays)
     for stray in strays:
-        verdict: Verdict = stray.keyed_to or judge(stray.levels)
+        verdict: Verdict = stray.keyed_to or judge(stray.levels, "theirs")
         if isinstance(verdict, Match):
             matched.append((verdict.id, stray.their_id, verdict.column))
         elif isinstance(verdict, Ambiguous):
@@ -118,7 +118,7 @@ def _judge_unlinked(
     created: list[identity.Unlinked] = []
     done: list[tuple[str, int]] = []
     for record in unlinked:
-        verdict = judge(record.levels)
+        verdict = judge(record.levels, "ours")
         if record.deleted or not may_create:
             # Creation that is switched on later fills the outbox anew (settings.replan_if_changed).
             done.append((record.our_id, record.version))

@@ -182,7 +182,7 @@ def _recheck_creates(
 def _still_new(
     context: Context, mapping: ObjectMapping, change: trail.Change, stray: identity.Stray | None
 ) -> bool:
-    if stray is None or stray.keyed_to is not None or not isinstance(judge(stray.levels), Create):
+    if stray is None or stray.keyed_to is not None or not isinstance(judge(stray.levels, "theirs"), Create):
         return False
     reference = mapping.reference.ours if mapping.reference else None
     shown = {c: v for c, v in stray.values.items() if v is not None and mapping.by_ours[c].direction != "out"}

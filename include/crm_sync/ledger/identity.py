@@ -53,7 +53,7 @@ class Unlinked:
     @property
     def creatable(self) -> bool:
         """Whether nobody on their side matches."""
-        return isinstance(judge(self.levels), Create)
+        return isinstance(judge(self.levels, "ours"), Create)
 
 
 @dataclass(slots=True)
