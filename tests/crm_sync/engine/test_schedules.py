@@ -109,9 +109,23 @@ def test_old_run_pushes_after_newer(world: World) -> None:
     world.run()
     world.tick(30)
     world.run()
+    written = world.crms["crm"].written
     old.finish()
+    assert world.crms["crm"].written == written
     world.assert_sound()
     assert world.their_value("title") == "O2"
+
+
+def test_old_push_would_overrule_an_edit_typed_on_top_of_a_newer(make_world: MakeWorld) -> None:
+    world = make_world(policy="gptweb_wins").with_person()
+    world.our_edit("title", "O1")
+    old = world.start().to("plan")
+    world.our_edit("title", "O2")
+    world.run()
+    world.their_edit("title", "T3")
+    old.finish()
+    world.assert_sound()
+    assert world.our_value("title") == "T3"
 
 
 def test_two_runs_in_flight(make_world: MakeWorld) -> None:
@@ -124,6 +138,18 @@ def test_two_runs_in_flight(make_world: MakeWorld) -> None:
     slow.finish()
     world.assert_sound()
     assert world.their_value("title") == "O2"
+
+
+def test_two_runs_in_flight_and_an_edit_between(make_world: MakeWorld) -> None:
+    world = make_world(policy="gptweb_wins").with_person()
+    world.our_edit("title", "O1")
+    slow = world.start().to("push_ours").to("sent")
+    world.our_edit("title", "O2")
+    world.run()
+    world.their_edit("title", "T3")
+    slow.finish()
+    world.run()
+    world.assert_sound()
 
 
 def test_zombie_worker_sends_after_lease(world: World) -> None:
@@ -335,6 +361,14 @@ def _marks_phones(crm: str) -> Callable[[Object, str, Value], Value]:
     return render
 
 
+def test_how_a_crm_spells_what_we_created_is_no_edit(make_world: MakeWorld) -> None:
+    world = make_world(policy="crm_wins")
+    world.crms["crm"].render = _marks_phones("crm")
+    world.with_person()
+    world.assert_sound()
+    assert (world.our_value("phone"), world.their_value("phone")) == ("p0", "p0~crm")
+
+
 def test_our_push_bumped_their_time(make_world: MakeWorld) -> None:
     world = make_world(policy="most_recent").with_person()
     world.our_edit("total_score", 2)
@@ -442,7 +476,7 @@ def test_record_with_our_key_is_linked_by_it(world: World) -> None:
     ours = world.our_new(title="X", email="e9@example.com")
     crm = world.crms["crm"]
     [made] = crm.write("contact", [Write(ours, None, "m", {"title": "X", "email": "new@example.com"})], 1e9)
-    world.run()
+    world.run(direction="pull")
     assert world.linked(ours) == made.id
     world.run_all()
     assert len(crm.images("contact")) == 2
@@ -455,6 +489,16 @@ def test_crash_after_create(world: World) -> None:
     world.assert_sound()
     assert world.count("select count(*) from gptweb.contacts") == 2
     assert len(world.crms["crm"].images("contact")) == 2
+
+
+def test_crash_after_create_then_our_newer_edit(world: World) -> None:
+    ours = world.our_new(title="X", email="e9@example.com")
+    world.start().to("push_ours").to("written").kill()
+    world.compare()
+    world.our_edit("title", "O2", ours)
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    assert world.our_value("title", ours) == "O2"
 
 
 # --------------------------------------------------------------------------------------------- 24 to 27: the rest
@@ -579,6 +623,15 @@ def test_killed(make_world: MakeWorld, where: str, policy: str) -> None:
     assert (world.their_value("title"), world.our_value("phone")) == ("O1", "P1")
     assert world.count("select count(*) from gptweb.contacts") == 3
     assert len(world.crms["crm"].images("contact")) == 3
+
+
+def test_killed_before_anything_was_carried_out(world: World) -> None:
+    world.our_edit("title", "O1")
+    world.start().to("plan").kill()
+    world.assert_sound()
+    assert [line.detail for line in world.trail("title") if line.outcome == "superseded"] == [
+        "its run ended before it was carried out; the next run plans it again"
+    ]
 
 
 # ----------------------------------------------------------------------------------------- 32: the same task twice

@@ -518,7 +518,7 @@ class World:
         """Accounting: every run that ended can say what became of each planned change."""
         rows = self.client.execute(
             """select run_id, state, planned, acknowledged, parked, superseded, in_doubt from crm_sync.run_summary
-            where planned is null or planned <> acknowledged + parked + superseded + in_doubt"""
+            where ended_at is not null and planned is distinct from acknowledged + parked + superseded + in_doubt"""
         )
         return [f"run {row[0]} does not add up: {row[1:]}" for row in rows]
 

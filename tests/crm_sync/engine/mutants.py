@@ -1,0 +1,274 @@
+"""Each rule of the engine taken out once: data, and the program that shows which schedule notices.
+
+The product has no switches.  A copy of include/ gets one changed line, and the schedule that names the rule runs on it
+in a process of its own: ``python -m tests.crm_sync.engine.mutants <server>`` runs them all and prints what became of
+each as JSON.  The libraries are loaded once, the product anew in every process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["MUTANTS", "Mutant"]
+
+ROOT = Path(__file__).resolve().parents[3]
+INCLUDE = ROOT / "include"
+SECONDS = 90
+"""A schedule that takes longer hangs."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule, the place where it stands (``text`` occurs once in ``file``), and the schedule that shows it is needed."""
+
+    rule: str
+    file: str
+    text: str
+    replacement: str
+    schedule: str
+
+
+MERGED = "current = {d.field: d for d in merge(mapping, context.rules, link, ours, parents)}"
+
+MUTANTS = [
+    Mutant("our side is written only if the merge still says so", "engine/push_ours.py", MERGED,
+           'current = {f: Decision(f, "pull", change.before[f], v, "") for f, v in change.after.items()}',
+           "test_stale_plan_overwrites_new_edit"),
+    Mutant("their side is claimed only if the merge still says so", "engine/claim.py", MERGED,
+           'current = {f: Decision(f, "push", v, change.before[f], "") for f, v in change.after.items()}',
+           "test_old_run_pushes_after_newer"),
+    Mutant("a record of theirs is made only while nobody of theirs matches", "engine/claim.py",
+           "if r.creatable and not r.deleted", "if not r.deleted", "test_twin_read_by_another_run_before_create"),
+    Mutant("a record of theirs is made only while ours lives", "engine/claim.py",
+           "if r.creatable and not r.deleted", "if r.creatable", "test_archived_between_plan_and_create"),
+    Mutant("a record of ours is made only while nobody of ours matches", "engine/push_ours.py",
+           "if stray is None or stray.keyed_to is not None or not isinstance(judge(stray.levels, \"theirs\"), Create):",
+           "if stray is None:", "test_our_twin_typed_between_plan_and_push_ours"),
+    Mutant("one run at a time writes to a link", "model.py",
+           "self.claim_run not in (None, run_id) and", "False and", "test_two_runs_in_flight_and_an_edit_between"),
+    Mutant("the lease is checked just before sending", "engine/push_theirs.py",
+           "return [s for s in sending if s.link.link_id in held]", "return list(sending)",
+           "test_suspended_machine_sends_nothing_after_its_lease"),
+    Mutant("a call is not sent when its answer could come after the lease", "engine/push_theirs.py",
+           "leased + context.settings.lease_seconds", "1e9 + leased",
+           "test_worker_that_sleeps_after_its_last_check_sends_nothing"),
+    Mutant("reads are ordered by request numbers: a page", "decide/observe.py",
+           "return sent_no > seen_recv or seen_stamp is None or stamp > seen_stamp", "return True",
+           "test_stale_page_stored_late"),
+    Mutant("reads are ordered by request numbers: a reply", "decide/observe.py",
+           "return sent_no > seen_recv or seen_stamp is None or stamp > seen_stamp", "return True",
+           "test_slow_reply_hides_edit"),
+    Mutant("strangers obey the order of reads", "decide/observe.py",
+           "return sent_no > seen_recv or seen_stamp is None or stamp > seen_stamp", "return True",
+           "test_stale_page_brings_back_deleted_stranger"),
+    Mutant("a row without news orders reads all the same", "ledger/reading.py",
+           "    _touch(tx, unchanged, recv_no)\n", "", "test_unchanged_row_still_orders_reads"),
+    Mutant("nothing is decided on an image in doubt", "decide/merge.py",
+           "    if link.reread or ours is None or is_asleep(link, ours):\n        return ()",
+           "    if ours is None or is_asleep(link, ours):\n        return ()", "test_decide_on_doubtful_image"),
+    Mutant("values are compared, never stamps", "ledger/reading.py",
+           "digest != digest_of(mapping, image.values, image.our_id, deleted=image.deleted)", "stamp != image.stamp",
+           "test_same_second_second_edit"),
+    Mutant("what was seen is the work list", "ledger/reading.py",
+           "stored.append((after, stale or _differs_from_base(mapping, after)))", "stored.append((after, stale))",
+           "test_run_ends_without_applying"),
+    Mutant("a base moves per field", "engine/keep.py",
+           "    return replace(link, base_ours=base_ours, base_theirs=base_theirs)",
+           "    whole = answer.after.values if answer.after else {}\n"
+           "    return replace(link, base_ours={**base_ours, **sent.ours.values}, base_theirs={**base_theirs, **whole})",
+           "test_whole_record_base"),
+    Mutant("the base has two spellings", "engine/keep.py",
+           "base_theirs[column] = shown if ours_there else value", "base_theirs[column] = value",
+           "test_two_crms_format_phones"),
+    Mutant("only our own spelling is read back", "engine/keep.py",
+           "answer.after is not None and (answer.after.modified_by_us or same(shown, value))",
+           "answer.after is not None", "test_edit_between_our_write_and_our_second_look"),
+    Mutant("the first read after a create shows the spelling", "decide/observe.py",
+           "spelled = _read_back(link, image)", "spelled = link",
+           "test_how_a_crm_spells_what_we_created_is_no_edit"),
+    Mutant("the base moves with the outcome", "engine/keep.py",
+           "        base_ours[column] = sent.intent.values[column]\n", "        continue\n", "test_push_acked_base_later"),
+    Mutant("the values before our write are looked at", "engine/keep.py",
+           "    if answer.before is not None:\n        _slipped_in", "    if False:\n        _slipped_in",
+           "test_edit_between_pull_and_push"),
+    Mutant("the policy decides about an edit that slipped in", "engine/keep.py",
+           'if winner == "theirs" and', 'if winner == "nobody" and', "test_edit_between_crm_wins"),
+    Mutant("an intent is stored before it is sent", "engine/claim.py",
+           "    intents.store(tx, [s.intent for s in sending])\n", "", "test_lost_reply_then_our_newer_edit"),
+    Mutant("a lost reply is resolved by the marker", "decide/observe.py",
+           "proven = image.marker == intent.id or (", "proven = False or (", "test_lost_reply_then_person_on_top"),
+    Mutant("a write that landed makes its link work again", "ledger/reading.py",
+           "stale = bool(resolved.closed) or after.state != link.state", "stale = after.state != link.state",
+           "test_lost_reply_commits_after_newer_push"),
+    Mutant("an intent stays open until it can no longer commit", "decide/observe.py",
+           "expired = not done and intent.expires_at < read_began", "expired = not done",
+           "test_lost_reply_commits_after_newer_push"),
+    Mutant("an intent closes once", "engine/keep.py",
+           "columns = [c for c in intent.values if c not in intent.settled]", "columns = list(intent.values)",
+           "test_reply_after_it_was_resolved"),
+    Mutant("a lost reply names its window", "ledger/reading.py",
+           "if c.intent.claim_until <= now and not c.intent.creates", "if False", "test_lost_reply_lost_before_value"),
+    Mutant("an edit that came meanwhile keeps its outbox row", "ledger/worklist.py",
+           " and b.version <= s.version", "", "test_outbox_row_of_a_newer_version_stays"),
+    Mutant("a record leaves the outbox only when nothing is left to do", "engine/keep.py",
+           "left = [ours is None or work_left(mapping, context.rules, link, ours, parents) for link, ours in kept]",
+           "left = [ours is None for link, ours in kept]", "test_edit_between_plan_and_ack"),
+    Mutant("a linked record is written by its Id", "engine/claim.py",
+           "Write(ours.id, link.their_id, intent.id,", "Write(ours.id, None, intent.id,",
+           "test_linked_pushed_by_external_id"),
+    Mutant("our key on their record comes first", "engine/identify.py",
+           "stray.keyed_to or judge(stray.levels, \"theirs\")", "judge(stray.levels, \"theirs\")", "test_record_with_our_key_is_linked_by_it"),
+    Mutant("who shares a key with a linked record is left to a person", "decide/match.py",
+           "        if level.linked:", "        if False:", "test_twin_seen_after_create"),
+    Mutant("before creating, the other side is asked by match key", "engine/pull.py",
+           'if run.kind == "backfill" or position is not None:', "if False:", "test_same_person_both_sides"),
+    Mutant("a create that got lost is found by our key", "ledger/reading.py",
+           "keyed = {image.our_id: image for image in strangers if image.our_id is not None}",
+           "keyed = {}", "test_crash_after_create_then_our_newer_edit"),
+    Mutant("the cursor moves by their clock", "engine/pull.py",
+           "start - context.settings.lag", "began - context.settings.lag", "test_cursor_from_our_clock"),
+    Mutant("the cursor stays behind by the lag", "engine/pull.py",
+           "start - context.settings.lag", "start", "test_cursor_runs_behind_by_the_lag"),
+    Mutant("our own write bumps no field's time", "decide/observe.py",
+           "hi[column] = before.stamp if earlier and before is not None else image.stamp", "hi[column] = image.stamp",
+           "test_our_push_bumped_their_time"),
+    Mutant("another field's edit bumps no field's time", "decide/observe.py",
+           "        if column in seen and seen[column] == value:\n            continue\n",
+           "        if column in seen and seen[column] == value:\n            hi[column] = image.stamp\n            continue\n",
+           "test_other_field_bumped_their_time"),
+    Mutant("what comes from a CRM keeps the time of its edit", "engine/push_ours.py",
+           "{d.field: _edited_at(context, link, d.field) for d in kept}", "{d.field: now for d in kept}",
+           "test_two_crms_origin_time"),
+    Mutant("a refused value parks its field alone", "engine/keep.py",
+           "refused = [c for c in sent.intent.values if c in named]", "refused = []",
+           "test_refused_value_lets_the_others_through"),
+    Mutant("a new value is no longer parked", "decide/merge.py",
+           "return key in parked and parked[key] == value", "return key in parked",
+           "test_refused_value_lets_the_others_through"),
+    Mutant("what is parked for them does not park their own edits", "decide/merge.py",
+           '("theirs", decision.ours) if decision.action == "push" else ("ours", decision.theirs)',
+           '("theirs", link.parked.get(("theirs", decision.field)))',
+           "test_value_parked_here_does_not_stop_their_next_one"),
+    Mutant("what was given back unsent is pending again", "ledger/trail.py",
+           "where i.change_id = c.change_id and i.closed_by is null)", "where i.change_id = c.change_id)",
+           "test_what_was_given_back_unsent_is_sent_when_the_task_runs_again"),
+    Mutant("settle says of every planned change what became of it", "ledger/runs.py",
+           "where c.run_id = %(run)s and cardinality(f.open) > 0", "where false and c.run_id = %(run)s",
+           "test_killed_before_anything_was_carried_out"),
+]  # fmt: skip
+
+
+def main(server: str) -> None:
+    """Run all mutants, two at a time, and print what became of each: failed is what they should do."""
+    sys.path[:0] = [str(ROOT)]
+    _load_libraries()
+    results: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        waiting = [*enumerate(MUTANTS), (len(MUTANTS), None)]
+        running: dict[int, tuple[str, Path]] = {}
+        while waiting or running:
+            while waiting and len(running) < 2:
+                number, mutant = waiting.pop(0)
+                said = Path(folder) / f"{number}.txt"
+                child = os.fork()
+                if child == 0:
+                    _in_child(server, mutant, Path(folder) / str(number), said)
+                running[child] = (_name(mutant), said)
+            child, _ = os.wait()
+            name, said = running.pop(child)
+            results[name] = said.read_text() if said.exists() else "hung or died"
+    print(json.dumps(results))
+
+
+def _name(mutant: Mutant | None) -> str:
+    return f"{mutant.rule} [{mutant.schedule}]" if mutant else "nothing changed"
+
+
+def _load_libraries() -> None:
+    """Everything but the product, so that a fork has it already."""
+    for library in (
+        "alembic",
+        "greenlet",
+        "orjson",
+        "psycopg",
+        "pydantic",
+        "pytest",
+        "sqlalchemy",
+        "yaml",
+        "stack.postgres",
+    ):
+        __import__(library)
+    assert not any(name.startswith("crm_sync") for name in sys.modules), (
+        "the product is loaded anew in every child"
+    )
+
+
+def _in_child(server: str, mutant: Mutant | None, folder: Path, said: Path) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(SECONDS)
+    try:
+        outcome = _outcome(server, mutant, folder)
+    except BaseException as error:  # noqa: BLE001  the parent has to hear of everything
+        outcome = f"broken: {type(error).__name__}: {error}"
+    said.write_text(outcome)
+    os._exit(0)
+
+
+def _outcome(server: str, mutant: Mutant | None, folder: Path) -> str:
+    shutil.copytree(INCLUDE / "crm_sync", folder / "crm_sync", ignore=shutil.ignore_patterns("__pycache__"))
+    if mutant:
+        file = folder / "crm_sync" / mutant.file
+        source = file.read_text()
+        if source.count(mutant.text) != 1:
+            return f"stale: the text stands {source.count(mutant.text)} times in {mutant.file}"
+        file.write_text(source.replace(mutant.text, mutant.replacement))
+    sys.path.insert(0, str(folder))
+    return _run(server, mutant.schedule if mutant else "test_stale_plan_overwrites_new_edit")
+
+
+def _run(server: str, schedule: str) -> str:
+    """The schedule as pytest would run it, on a database of its own."""
+    import psycopg
+    from psycopg import sql
+
+    from crm_sync.ledger.migrate import migrate
+    from tests.crm_sync.engine import test_schedules
+    from tests.crm_sync.engine.world import World
+
+    name = f"mutant_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    url = server.rsplit("/", 1)[0] + f"/{name}"
+    migrate(url)
+    made: list[World] = []
+
+    def make(policy: str = "crm_wins", **settings: object) -> World:
+        made.append(World(url, policy, **settings))  # type: ignore[arg-type]
+        return made[-1]
+
+    test = getattr(test_schedules, schedule)
+    try:
+        if "make_world" in test.__code__.co_varnames[: test.__code__.co_argcount]:
+            test(make)
+        else:
+            test(make().with_person())
+    except AssertionError:
+        return "failed"
+    finally:
+        with suppress(Exception):
+            made[-1].close()
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    return "passed"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
