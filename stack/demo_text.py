@@ -15,7 +15,7 @@ TEXT = """\
 [bold]Change a record in GPTWeb and watch it arrive in the CRM[/]
   .venv/bin/python -m stack psql -c "update gptweb.contacts set title = 'Changed here'
     where id = (select our_id from crm_sync.audit_trail where object = 'contact' and side = 'theirs'
-                and outcome = 'acknowledged' order by at limit 1) returning id, email"
+                and field = 'title' and outcome = 'acknowledged' limit 1) returning id, email"
   then trigger crm_sync__{connection} in the UI (or wait for its next run), and ask the CRM:
   . .local/env; curl -sG -H "Authorization: Bearer $SALESFORCE_STANDIN_TOKEN" \\
     "$SALESFORCE_STANDIN_URL/services/data/v60.0/query" \\
