@@ -50,7 +50,7 @@ MUTANTS = [
     Mutant("a record of theirs is made only while ours lives", "engine/claim.py",
            "if r.creatable and not r.deleted", "if r.creatable", "test_archived_between_plan_and_create"),
     Mutant("a record of ours is made only while nobody of ours matches", "engine/push_ours.py",
-           "if stray is None or stray.keyed_to is not None or not isinstance(judge(stray.levels, \"theirs\"), Create):",
+           'if stray is None or stray.keyed_to is not None or not isinstance(judge(stray.levels, "theirs"), Create):',
            "if stray is None:", "test_our_twin_typed_between_plan_and_push_ours"),
     Mutant("one run at a time writes to a link", "model.py",
            "self.claim_run not in (None, run_id) and", "False and", "test_two_runs_in_flight_and_an_edit_between"),

@@ -392,6 +392,7 @@ class World:
     def linked(self, our_id: str, crm: str = "") -> str:
         """Their id of a record of ours."""
         found = {o: t for c, o, t in self._links() if c == (crm or self._first)}
+        assert our_id in found, f"{our_id} is not linked"
         return found[our_id]
 
     def our_value(self, column: str, id: str = "") -> Value:
