@@ -43,7 +43,7 @@ def window_of(run_type: str, start: datetime | None, end: datetime | None) -> Wi
             "A plain cron string gives empty intervals: give the DAG a CronDataIntervalTimetable."
         )
         raise Misconfigured(msg)
-    return Window("backfill", start.astimezone(UTC), end.astimezone(UTC))
+    return Window("backfill", _plain(start), _plain(end))
 
 
 def window_of_context(context: Mapping[str, Any]) -> Window:
@@ -54,3 +54,8 @@ def window_of_context(context: Mapping[str, Any]) -> Window:
         context.get("data_interval_start"),
         context.get("data_interval_end"),
     )
+
+
+def _plain(moment: datetime) -> datetime:
+    """Airflow's moments are of a class of its own (pendulum), which nothing outside Airflow knows."""
+    return datetime.fromisoformat(moment.isoformat()).astimezone(UTC)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import pendulum
 import pytest
 
 from crm_airflow.hooks.salesforce_hook import CrmSalesforceHook
 from crm_airflow.hooks.sync_hook import CrmSyncHook
+from crm_airflow.operators.open_run_operator import OpenRunOperator
 from crm_sync.engine import RunOptions
 from crm_sync.errors import BudgetExhausted, Misconfigured
 from tests.crm_airflow.real import airflow_connection, make_connection, rows
@@ -113,3 +116,17 @@ def test_an_error_inside_is_noted_with_the_run_and_a_second_try_takes_it_back(hu
     assert noted() == ("paused_budget", "The day's calls are used up.")
     with hook.engine(run_id):
         assert noted() == ("running", None)
+
+
+@pytest.mark.usefixtures("_mine")
+def test_a_backfill_run_as_airflow_gives_it_is_opened_with_its_window(hub):
+    start, end = pendulum.datetime(2026, 11, 22, 5, tz="UTC"), pendulum.datetime(2026, 11, 22, 6, tz="UTC")
+    dag_run = SimpleNamespace(run_type="backfill", run_id="backfill__2026-11-22T06:00:00+00:00")
+    context = {"dag_run": dag_run, "data_interval_start": start, "data_interval_end": end}
+    run_id = OpenRunOperator(task_id="open_run", connection="mine", objects=["contact"]).execute(context)
+    kind, options = rows(hub, "select kind, options from crm_sync.run where run_id = %s", run_id)[0]
+    assert kind == "backfill"
+    assert (options["since"], options["until"]) == ("2026-11-22T05:00:00+00:00", "2026-11-22T06:00:00+00:00")
+    with CrmSyncHook("mine").engine(run_id) as engine:
+        engine.pull(run_id)
+        assert engine.settle(run_id).state == "succeeded"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 
+import pendulum
 import pytest
 
 from crm_airflow.window import Window, window_of, window_of_context
@@ -53,6 +54,16 @@ def test_a_window_comes_back_in_utc():
     window = window_of("backfill", FIVE.astimezone(timezone(timedelta(hours=9))), SIX)
     assert window.since is not None
     assert window.since.tzinfo is UTC
+
+
+def test_airflows_own_moments_become_plain_ones():
+    start, end = (
+        pendulum.datetime(2026, 11, 22, 14, tz="Asia/Tokyo"),
+        pendulum.datetime(2026, 11, 22, 6, tz="UTC"),
+    )
+    window = window_of("backfill", start, end)
+    assert (window.since, window.until) == (FIVE, SIX)
+    assert {type(window.since), type(window.until)} == {datetime}
 
 
 def test_the_context_of_a_task_may_lack_the_interval():
