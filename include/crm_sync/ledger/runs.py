@@ -113,20 +113,30 @@ def count(tx: Transaction, run_id: int) -> Counts:
     """Count what became of every planned field."""
     _close_open_ends(tx, run_id)
     row = tx.rows(
-        r"""with fate as (
-          select c.change_id, f.field, last.outcome, last.postponed, last.undone
-          from crm_sync.change c cross join lateral jsonb_object_keys(c.after) as f (field)
-          left join lateral (
-            select o.outcome, o.detail like 'postponed:%%' as postponed, o.detail = %(undone)s as undone
-            from crm_sync.outcome o
-            where o.change_id = c.change_id and f.field = any(o.fields) order by o.outcome_id desc limit 1) last on true
-          where c.run_id = %(run)s)
-        select count(*), count(*) filter (where outcome = 'acknowledged'), count(*) filter (where outcome = 'parked'),
-          count(*) filter (where outcome = 'superseded'), count(*) filter (where outcome = 'in_doubt'),
-          count(*) filter (where undone),
+        # A line for the whole record is counted by its width; only where several lines speak of a change, the last
+        # one of each field counts.  Lateral with offset 0: one look-up by key a change (adr/0004).
+        r"""with mine as (
+          select o.*, count(*) over (partition by o.change_id) as lines
+          from crm_sync.change c
+          cross join lateral (select * from crm_sync.outcome o where o.change_id = c.change_id offset 0) o
+          where c.run_id = %(run)s),
+        fate as (
+          select outcome, cardinality(fields) as fields, detail from mine where lines = 1
+          union all
+          select last.outcome, 1, last.detail from (
+            select distinct on (m.change_id, f.field) m.outcome, m.detail
+            from mine m cross join lateral unnest(m.fields) as f (field)
+            where m.lines > 1 order by m.change_id, f.field, m.outcome_id desc) last)
+        select (select coalesce(sum(k.width), 0) from crm_sync.change c
+              cross join lateral (select count(*) as width from jsonb_object_keys(c.after)) k where c.run_id = %(run)s),
+          coalesce(sum(fields) filter (where outcome = 'acknowledged'), 0),
+          coalesce(sum(fields) filter (where outcome = 'parked'), 0),
+          coalesce(sum(fields) filter (where outcome = 'superseded'), 0),
+          coalesce(sum(fields) filter (where outcome = 'in_doubt'), 0),
+          coalesce(sum(fields) filter (where detail = %(undone)s), 0),
           (select coalesce(sum(cardinality(conflicts)), 0) from crm_sync.change where run_id = %(run)s)
             + (select count(*) from crm_sync.decision where run_id = %(run)s and rule like 'slipped\_in\_%%'),
-          count(*) filter (where postponed),
+          coalesce(sum(fields) filter (where detail like 'postponed:%%'), 0),
           (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null),
           (select count(*) from crm_sync.spending where run_id = %(run)s)
         from fate""",
@@ -151,9 +161,10 @@ def _close_open_ends(tx: Transaction, run_id: int) -> None:
         """insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
         select c.change_id, %(run)s, 'superseded', f.open, %(undone)s
         from crm_sync.change c join crm_sync.run r using (run_id)
+        cross join lateral (select array(select unnest(o.fields) from crm_sync.outcome o
+                                         where o.change_id = c.change_id offset 0) as told) t
         cross join lateral (select array(select key from jsonb_object_keys(c.after) key
-                                         where not exists (select 1 from crm_sync.outcome o
-                                           where o.change_id = c.change_id and key = any(o.fields))) as open) f
+                                         where key <> all(t.told)) as open) f
         where c.run_id = %(run)s and cardinality(f.open) > 0 and not coalesce((r.options ->> 'dry_run')::boolean, false)""",
         {"run": run_id, "undone": UNDONE},
     )
