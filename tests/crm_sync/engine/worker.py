@@ -1,0 +1,42 @@
+"""Stages of a run in a process of its own, as an Airflow worker would run them: what a test can kill."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+
+from crm_sync.access.oauth import ClientCredentials, identity
+from crm_sync.access.transport import MeteredSession
+from crm_sync.decide.mapping import load_mappings
+from crm_sync.engine import Engine
+from crm_sync.ledger.database import Database
+from crm_sync.stores.salesforce import SalesforceStore
+from tests.crm_sync.provision.standin import CLIENT
+from tests.crm_sync.stores.standin import CountingMeter
+
+__all__ = ["engine_on"]
+
+MAPPINGS = load_mappings("salesforce")
+
+
+def engine_on(database: Database, session: MeteredSession, later: timedelta = timedelta(0)) -> Engine:
+    """An engine against the org behind ``session``; for its leases it is ``later`` than it is."""
+    return Engine(
+        database, MAPPINGS, lambda _connection, _run: SalesforceStore(session, MAPPINGS, lambda: identity(session).user_id),
+        now=lambda: datetime.now(UTC) + later, sleep=lambda _seconds: None,
+    )  # fmt: skip
+
+
+def main(url: str, org: str, run_id: str, *stages: str) -> None:
+    """Run the stages."""
+    database = Database(url)
+    login = ClientCredentials(org, CLIENT["client_id"], CLIENT["client_secret"])
+    with MeteredSession(login, CountingMeter(), sleep=lambda _seconds: None) as session:
+        engine = engine_on(database, session)
+        for stage in stages:
+            getattr(engine, stage)(int(run_id))
+    database.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
