@@ -47,7 +47,7 @@ class Settings(BaseModel):
     batch_size: int = Field(default=500, ge=1, le=500)
     daily_calls: int = Field(default=15_000, ge=1)
     lag_seconds: int = Field(default=600, ge=0)
-    lease_seconds: int = Field(default=300, ge=10)
+    lease_seconds: int = Field(default=180, ge=10)
     late_commit_seconds: int = Field(default=600, ge=0)
 
     def creates(self, object: Object) -> bool:
