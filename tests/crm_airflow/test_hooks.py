@@ -128,5 +128,4 @@ def test_a_backfill_run_as_airflow_gives_it_is_opened_with_its_window(hub):
     assert kind == "backfill"
     assert (options["since"], options["until"]) == ("2026-11-22T05:00:00+00:00", "2026-11-22T06:00:00+00:00")
     with CrmSyncHook("mine").engine(run_id) as engine:
-        engine.pull(run_id)
         assert engine.settle(run_id).state == "succeeded"

@@ -76,6 +76,12 @@ class CrmSyncHook(BaseHook):
                 from crm_sync.stores.salesforce import SalesforceStore  # noqa: PLC0415
 
                 session = stack.enter_context(self.session(run.run_id, run.kind))
+                if connection.provisioned_at is None:
+                    msg = (
+                        f"Connection {connection.name} is not provisioned yet, so its org lacks GPTWeb's fields. Run "
+                        f"the DAG crm_provision__{connection.name} first; the scheduled syncs then begin by themselves."
+                    )
+                    raise Misconfigured(msg)
                 owner = connection.settings.owner_id
                 return SalesforceStore(
                     session, mappings, lambda: identity(session).user_id, owner_id=owner, purpose=run.kind
