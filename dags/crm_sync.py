@@ -3,7 +3,7 @@
 `open_run` → `pull` → `plan` → `push_ours` → `push_theirs` → `settle`
 
 - **By itself** it runs every 5 or 15 minutes or every hour, as the connection's settings say, once provisioning is done.
-- **By hand** the form chooses objects, direction, a limit, or a **dry run**: `plan` then lists what would be changed.
+- **By hand** the form chooses objects, direction, a limit, or a **dry run**: `plan` then says what would be changed.
 - **A backfill** reads again what last changed in each run's data interval, and moves no cursor.
 - **Any task can be cleared** and run again, at any time: each write re-checks its decision when it is made.
 - **Red** means work left undone: `settle` names it and says what to do; the next run takes it up.
@@ -30,7 +30,7 @@ from crm_sync.model import OBJECTS
 CRON = {"5min": "*/5 * * * *", "15min": "*/15 * * * *", "hourly": "0 * * * *"}
 FORM = {
     "objects": Param(
-        list(OBJECTS), type="array", items={"type": "string", "enum": list(OBJECTS)}, examples=list(OBJECTS),
+        list(OBJECTS), type=["null", "array"], items={"type": "string", "enum": list(OBJECTS)}, examples=list(OBJECTS),
         title="Objects", description="What to sync. Empty: all of them.",
     ),
     "direction": Param(

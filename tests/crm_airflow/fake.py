@@ -112,6 +112,9 @@ class FakeHook:
 
     provisioning = engine
 
+    def refresh_snapshot(self) -> None:
+        self.refreshed = True
+
     def open_failed(self, options: Any, error: SyncError) -> None:
         self.inside.asked.append(("open_failed", str(error)))
 

@@ -14,6 +14,7 @@ from crm_airflow.hooks.sync_hook import CrmSyncHook
 from crm_airflow.operators.open_run_operator import OpenRunOperator
 from crm_sync.engine import RunOptions
 from crm_sync.errors import BudgetExhausted, Misconfigured
+from crm_sync.ledger import snapshot
 from tests.crm_airflow.real import airflow_connection, make_connection, rows
 
 
@@ -129,3 +130,20 @@ def test_a_backfill_run_as_airflow_gives_it_is_opened_with_its_window(hub):
     assert (options["since"], options["until"]) == ("2026-11-22T05:00:00+00:00", "2026-11-22T06:00:00+00:00")
     with CrmSyncHook("mine").engine(run_id) as engine:
         assert engine.settle(run_id).state == "succeeded"
+
+
+@pytest.mark.usefixtures("_mine")
+def test_settings_changed_by_sql_reach_dag_parsing_with_the_next_run(hub):
+    rows(
+        hub,
+        """update crm_sync.connection set settings = settings || '{"frequency": "hourly"}' where name = 'mine'""",
+    )
+    CrmSyncHook("mine").refresh_snapshot()
+    assert {entry.name: entry.frequency for entry in snapshot.read()}["mine"] == "hourly"
+
+
+@pytest.mark.usefixtures("_mine")
+def test_a_home_that_cannot_be_written_costs_no_run(monkeypatch, capfd):
+    monkeypatch.setenv("AIRFLOW_HOME", "/dev/null")
+    CrmSyncHook("mine").refresh_snapshot()
+    assert "Make AIRFLOW_HOME writable" in capfd.readouterr().out

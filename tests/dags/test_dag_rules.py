@@ -120,6 +120,7 @@ def test_the_form_of_a_manual_run_checks_what_is_entered(bag):
     ("name", "right", "wrong"),
     [
         ("objects", [], ["deal"]),
+        ("objects", None, ["account", "deal"]),
         ("objects", ["contact"], "contact"),
         ("direction", "push", "up"),
         ("dry_run", True, "perhaps"),

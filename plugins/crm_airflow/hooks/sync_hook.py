@@ -89,6 +89,16 @@ class CrmSyncHook(BaseHook):
 
             yield Engine(database, mappings, open_store)
 
+    def refresh_snapshot(self) -> None:
+        """Let DAG parsing see settings that were changed past the command line, say by SQL."""
+        from crm_sync.ledger import snapshot  # noqa: PLC0415
+
+        try:
+            with self.database() as database, database.transaction() as tx:
+                snapshot.write(tx)
+        except OSError as error:
+            self.log.warning("The schedules of the DAGs may be old: %s. Make AIRFLOW_HOME writable.", error)
+
     def open_failed(self, options: RunOptions, error: SyncError) -> None:
         """Leave a failed run with its message where none could be opened, if the ledger can be reached."""
         with suppress(SyncError), self.database() as database:

@@ -105,6 +105,7 @@ class OpenRunOperator(StageOperator):
         except SyncError as error:
             hook.open_failed(options, error)
             raise
+        hook.refresh_snapshot()
         what = f"{options.kind} run {run_id} of {options.connection}"
         self.log.info("Opened %s%s.", what, " (dry run: nothing will be written)" if options.dry_run else "")
         return run_id
