@@ -21,6 +21,7 @@ from crm_sync.model import Value
 __all__ = ["creates_of", "identify_ours", "identify_theirs"]
 
 CHUNK = 2000
+SHOWN = 5  # candidates named to a person
 DUPLICATE = "possible_duplicate"
 REMEDY = "merge or correct the records, or give one of them another key; the next run tries again"
 
@@ -153,7 +154,8 @@ def creates_of(
 def _refusal(
     mapping: ObjectMapping, verdict: Ambiguous, our_id: str | None, their_id: str | None
 ) -> parking.Refusal:
-    candidates = f"; candidates: {', '.join(verdict.candidates)}" if verdict.candidates else ""
+    shown = ", ".join(verdict.candidates[:SHOWN]) + (", …" if len(verdict.candidates) > SHOWN else "")
+    candidates = f"; candidates: {shown}" if shown else ""
     return parking.Refusal(
         mapping.object, "theirs" if our_id else "ours", DUPLICATE, f"{verdict.cause}{candidates}", REMEDY,
         our_id=our_id, their_id=their_id,

@@ -21,7 +21,6 @@ from crm_sync.model import OurRecord, Row
 __all__ = ["FIRST_ID", "Stray", "Unlinked", "strays", "strays_of", "unlinked", "unlinked_of"]
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
-NAMES = 5  # candidates shown to a person; more than that says "many" anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def _strays(
         Stray(
             their_id, values, keyed.get(our_id),
             tuple(
-                Candidates(column, key, len(found.strays), tuple(found.free[:NAMES]), tuple(found.linked[:NAMES]))
+                Candidates(column, key, len(found.strays), tuple(found.free), tuple(found.linked))
                 for column, key, by_key in zip(mapping.match, keys, sharing, strict=False)
                 for found in [by_key.get(key, _Sharing())]
             ),
@@ -159,8 +158,8 @@ def _unlinked(
             row[0], row[1], row[2], our_record(mapping, row[0], row[4 + width :]), row[3],
             tuple(
                 Candidates(
-                    column, key, len({*found.free, row[0]}), tuple(found.strays[:NAMES]),
-                    tuple([other for other in found.linked if other != row[0]][:NAMES]),
+                    column, key, len({*found.free, row[0]}), tuple(found.strays),
+                    tuple(other for other in found.linked if other != row[0]),
                 )
                 for column, key, by_key in zip(mapping.match, row[4 : 4 + width], sharing, strict=True)
                 for found in [by_key.get(key, _Sharing())]
