@@ -28,10 +28,12 @@ from tests.crm_sync.engine.world import LATE, STAGES, Running, World
 EXAMPLES = int(os.environ.get("CRM_SYNC_MACHINE_EXAMPLES", "40"))
 SEED = int(os.environ.get("CRM_SYNC_MACHINE_SEED", "1"))
 SECOND = timedelta(seconds=1)
-STEPS = int(os.environ.get("CRM_SYNC_MACHINE_STEPS", "25"))
+STEPS = int(os.environ.get("CRM_SYNC_MACHINE_STEPS", "30"))
 
 POLICIES = st.sampled_from(["crm_wins", "gptweb_wins", "most_recent"])
 COLUMNS = st.sampled_from(["title", "title", "phone", "total_score"])
+POINTS = st.sampled_from(["answered", "pull", "plan", "push_ours", "sent", "written", "push_theirs"])
+EDITS = st.lists(st.sampled_from(["ours", "theirs", "both"]), max_size=2)
 KINDS = st.sampled_from(["plain"] * 6 + ["clear", "refused", "old", "long"])
 """How a value is typed: a fresh one, none, one that the CRM refuses, one that stood before, in a long transaction."""
 
@@ -155,31 +157,68 @@ class Machine(RuleBasedStateMachine):
             window = {"since": server - 9 * SECOND, "until": server - SECOND} if kind == "backfill" else {}
             self.live.append(self.world.start(self.crms[crm % len(self.crms)], kind, **window))
 
+    @precondition(lambda self: self.live)
     @rule(which=st.integers(0, 2), steps=st.integers(1, 12))
     def step(self, which: int, steps: int) -> None:
-        if not self.live:
-            return
         run = self.live[which % len(self.live)]
         for _ in range(steps):
             run.step()
-        if run.dead:
-            self.live.remove(run)
-            self.done.append(run)
+        self.note_end(run)
 
+    @precondition(lambda self: self.live)
     @rule(which=st.integers(0, 2))
     def finish(self, which: int) -> None:
-        self.step(which, 200)
+        self.step(which, 400)
+
+    @precondition(lambda self: self.live)
+    @rule(which=st.integers(0, 2), point=POINTS)
+    def step_to(self, which: int, point: str) -> None:
+        self.bring(self.live[which % len(self.live)], point)
 
     @rule(
-        which=st.integers(0, 2), stage=st.sampled_from(["plan", "push_ours", "sent", "written", "answered"])
-    )
-    def step_to(self, which: int, stage: str) -> None:
-        """The rare points: a random walk alone seldom stands there."""
-        if not self.live:
+        point=POINTS, crm=st.integers(0, 1), edits=EDITS, later=st.sampled_from([0, 0, 1, 9, 12]), others=st.integers(0, 2),
+        after=EDITS, end=st.sampled_from(["finish", "finish", "kill", "kill, served late", "leave"]),
+    )  # fmt: skip
+    def overtake(
+        self, point: str, crm: int, edits: list[str], later: int, others: int, after: list[str], end: str
+    ) -> None:
+        """The shape of most schedules: a run stands somewhere, people and other runs overtake it."""
+        if len(self.live) > 2:
             return
-        run = self.live[which % len(self.live)]
-        while run.step() != stage and not run.dead:
+        name = self.crms[crm % len(self.crms)]
+        slow = self.world.start(name)
+        self.live.append(slow)
+        self.edit(edits[:1], crm)
+        self.bring(slow, point)
+        self.edit(edits[1:], crm)
+        self.tick(later)
+        for _ in range(others):
+            self.world.run(name)
+            self.edit(after[:1], crm)
+        self.edit(after[1:], crm)
+        if slow.dead or end == "leave":
+            return
+        if end == "finish":
+            self.finish(self.live.index(slow))
+        else:
+            self.crash(self.live.index(slow), late=end.endswith("late"))
+
+    def edit(self, sides: list[str], crm: int) -> None:
+        for side in sides:
+            if side == "both":
+                self.same_on_both_sides(crm, "title")
+            elif side == "ours":
+                self.our_edit(0, "title", "plain")
+            else:
+                self.their_edit(crm, 0, "title", "plain")
+
+    def bring(self, run: Running, point: str) -> None:
+        """Go on to a rare point: a random walk alone seldom stands there."""
+        while not run.dead and run.step() != point:
             pass
+        self.note_end(run)
+
+    def note_end(self, run: Running) -> None:
         if run.dead:
             self.live.remove(run)
             self.done.append(run)
