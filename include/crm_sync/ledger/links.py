@@ -26,6 +26,7 @@ __all__ = [
     "pairs",
     "parents_of",
     "release",
+    "release_run",
     "store",
 ]
 
@@ -133,6 +134,19 @@ def release(tx: Transaction, link_ids: Sequence[int], run_id: int) -> None:
     tx.run(
         "update crm_sync.link set claim_run = null, claim_until = null where link_id = any(%s) and claim_run = %s",
         (list(link_ids), run_id),
+    )
+
+
+def release_run(tx: Transaction, run_id: int, now: datetime) -> None:
+    """End all leases of a run that is over; a process of it that still lives finds its claims gone and sends nothing."""
+    tx.run(
+        "update crm_sync.intent set claim_until = least(claim_until, %s) where run_id = %s and closed_by is null",
+        (now, run_id),
+    )
+    tx.run(
+        """update crm_sync.link set claim_run = null, claim_until = null where claim_run = %s and link_id = any(array(
+          select link_id from crm_sync.intent where run_id = %s and closed_by is distinct from 'reply'))""",
+        (run_id, run_id),
     )
 
 

@@ -168,6 +168,7 @@ create table crm_sync.intent (
   closed_at timestamptz)""",
     "create index intent_open on crm_sync.intent (link_id) where closed_by is null",
     "create index on crm_sync.intent (change_id)",
+    "create index intent_unanswered on crm_sync.intent (run_id) where closed_by is distinct from 'reply'",
     """
 create table crm_sync.parked (
   parked_id bigint generated always as identity primary key,
