@@ -1,0 +1,60 @@
+"""One measured job in a process of its own: `python -m bench.child sync | stock-push | stock-pull | profile …`.
+
+The last line of the output is the result as JSON.  Both sides import what an Airflow task of theirs imports, once.
+"""
+
+# ruff: noqa: PLC0415  imports are part of what is measured: each stands where a task makes it
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.cpu import current_mb, peak_mb
+
+__all__ = ["Job", "import_airflow"]
+
+Job = Callable[[list[str]], dict[str, Any]]
+
+
+def import_airflow() -> dict[str, float]:
+    """What any task process of Airflow has loaded before it comes to the operator; returns memory and CPU after it."""
+    import airflow.sdk
+    import airflow.sdk.execution_time.task_runner
+    from airflow.sdk import DAG, BaseHook, BaseOperator
+
+    del DAG, BaseHook, BaseOperator, airflow
+    return {"airflow_mb": current_mb(), "airflow_cpu": time.process_time()}
+
+
+def main(words: list[str]) -> None:
+    """Run one job."""
+    if certificate := os.environ.get("REQUESTS_CA_BUNDLE"):
+        # A session that heeds no environment (our log-in on loopback) looks here.
+        import requests.adapters
+
+        requests.adapters.DEFAULT_CA_BUNDLE_PATH = certificate
+    name, *rest = words
+    job: Job
+    if name == "sync":
+        from bench.ours import sync as job
+    elif name == "profile":
+        from bench.profiler import profile as job
+    elif name == "stock-push":
+        from bench.stock import push as job
+    else:
+        from bench.stock import pull as job
+    said = job(rest)
+    said |= {"peak_mb": peak_mb(), "cpu": time.process_time()}
+    sys.stdout.flush()
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    Path(os.environ["AIRFLOW_HOME"]).mkdir(parents=True, exist_ok=True)
+    main(sys.argv[1:])
