@@ -118,6 +118,12 @@ def test_a_database_that_is_not_named_says_what_to_set(hub, monkeypatch, capfd):
     says(capfd, "CRM_SYNC_DATABASE_URL is not set")
 
 
+def test_a_database_without_the_ledger_says_how_to_make_it(hub, monkeypatch, capfd):
+    monkeypatch.setenv("CRM_SYNC_DATABASE_URL", hub.rpartition("/")[0] + "/postgres")
+    assert run("sync")[0] == "failed"
+    says(capfd, "run python -m crm_sync migrate")
+
+
 def test_a_field_that_the_database_lacks_is_in_the_summary_though_no_run_could_be_opened(hub, capfd):
     rows(hub, "alter table gptweb.leads rename column title to titel")
     try:

@@ -120,6 +120,21 @@ def test_an_error_inside_is_noted_with_the_run_and_a_second_try_takes_it_back(hu
 
 
 @pytest.mark.usefixtures("_mine")
+def test_a_database_that_went_away_does_not_hide_what_failed_first(hub):
+    hook = CrmSyncHook("mine")
+    with hook.engine() as engine:
+        run_id = engine.open_run(RunOptions("mine", dag_run_id="went away"))
+
+    def lose_the_connection_and_fail() -> None:
+        with hook.engine(run_id) as engine, engine.database.transaction() as tx:
+            rows(hub, "select pg_terminate_backend(%s)", tx.one("select pg_backend_pid()"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        lose_the_connection_and_fail()
+
+
+@pytest.mark.usefixtures("_mine")
 def test_a_backfill_run_as_airflow_gives_it_is_opened_with_its_window(hub):
     start, end = pendulum.datetime(2026, 11, 22, 5, tz="UTC"), pendulum.datetime(2026, 11, 22, 6, tz="UTC")
     dag_run = SimpleNamespace(run_type="backfill", run_id="backfill__2026-11-22T06:00:00+00:00")

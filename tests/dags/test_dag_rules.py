@@ -150,6 +150,12 @@ def test_there_are_no_more_files_than_kinds():
     assert [file.name for file in FILES] == ["crm_provision.py", "crm_sync.py"]
 
 
+def test_the_plugin_loader_executes_one_file_and_leaves_the_package_alone():
+    plugins = ROOT / "plugins"
+    assert "crm_airflow/" in (plugins / ".airflowignore").read_text(encoding="utf-8").split()
+    assert [file.name for file in plugins.glob("*.py")] == ["crm_sync_plugin.py"]
+
+
 def test_no_snapshot_is_no_dag_and_no_error(other_connections):
     (airflow_home() / "crm_sync_connections.json").unlink()
     try:

@@ -31,7 +31,12 @@ def noted(database: Database, run_id: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        with suppress(SyncError), database.transaction() as tx:
+        from psycopg import Error  # noqa: PLC0415  parsing a DAG stays light
+
+        with (
+            suppress(SyncError, Error),
+            database.transaction() as tx,
+        ):  # the first error matters, not this one
             tx.run(
                 "update crm_sync.run set state = %s, message = %s where run_id = %s",
                 (_state(error), message_of(error), run_id),
@@ -41,7 +46,7 @@ def noted(database: Database, run_id: int) -> Iterator[None]:
 
 def open_failed(database: Database, options: RunOptions, error: SyncError) -> None:
     """Leave a failed run with the message where none could be opened; nothing for a connection that is not known."""
-    from crm_sync.ledger import runs  # noqa: PLC0415  parsing a DAG stays light
+    from crm_sync.ledger import runs  # noqa: PLC0415
 
     with database.transaction() as tx:
         if tx.one("select 1 from crm_sync.connection where name = %s", (options.connection,)):

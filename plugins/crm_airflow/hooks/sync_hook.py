@@ -101,7 +101,9 @@ class CrmSyncHook(BaseHook):
 
     def open_failed(self, options: RunOptions, error: SyncError) -> None:
         """Leave a failed run with its message where none could be opened, if the ledger can be reached."""
-        with suppress(SyncError), self.database() as database:
+        from psycopg import Error  # noqa: PLC0415
+
+        with suppress(SyncError, Error), self.database() as database:
             open_failed(database, options, error)
 
     @contextmanager
@@ -140,10 +142,16 @@ class CrmSyncHook(BaseHook):
 
     def settings(self, database: Database) -> Connection:
         """The connection's live settings; an unknown name lists the known ones."""
+        from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable  # noqa: PLC0415
+
         from crm_sync.ledger.settings import load  # noqa: PLC0415
 
-        with database.transaction() as tx:
-            return load(tx, self.connection)
+        try:
+            with database.transaction() as tx:
+                return load(tx, self.connection)
+        except (InvalidSchemaName, UndefinedColumn, UndefinedTable):
+            msg = "GPTWeb's database has no ledger yet, or one of another release: run python -m crm_sync migrate."
+            raise Misconfigured(msg) from None
 
     def _pin(self, database: Database, connection: Connection, organization: str) -> None:
         """A connection belongs to the first org that it met: links and bases of one org mean nothing in another."""
