@@ -24,6 +24,7 @@ FieldType = Literal["text", "number", "boolean", "datetime", "reference"]
 FieldDirection = Literal["both", "out", "in"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=63)]
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAPPINGS = Path(__file__).parent.parent / "mappings"
 
 
@@ -148,8 +149,8 @@ def load_mapping(path: Path) -> ObjectMapping:
     """Read and check one mapping file."""
     text = _read(path)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=LOADER)
+        data = yaml.load(text, Loader=LOADER)  # noqa: S506  the safe loader, in C where it is
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Misconfigured(f"{path}:{line}: not valid YAML: {error.problem}") from None

@@ -35,6 +35,9 @@ STAMP_GRAIN = timedelta(seconds=1)
 """A stamp of 10:00:00 says only that the edit was before 10:00:01 (facts/salesforce.md 9)."""
 
 
+_BARRED: dict[Direction, Action] = {"pull": "push", "push": "pull"}
+"""What a connection of one direction never does, whoever owns the field."""
+
 UNMEASURED = ClockReading(timedelta(0), timedelta(seconds=1))
 
 
@@ -100,7 +103,7 @@ def merge(
             if o == base_o and t == base_t and name in link.base_ours:
                 continue  # the usual case, spared the call
             decision = _decide(mapped, mapping, rules, link, ours, o, t, base_o, base_t)
-        if decision and not _is_parked(link, decision):
+        if decision and decision.action != _BARRED.get(rules.direction) and not _is_parked(link, decision):
             decisions.append(decision)
     if not link.keyed and rules.direction != "pull":
         decisions.append(

@@ -46,13 +46,16 @@ def from_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
-def _number(raw: object, scale: int) -> int | float:
+def _number(raw: object, scale: int) -> int | float | None:
     # Salesforce truncates digits beyond the scale (facts/salesforce.md 9), so does the canonical form.
     if isinstance(raw, int):
         return raw if scale == 0 else float(raw)
     if scale and round(plain := float(str(raw)), scale) == plain:
         return plain
-    exact = Decimal(str(raw)).quantize(Decimal(1).scaleb(-scale), rounding=ROUND_DOWN)
+    number = Decimal(str(raw))
+    if number.is_nan():  # Postgres has it, JSON and the CRMs have not
+        return None
+    exact = number.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_DOWN)
     return float(exact) if scale else int(exact)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -63,6 +63,11 @@ class Context:
     def settings(self) -> Settings:
         """The connection's settings."""
         return self.connection.settings
+
+    @property
+    def standing(self) -> Rules:
+        """The rules that say what is work at all: those of the settings, also in a run of one direction."""
+        return replace(self.rules, direction=self.settings.direction)
 
     @property
     def objects(self) -> list[ObjectMapping]:

@@ -45,9 +45,17 @@ def _judge_strays(
     parked: list[parking.Refusal] = []
     created: list[trail.Change] = []
     parents = _parents_of_strays(tx, context, mapping, strays)
-    for stray in strays:
-        verdict: Verdict = stray.keyed_to or judge(stray.levels, "theirs")
-        if isinstance(verdict, Match):
+    verdicts: list[tuple[identity.Stray, Verdict]] = [
+        (s, s.keyed_to or judge(s.levels, "theirs")) for s in strays
+    ]
+    # Two of theirs may match one of ours, each by another key: the better key has it.
+    claimed: dict[str, str] = {}
+    for stray, verdict in sorted(verdicts, key=lambda judged: _preference(mapping, judged[1])):
+        if isinstance(verdict, Match) and verdict.id in claimed:
+            also = f"it matches by {verdict.column} what {claimed[verdict.id]} matches as well"
+            parked.append(_refusal(mapping, Ambiguous(also, (verdict.id,)), None, stray.their_id))
+        elif isinstance(verdict, Match):
+            claimed[verdict.id] = stray.their_id
             matched.append((verdict.id, stray.their_id, verdict.column))
         elif isinstance(verdict, Ambiguous):
             parked.append(_refusal(mapping, verdict, None, stray.their_id))
@@ -65,6 +73,12 @@ def _judge_strays(
     trail.plan(tx, context.run_id, context.name, wanted + keys)
     tally.add(mapping.object, "create in GPTWeb", len(wanted))
     _park(tx, context, mapping, parked, [s.their_id for s in strays], "their_id", tally)
+
+
+def _preference(mapping: ObjectMapping, verdict: Verdict) -> int:
+    """Our key before the match columns, those in the mapping's order, anything else after them."""
+    order = ("key", *mapping.match)
+    return order.index(verdict.column) if isinstance(verdict, Match) else len(order)
 
 
 def _create_ours(mapping: ObjectMapping, stray: identity.Stray, parents: Parents) -> trail.Change:
@@ -114,18 +128,20 @@ def identify_ours(engine: Engine, context: Context, mapping: ObjectMapping, tall
 def _judge_unlinked(
     tx: Transaction, context: Context, mapping: ObjectMapping, unlinked: list[identity.Unlinked], tally: Tally
 ) -> None:
-    may_create = context.settings.creates(mapping.object) and context.rules.direction != "pull"
+    creates = context.settings.creates(mapping.object)
+    may_create = creates and context.rules.direction != "pull"
+    later = creates and context.standing.direction != "pull"
     parked: list[parking.Refusal] = []
     created: list[identity.Unlinked] = []
     done: list[tuple[str, int]] = []
     for record in unlinked:
         verdict = judge(record.levels, "ours")
-        if record.deleted or not may_create:
+        if record.deleted or not (may_create or later):
             # Creation that is switched on later fills the outbox anew (settings.replan_if_changed).
             done.append((record.our_id, record.version))
         elif isinstance(verdict, Ambiguous):
             parked.append(_refusal(mapping, verdict, record.our_id, None))
-        elif isinstance(verdict, Create) and not record.refused:
+        elif may_create and isinstance(verdict, Create) and not record.refused:
             created.append(record)
     created = created[: worklist.room(tx, context.run, 0)]
     trail.plan(tx, context.run_id, context.name, creates_of(tx, context, mapping, created))

@@ -178,8 +178,10 @@ def _slipped_in(
         policy = mapped.policy or work.mapping.policy or context.rules.policy
         if context.rules.direction == "push":
             policy = "gptweb_wins"
+        # What ours holds by now is what theirs would overwrite.
+        edited = ours.time_of(column) if ours else intent.times[column]
         winner, rule, detail = conflict_winner(
-            policy, context.rules.clock, intent.times[column], link.seen_stamp, before.stamp
+            policy, context.rules.clock, edited, link.seen_stamp, before.stamp
         )
         held = ours.values.get(column) if ours else None
         if winner == "theirs" and column in columns and ours is not None and not ours.deleted:
@@ -257,7 +259,7 @@ def _park(
         why = next((f for f in failures if column in f.fields), cause)
         work.refusals.append(parking.Refusal(
             link.object, "theirs", why.code, why.message, why.remedy, **shared, field=column,
-            value=sent.intent.values[column], our_version=sent.ours.version,
+            value=sent.intent.values[column], our_version=sent.ours.version if whole else None,
         ))  # fmt: skip
 
 
@@ -296,7 +298,7 @@ def settle_links(
     records are locked until the transaction ends.
     """
     parents = links.load_parents(tx, context.name, mapping, kept)
-    left = [ours is None or work_left(mapping, context.rules, link, ours, parents) for link, ours in kept]
+    left = [ours is None or work_left(mapping, context.standing, link, ours, parents) for link, ours in kept]
     links.store(tx, mapping, [(link, dirty) for (link, _), dirty in zip(kept, left, strict=True)])
     done = [
         (link.our_id, ours.version)

@@ -75,7 +75,7 @@ def plan_links(
         planned, after = _plan_link(mapping, context, awake, ours, parents)
         room = worklist.room(tx, context.run, len(changes))
         changes.extend(planned[:room])
-        dirty = bool(planned) or work_left(mapping, context.rules, after, ours, parents)
+        dirty = bool(planned) or work_left(mapping, context.standing, after, ours, parents)
         if after != link or not dirty:
             stored.append((after, dirty))
         if not dirty:

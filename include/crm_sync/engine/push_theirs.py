@@ -16,7 +16,7 @@ from crm_sync.engine.identify import creates_of
 from crm_sync.engine.keep import Kept, give_back, keep_answers
 from crm_sync.engine.plan import plan_links
 from crm_sync.engine.reports import PushReport, Tally
-from crm_sync.errors import NotSent
+from crm_sync.errors import IncompleteRead, SyncError, Unanswered
 from crm_sync.ledger import identity, intents, reading, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ports import Store
@@ -84,7 +84,9 @@ def _push(
         answers = store.write(
             mapping.object, [s.write for s in sending], leased + context.settings.lease_seconds
         )
-    except NotSent:
+    except SyncError as error:
+        if isinstance(error, (Unanswered, IncompleteRead)):
+            raise  # it may have been carried out
         with engine.database.transaction() as tx:
             give_back(tx, context, sending)
         raise

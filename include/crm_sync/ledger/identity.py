@@ -202,7 +202,7 @@ def _sharing(
     if level == 0:
         linked = (
             "select match_key, our_id::text from crm_sync.link where connection = %(c)s and object = %(o)s "
-            "and match_key = any(%(keys)s) and state = 'live'"
+            "and match_key = any(%(keys)s) and their_alive and state in ('live', 'gone')"
         )
         for key, our_id in tx.rows(linked, parameters):
             if our_id not in found[key].linked:

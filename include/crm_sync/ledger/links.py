@@ -212,15 +212,17 @@ def _times(texts: Mapping[str, str]) -> dict[str, datetime]:
 
 def _with_parked(tx: Transaction, found: list[Pair]) -> list[Pair]:
     rows = tx.rows(
-        "select link_id, side, field, value from crm_sync.parked where link_id = any(%s) and field is not null "
-        "and lifted_at is null",
+        "select link_id, side, field, value, our_version from crm_sync.parked where link_id = any(%s) "
+        "and field is not null and lifted_at is null",
         ([link.link_id for link, _ in found],),
     )
     if not rows:
         return found
     parked: dict[int, dict[tuple[Side, str], Value]] = {}
-    for link_id, side, column, value in rows:
-        parked.setdefault(link_id, {})[(side, column)] = value
+    versions = {link.link_id: ours.version for link, ours in found if ours}
+    for link_id, side, column, value, our_version in rows:
+        if our_version in (None, versions.get(link_id)):
+            parked.setdefault(link_id, {})[(side, column)] = value
     return [(replace(link, parked=parked.get(link.link_id, {})), ours) for link, ours in found]
 
 

@@ -19,7 +19,10 @@ Key = Literal["our_id", "their_id"]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something can't go to ``side``: a field's value, or with ``field`` None the whole record at ``our_version``."""
+    """Why something can't go to ``side``: a field's value, or with ``field`` None the whole record.
+
+    ``our_version``: the refusal named no field, so it stands only while our record stays as it is.
+    """
 
     object: Object
     side: Side

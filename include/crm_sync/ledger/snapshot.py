@@ -7,9 +7,11 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from crm_sync.ledger.database import Transaction
-from crm_sync.ledger.settings import Frequency, connections
+if TYPE_CHECKING:
+    from crm_sync.ledger.database import Transaction
+    from crm_sync.ledger.settings import Frequency
 
 __all__ = ["ConnectionSnapshot", "path", "read", "write"]
 
@@ -44,6 +46,8 @@ def read(file: Path | None = None) -> list[ConnectionSnapshot]:
 
 def write(tx: Transaction, file: Path | None = None) -> None:
     """Rewrite the file from the database, atomically; a reader sees the old one or the new one, never a part."""
+    from crm_sync.ledger.settings import connections  # noqa: PLC0415  parsing a DAG only reads, without the driver
+
     target = file or path()
     entries = [
         asdict(
