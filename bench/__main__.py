@@ -38,7 +38,6 @@ def main(words: list[str]) -> int:
     arguments = parser.parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    reports: list[Report] = []
     failed = 0
     for name in arguments.names or USUAL:
         began = time.monotonic()
@@ -51,8 +50,7 @@ def main(words: list[str]) -> int:
             continue
         show(console, report)
         console.print(f"  [dim]{name}: {time.monotonic() - began:.0f} s[/]\n")
-        reports.append(report)
-    write(RESULT, reports)
+        write(RESULT, name, report)
     console.print(f"  [dim]kept in {RESULT.relative_to(RESULT.parents[1])}[/]")
     return 1 if failed else 0
 

@@ -54,16 +54,14 @@ def show(console: Console, report: Report) -> None:
     console.print()
 
 
-def write(path: Path, reports: Sequence[Report]) -> None:
-    """All reports with when and on what they were measured."""
+def write(path: Path, name: str, report: Report) -> None:
+    """Keep one measurement, with when and on what it was made; the others of earlier runs stay."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-        },
-        "reports": [asdict(report) for report in reports],
-    }
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        kept = {}
+    machine = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    content = {**kept, name: {"at": at, "machine": machine, **asdict(report)}}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

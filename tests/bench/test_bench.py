@@ -65,6 +65,7 @@ def test_a_report_is_shown_and_kept(tmp_path):
     show(console, report)
     shown = console.export_text()
     assert all(words in shown for words in ("Idle", "API calls", "✗", "a note"))
-    write(tmp_path / "bench.json", [report])
+    write(tmp_path / "bench.json", "idle", report)
+    write(tmp_path / "bench.json", "first", report)
     kept = json.loads((tmp_path / "bench.json").read_text())
-    assert kept["reports"][0]["figures"][0]["value"] == 2.0
+    assert [one["figures"][0]["value"] for one in kept.values()] == [2.0, 2.0]
