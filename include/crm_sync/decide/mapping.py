@@ -126,6 +126,11 @@ class ObjectMapping:
         return tuple(f.ours for f in self.fields)
 
     @cached_property
+    def converted(self) -> tuple[tuple[int, FieldMapping], ...]:
+        """The fields whose values our database holds in another form than the canonical one, with their places."""
+        return tuple((i, f) for i, f in enumerate(self.fields) if f.type != "text")
+
+    @cached_property
     def reference(self) -> FieldMapping | None:
         """The field that points to another object of ours, if there is one."""
         return next((f for f in self.fields if f.references), None)

@@ -154,7 +154,7 @@ def _decide(
         return Decision(name, "agree", o, t, "first_link") if first else None
     if same(o, t):
         return Decision(name, "agree", o, t, "first_link" if first else "same_value")
-    if mapped.direction == "out" or rules.direction == "push":
+    if mapped.direction == "out" or (rules.direction == "push" and mapped.direction != "in"):
         return _one_way(
             "push",
             name,

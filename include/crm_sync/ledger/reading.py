@@ -97,9 +97,19 @@ def mark_absent(
         (connection, mapping.theirs, list(their_ids)),
     )
     waiting = tx.rows(
-        "select link_id from crm_sync.link where connection = %s and object = %s and (their_id = any(%s) "
-        "or their_id is null and our_id = any(%s::uuid[])) order by link_id for update",
-        (connection, mapping.object, list(their_ids), list(our_ids)),
+        """select link_id from crm_sync.link where link_id = any(array(
+          select link_id from crm_sync.link where connection = %(c)s and object = %(o)s and their_id is null
+            and our_id = any(%(ours)s::uuid[])
+          union all
+          select link_id from crm_sync.link where connection = %(c)s and their_object = %(t)s and their_id = any(%(theirs)s)))
+        order by link_id for update""",
+        {
+            "c": connection,
+            "o": mapping.object,
+            "t": mapping.theirs,
+            "ours": list(our_ids),
+            "theirs": list(their_ids),
+        },
     )
     open_intents = intents.open_of(tx, [row[0] for row in waiting])
     expired = [

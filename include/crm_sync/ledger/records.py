@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from psycopg import sql
 
-from crm_sync.decide.mapping import FieldMapping, ObjectMapping
+from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.values import canonical
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Transaction
@@ -45,17 +45,12 @@ def our_record(mapping: ObjectMapping, our_id: object, row: Sequence[Any]) -> Ou
     if version is None:
         return None
     # Texts are canonical as they are: the capture trigger stores no empty ones.
-    for i, mapped in _converted(mapping.fields):
+    for i, mapped in mapping.converted:
         values[i] = canonical(mapped, values[i])
     return OurRecord(
         str(our_id), version, dict(zip(mapping.columns, values, strict=True)), _times(changed_at), created_at,
         deleted_at is not None,
     )  # fmt: skip
-
-
-@lru_cache(maxsize=16)
-def _converted(fields: tuple[FieldMapping, ...]) -> tuple[tuple[int, FieldMapping], ...]:
-    return tuple((i, mapped) for i, mapped in enumerate(fields) if mapped.type != "text")
 
 
 def _times(changed_at: Mapping[str, str]) -> dict[str, datetime]:

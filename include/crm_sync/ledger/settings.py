@@ -140,19 +140,25 @@ def replan_if_changed(tx: Transaction, connection: Connection, mapping_digest: s
     """When settings or mapping are not those of the last run, what they held back is work again."""
     text = connection.settings.model_dump_json(include={"direction", "conflict_policy", "create_accounts",
                                                         "create_contacts", "create_leads"})  # fmt: skip
-    digest = sha256((text + mapping_digest).encode()).hexdigest()
-    changed = tx.run(
-        "update crm_sync.connection set settings_digest = %s where name = %s and settings_digest is distinct from %s",
-        (digest, connection.name, digest),
+    digest = f"{sha256(text.encode()).hexdigest()}.{mapping_digest}"
+    before = tx.one(
+        "select settings_digest from crm_sync.connection where name = %s for update", (connection.name,)
     )
+    changed: bool = before != digest
     if changed:
+        tx.run(
+            "update crm_sync.connection set settings_digest = %s where name = %s", (digest, connection.name)
+        )
+        if before is not None and before.rpartition(".")[2] != mapping_digest:
+            # A field that is new was never read: everything is, once more.
+            tx.run("delete from crm_sync.cursor where connection = %s", (connection.name,))
         tx.run(
             "update crm_sync.link set dirty = true where connection = %s and not dirty", (connection.name,)
         )
         tx.run("update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'settings or mapping changed'"
                " where connection = %s and lifted_at is null", (connection.name,))  # fmt: skip
         _fill_outbox(tx, connection.name)
-    return bool(changed)
+    return changed
 
 
 def mark_provisioned(tx: Transaction, name: str) -> None:

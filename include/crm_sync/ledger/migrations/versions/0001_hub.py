@@ -9,11 +9,14 @@ revision = "0001"
 down_revision = None
 
 ADDRESS = ("street", "city", "state", "postal_code", "country")
-MEASURES = """
-    total_score numeric(18, 2), is_dql boolean not null default false, last_visit_at timestamptz,
+MOMENT = "{} between '0001-01-02 00:00Z' and '9999-12-30 00:00Z'"
+"""Neither 'infinity' nor a year that no CRM and no client has: such a value could not be read, and would stop every run."""
+MEASURES = f"""
+    total_score numeric(18, 2), is_dql boolean not null default false, last_visit_at timestamptz check ({MOMENT.format("last_visit_at")}),
     visit_count bigint, engagement_level text, lead_source text,
-    created_at timestamptz not null default now(), updated_at timestamptz not null default now(),
-    deleted_at timestamptz, version bigint not null default 1, changed_at jsonb not null default '{}'"""
+    created_at timestamptz not null default now() check ({MOMENT.format("created_at")}),
+    updated_at timestamptz not null default now(), deleted_at timestamptz check ({MOMENT.format("deleted_at")}),
+    version bigint not null default 1, changed_at jsonb not null default '{{}}'"""
 TEXTS = {
     "account": ("name", "website", "phone", "industry", *(f"billing_{part}" for part in ADDRESS), "description"),
     "contact": (
@@ -41,6 +44,7 @@ def upgrade() -> None:
     op.execute(_CONNECTION)
     op.execute(_OUTBOX)
     op.execute(_MARK)
+    op.execute(_MARK_ALL)
     for name in TEXTS:
         op.execute(_table(name))
         op.execute(_stamp(name))
@@ -104,7 +108,9 @@ create trigger mark_inserted after insert on {table} referencing new table as mo
 create trigger mark_updated after update on {table} referencing new table as moved
   for each statement execute function crm_sync.mark('{name}');
 create trigger mark_deleted after delete on {table} referencing old table as moved
-  for each statement execute function crm_sync.mark('{name}')"""
+  for each statement execute function crm_sync.mark('{name}');
+create trigger mark_truncated before truncate on {table}
+  for each statement execute function crm_sync.mark_all('{name}')"""
 
 
 _CONNECTION = """
@@ -138,5 +144,18 @@ begin
   from moved m cross join crm_sync.connection c
   order by 3, 1
   on conflict (connection, object, our_id) do update set version = greatest(o.version, excluded.version);
+  return null;
+end $$"""
+
+# A truncated table has no transition table: its rows are marked before they go.
+_MARK_ALL = """
+create function crm_sync.mark_all() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  execute format(
+    'insert into crm_sync.outbox as o (connection, object, our_id, version)
+    select c.name, $1, t.id, t.version + 1 from %I.%I t cross join crm_sync.connection c
+    order by 3, 1
+    on conflict (connection, object, our_id) do update set version = greatest(o.version, excluded.version)',
+    tg_table_schema, tg_table_name) using tg_argv[0];
   return null;
 end $$"""
