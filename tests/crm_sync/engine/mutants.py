@@ -119,7 +119,7 @@ MUTANTS = [
     Mutant("an edit that came meanwhile keeps its outbox row", "ledger/worklist.py",
            " and b.version <= s.version", "", "test_outbox_row_of_a_newer_version_stays"),
     Mutant("a record leaves the outbox only when nothing is left to do", "engine/keep.py",
-           "left = [ours is None or work_left(mapping, context.rules, link, ours, parents) for link, ours in kept]",
+           "left = [ours is None or work_left(mapping, context.standing, link, ours, parents) for link, ours in kept]",
            "left = [ours is None for link, ours in kept]", "test_edit_between_plan_and_ack"),
     Mutant("a linked record is written by its Id", "engine/claim.py",
            "Write(ours.id, link.their_id, intent.id,", "Write(ours.id, None, intent.id,",
