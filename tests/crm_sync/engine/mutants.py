@@ -125,7 +125,7 @@ MUTANTS = [
            "Write(ours.id, link.their_id, intent.id,", "Write(ours.id, None, intent.id,",
            "test_linked_pushed_by_external_id"),
     Mutant("our key on their record comes first", "engine/identify.py",
-           "stray.keyed_to or judge(stray.levels, \"theirs\")", "judge(stray.levels, \"theirs\")", "test_record_with_our_key_is_linked_by_it"),
+           "s.keyed_to or judge(s.levels", "judge(s.levels", "test_record_with_our_key_is_linked_by_it"),
     Mutant("who shares a key with a linked record is left to a person", "decide/match.py",
            "        if level.linked:", "        if False:", "test_twin_seen_after_create"),
     Mutant("before creating, the other side is asked by match key", "engine/pull.py",

@@ -1,7 +1,8 @@
 """The schedules that break a sync in which a rule is missing (algorithm.md section 2), on the real engine and Postgres.
 
 Each ends with the invariants: both sides agree, nothing typed is lost unrecorded, nobody stands twice, an idle run is
-silent, and every run's sums add up.  A run that stands somewhere is one that other people and other runs overtake.
+silent, and every run's sums add up.  A run that stands somewhere is one that other people and other runs overtake;
+runs of one kind end those before them (their processes count as dead), so what really overlaps is of two kinds.
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ def test_slow_reply_hides_edit(world: World) -> None:
     world.our_edit("title", "O1")
     slow = world.start().to("push_ours").to("answered")
     world.their_edit("title", "T1")
-    world.run()
+    world.run(kind="backfill")
     world.tick(LEASE - 1)
-    world.run()
+    world.run(kind="backfill")
+    world.move_cursor(-LAG)  # T1 is read for good
     slow.finish()
     world.assert_sound()
     assert world.our_value("title") == "T1"
@@ -58,7 +60,7 @@ def test_decide_on_doubtful_image(world: World) -> None:
     slow = world.start().to("push_ours").to("sent")
     world.our_edit("title", "X")
     world.their_edit("title", "X")
-    other = world.start().to("pull")
+    other = world.start(kind="backfill").to("pull")
     slow.finish()
     other.finish()
     world.assert_sound()
@@ -133,7 +135,7 @@ def test_two_runs_in_flight(make_world: MakeWorld) -> None:
     world.our_edit("title", "O1")
     slow = world.start().to("push_ours").to("sent")
     world.our_edit("title", "O2")
-    world.run()
+    world.run(kind="backfill")
     world.tick(LEASE - 1)
     slow.finish()
     world.assert_sound()
@@ -145,11 +147,12 @@ def test_two_runs_in_flight_and_an_edit_between(make_world: MakeWorld) -> None:
     world.our_edit("title", "O1")
     slow = world.start().to("push_ours").to("sent")
     world.our_edit("title", "O2")
-    world.run()
+    world.run(kind="backfill")
     world.their_edit("title", "T3")
     slow.finish()
-    world.run()
+    world.run(kind="backfill")
     world.assert_sound()
+    assert "T3" in [line.before for line in world.trail("title")]
 
 
 def test_zombie_worker_sends_after_lease(world: World) -> None:
@@ -256,7 +259,7 @@ def test_reply_after_it_was_resolved(make_world: MakeWorld) -> None:
     slow = world.start().to("push_ours").to("written")
     world.tick(LEASE + 1)
     world.their_edit("title", "T2")
-    world.run()
+    world.run(kind="backfill")
     world.their_edit("title", "T3")
     slow.finish()
     world.assert_sound()
@@ -650,7 +653,8 @@ def test_the_same_cleared_push_task_twice(world: World, steps: int) -> None:
         two.step()
     one.finish()
     two.finish()
-    assert world.crms["crm"].written == 3  # the person of the start, O1, and the new one
+    # The person of the start, O1, the new one; or fewer, when the first to settle ends the claims of the other.
+    assert world.crms["crm"].written <= 3
     world.assert_sound()
     assert world.their_value("title") == "O1"
 
