@@ -59,6 +59,7 @@ class _Work:
     repairs: list[Write] = field(default_factory=list)
     lifted: list[tuple[int, Side, str]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    parents: list[str] = field(default_factory=list)
     again: Kept = field(default_factory=Kept)
 
 
@@ -128,6 +129,8 @@ def _written(
     work.stored.append((after, ours))
     if answer.before is not None:
         _slipped_in(work, context, sent, answer.before, link, ours, intent, columns, others)
+    elif not answer.created:
+        work.lines.extend(_unseen(sent, answer, column) for column in columns if column != KEY)
 
 
 def _based(link: Link, sent: Sending, answer: Written, columns: Sequence[str]) -> Link:
@@ -198,6 +201,16 @@ def _slipped_in(
         )
 
 
+def _unseen(sent: Sending, answer: Written, column: str) -> trail.Line:
+    """The reply did not show the record as it was before our write."""
+    since = f"{sent.link.seen_stamp:%Y-%m-%d %H:%M:%S} UTC" if sent.link.seen_stamp else "it was made"
+    return trail.Line(
+        "before_unknown", "unseen_window", our_id=sent.link.our_id, their_id=answer.id, side="theirs", field=column,
+        after=sent.intent.values[column], detail=f"a value typed there since {since} may have been overwritten unseen; "
+        "field history tracking, if on, shows it",
+    )  # fmt: skip
+
+
 def _line(
     rule: str, outcome: Outcome, sent: Sending, side: Side, column: str, before: Value, after: Value,
     detail: str | None = None,
@@ -226,6 +239,9 @@ def _refused(
         say((sent.change.change_id, "superseded", fields, link.their_id, f"postponed: {words}"))
         _again(work, sent, link)
         work.again.postponed = True
+        reference = work.mapping.reference
+        if reference and any(reference.ours in f.fields for f in failures):
+            work.parents.append(str(sent.write.values.get(reference.ours)))
     else:
         _park(work, sent, failures, link, ours, words)
 
@@ -282,6 +298,8 @@ def _store(tx: Transaction, context: Context, work: _Work, held: Sequence[int]) 
         [(link, None if link.our_id in repaired else ours) for link, ours in work.stored],
     )
     links.release(tx, held, context.run_id)
+    if mapping.reference and mapping.reference.references:
+        links.ask_again(tx, context.name, mapping.reference.references, work.parents)
     intents.close_by_reply(tx, work.closed)
     trail.outcomes(tx, context.run_id, work.outcomes)
     trail.note(tx, context.run_id, context.name, mapping.object, work.lines)

@@ -17,6 +17,7 @@ from crm_sync.model import Link, Object, OurRecord, Side, Value
 
 __all__ = [
     "Pair",
+    "ask_again",
     "claim",
     "ids_of",
     "load",
@@ -135,6 +136,16 @@ def release(tx: Transaction, link_ids: Sequence[int], run_id: int) -> None:
         "update crm_sync.link set claim_run = null, claim_until = null where link_id = any(%s) and claim_run = %s",
         (list(link_ids), run_id),
     )
+
+
+def ask_again(tx: Transaction, connection: str, object: Object, their_ids: Sequence[str]) -> None:
+    """Whether these records still are there is in doubt: they are read again before anything is decided about them."""
+    if their_ids:
+        tx.run(
+            "update crm_sync.link set reread = true, dirty = true "
+            "where connection = %s and object = %s and their_id = any(%s)",
+            (connection, object, list(their_ids)),
+        )
 
 
 def release_run(tx: Transaction, run_id: int, now: datetime) -> None:

@@ -85,6 +85,24 @@ def test_twin_of_one_that_we_deleted_is_left_to_a_person(world: World) -> None:
     assert len(world.crms["crm"].images("contact")) == 1
 
 
+def test_backfill_looks_for_a_twin_of_one_that_was_not_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = world.our_new(title="x", email="new@example.com")
+
+    def refuse(*_request: object) -> list[Written]:
+        raise BudgetExhausted("no call is free", timedelta(hours=1))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.crms["crm"], "write", refuse)
+        world.run()
+    twin = world.their_new(title="y", email="new@example.com")
+    long_ago = world.now - timedelta(days=2)
+    world.run(kind="backfill", since=long_ago, until=long_ago + timedelta(days=1))
+    assert world.linked(new) == twin
+    world.assert_sound()
+
+
 # ---------------------------------------------------------------------------------------- values
 
 
@@ -175,6 +193,47 @@ def test_edit_between_pull_and_push_is_compared_with_what_ours_holds_by_now(make
     world.run()
     assert (world.our_value("title"), world.their_value("title")) == ("O2", "O2")
     world.assert_sound()
+
+
+def test_a_write_whose_before_values_were_not_shown_names_the_window(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.our_edit("title", "O1")
+    run = world.start().to("push_ours")
+    world.their_edit("title", "T1")
+    with monkeypatch.context() as patch:
+        patch.setattr(world.crms["crm"], "_retrieve", lambda _object, _id: None)
+        run.finish()
+    assert [line.rule for line in world.trail("title") if line.outcome == "unseen_window"] == [
+        "before_unknown"
+    ]
+    world.assert_sound()
+
+
+def test_an_account_that_is_out_of_sight_does_not_hold_its_contact(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = world.crms["crm"]
+    hidden = crm.person_creates("account", name="Acme")
+    engine = world.engine(world.desk, "crm")
+    _stages(engine, RunOptions("crm", dag_run_id="all 1"))
+    world.client.execute(
+        "update gptweb.contacts set account_id = (select id from gptweb.accounts), title = 'O1'"
+    )
+    del crm._records[hidden]
+
+    def refused(_object: Object, values: Row) -> Iterator[Failure]:
+        if values.get("account_id") == hidden:
+            yield Failure(
+                "transient", "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ("account_id",)
+            )
+
+    monkeypatch.setattr(crm, "_refused", refused)
+    _stages(engine, RunOptions("crm", dag_run_id="all 2"))
+    world.tick(30)
+    report = _stages(engine, RunOptions("crm", dag_run_id="all 3"))
+    assert report.startswith("succeeded")
+    assert world.their_value("title") == "O1"
 
 
 def test_doubt_about_a_record_that_is_purged_ends(world: World) -> None:
