@@ -5,6 +5,7 @@ The token lives in the memory of this process only; a login that keeps it elsewh
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
@@ -74,7 +75,8 @@ class ClientCredentials:
             token_endpoint_auth_method="client_secret_post",  # noqa: S106  # a method
         ) as client:
             if is_loopback(urlsplit(self._address).hostname or ""):
-                client.trust_env = False  # no proxy on the way to this machine
+                client.trust_env = False  # no proxy on the way to this machine, but the named certificates
+                client.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
             try:
                 token = client.fetch_token(
                     self._address + TOKEN_PATH,

@@ -6,7 +6,7 @@ Pure.  The same function decides in the plan and again in the transaction that p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -85,15 +85,16 @@ NO_PARENTS = Parents()
 
 
 def merge(
-    mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None, parents: Parents = NO_PARENTS
-) -> tuple[Decision, ...]:
-    """Decide every mapped field of one living link; nothing while it is asleep or its image is in doubt."""
+    mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None, parents: Parents = NO_PARENTS,
+    only: Collection[str] | None = None,
+) -> tuple[Decision, ...]:  # fmt: skip
+    """Decide every mapped field of one living link, or ``only`` some; nothing while it is asleep or in doubt."""
     if link.reread or ours is None or is_asleep(link, ours):
         return ()
     decisions = []
     for mapped in mapping.fields:
         name = mapped.ours
-        if name not in link.seen or name not in ours.values:
+        if name not in link.seen or name not in ours.values or (only is not None and name not in only):
             continue
         if mapped.references:
             decision = _decide_reference(mapped, mapping, rules, link, ours, parents)

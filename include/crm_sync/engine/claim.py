@@ -46,7 +46,9 @@ def claim_updates(
         link, ours = by_id.get(ids.get(change.our_id, 0), (None, None))
         kept: list[Decision] = []
         if link is not None and ours is not None and not link.claimed_by_another(context.run_id, now):
-            current = {d.field: d for d in merge(mapping, context.rules, link, ours, parents)}
+            current = {
+                d.field: d for d in merge(mapping, context.rules, link, ours, parents, only=change.after)
+            }
             kept = [current[f] for f in change.after if _stands(current.get(f), change, f)]
         names = {d.field for d in kept}
         gone = [f for f in change.after if f not in names]
@@ -112,9 +114,11 @@ def _sending(
     values: Mapping[str, Value], parents: Parents,
 ) -> Sending:  # fmt: skip
     until = now + context.settings.lease
+    # A create overwrites nothing: there is no edit there to compare with.
+    updated = [c for c in values if c != KEY] if change.op == "update" else []
     intent = Intent(
         str(uuid4()), change.change_id, context.run_id, link.link_id, change.op == "create", values,
-        {c: ours.time_of(c) for c in values if c != KEY}, {c: link.seen.get(c) for c in values if c != KEY},
+        {c: ours.time_of(c) for c in updated}, {c: link.seen.get(c) for c in updated},
         now, link.seen_stamp, until, until + context.settings.late_commit,
     )  # fmt: skip
     sent = {c: _wire(mapping, parents, c, v) for c, v in values.items() if c != KEY}

@@ -75,7 +75,7 @@ def keep_answers(
 ) -> Kept:  # fmt: skip
     """Keep one batch's answers."""
     ids = [s.link.link_id for s in sending]
-    current = {link.link_id: (link, ours) for link, ours in links.pairs(tx, mapping, ids, lock=True)}
+    current = _as_they_are(tx, context, mapping, sending, answers)
     held = {i for i, (link, _) in current.items() if link.claim_run == context.run_id}
     open_intents = intents.open_of(tx, ids)
     work = _Work(mapping, sent_no, reading.next_number(tx))
@@ -104,6 +104,26 @@ def keep_answers(
     for _, outcome, fields, _, _ in work.outcomes:
         tally.add(mapping.object, outcome, len(fields))
     return work.again
+
+
+def _as_they_are(
+    tx: Transaction,
+    context: Context,
+    mapping: ObjectMapping,
+    sending: Sequence[Sending],
+    answers: Sequence[Written],
+) -> dict[int, links.Pair]:
+    """The links with our records, locked; what did not move since it was claimed is not loaded a second time."""
+    heads = links.heads(tx, mapping, [s.link.link_id for s in sending])
+    current: dict[int, links.Pair] = {}
+    for sent, answer in zip(sending, answers, strict=True):
+        before = (context.run_id, sent.link.seen_recv, sent.link.reread, sent.ours.version)
+        seen = {c: answer.before.values.get(c) for c in sent.write.values} if answer.before else {}
+        if heads[sent.link.link_id] == before and all(sent.link.seen.get(c) == v for c, v in seen.items()):
+            current[sent.link.link_id] = (replace(sent.link, claim_run=context.run_id), sent.ours)
+    moved = [s.link.link_id for s in sending if s.link.link_id not in current]
+    current.update({link.link_id: (link, ours) for link, ours in links.pairs(tx, mapping, moved, lock=True)})
+    return current
 
 
 def _leave_in_doubt(work: _Work, link: Link, mine: Intent | None) -> None:
@@ -291,13 +311,10 @@ def _store(tx: Transaction, context: Context, work: _Work, held: Sequence[int]) 
     if work.repairs:
         DatabaseStore(tx, context.mappings).write(mapping.object, work.repairs, 0.0)
     repaired = {write.our_id for write in work.repairs}
-    settle_links(
-        tx,
-        context,
-        mapping,
-        [(link, None if link.our_id in repaired else ours) for link, ours in work.stored],
-    )
-    links.release(tx, held, context.run_id)
+    kept = [(link, None if link.our_id in repaired else ours) for link, ours in work.stored]
+    settle_links(tx, context, mapping, kept, release=context.run_id)
+    stored = {link.link_id for link, _ in work.stored}
+    links.release(tx, [i for i in held if i not in stored], context.run_id)
     if mapping.reference and mapping.reference.references:
         links.ask_again(tx, context.name, mapping.reference.references, work.parents)
     intents.close_by_reply(tx, work.closed)
@@ -308,16 +325,24 @@ def _store(tx: Transaction, context: Context, work: _Work, held: Sequence[int]) 
 
 
 def settle_links(
-    tx: Transaction, context: Context, mapping: ObjectMapping, kept: Sequence[tuple[Link, OurRecord | None]]
+    tx: Transaction,
+    context: Context,
+    mapping: ObjectMapping,
+    kept: Sequence[tuple[Link, OurRecord | None]],
+    release: int | None = None,
 ) -> None:
     """Store links; those of which nothing is left to do leave the work list and the outbox in the same transaction.
 
-    A version that is too low leaves an outbox row for the next plan to remove; it is never too high, because our
-    records are locked until the transaction ends.
+    The version is the one that was compared: an edit that came meanwhile has a higher one, and its outbox row stays.
     """
     parents = links.load_parents(tx, context.name, mapping, kept)
     left = [ours is None or work_left(mapping, context.standing, link, ours, parents) for link, ours in kept]
-    links.store(tx, mapping, [(link, dirty) for (link, _), dirty in zip(kept, left, strict=True)])
+    links.store(
+        tx,
+        mapping,
+        [(link, dirty) for (link, _), dirty in zip(kept, left, strict=True)],
+        release=release,
+    )
     done = [
         (link.our_id, ours.version)
         for (link, ours), dirty in zip(kept, left, strict=True)

@@ -12,7 +12,7 @@ from crm_sync.decide.merge import Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import PushReport, Tally
-from crm_sync.ledger import identity, linking, links, parking, trail
+from crm_sync.ledger import identity, linking, links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Link, OurRecord, Outcome, Value, Write, Written
 from crm_sync.stores.database import DatabaseStore
@@ -63,6 +63,9 @@ def push_ours(engine: Engine, context: Context) -> PushReport:
             if len(changes) < CHUNK:
                 break
             after = changes[-1].change_id
+    if sum(tally.total().values()) > CHUNK:
+        with engine.database.transaction() as tx:
+            worklist.analyze_links(tx)
     return PushReport(context.run_id, tally.numbers, tally.total())
 
 
@@ -110,7 +113,7 @@ def _recheck_updates(
         if link is None or ours is None or link.claimed_by_another(context.run_id, now):
             batch.say(change, "superseded", tuple(change.after), SUPERSEDED)
             continue
-        current = {d.field: d for d in merge(mapping, context.rules, link, ours, parents)}
+        current = {d.field: d for d in merge(mapping, context.rules, link, ours, parents, only=change.after)}
         kept = [current[f] for f in change.after if _stands(current.get(f), change, f)]
         gone = [f for f in change.after if f not in {d.field for d in kept}]
         if gone:

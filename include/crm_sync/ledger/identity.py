@@ -141,7 +141,8 @@ def _unlinked(
           {keys}, {columns}
         from crm_sync.outbox b
         left join {table} o on o.id = b.our_id
-        left join crm_sync.link l on l.connection = b.connection and l.object = b.object and l.our_id = b.our_id
+        left join lateral (select * from crm_sync.link l where l.connection = b.connection and l.object = b.object
+          and l.our_id = b.our_id offset 0) l on true
         where b.connection = %(c)s and b.object = %(o)s and {which} and l.their_id is null
           and (l.link_id is null or l.state = 'creating') and (l.claim_until is null or l.claim_until < %(now)s)
         order by b.our_id limit %(limit)s""").format(
@@ -184,11 +185,14 @@ def _sharing(
     column = mapping.match[level]
     parameters = {"c": connection, "o": mapping.object, "keys": wanted}
     ours = sql.SQL("""
-        select {function}(o.{column}), o.id::text, l.their_id is not null or exists (select 1 from crm_sync.intent i
+        select k.key, o.id::text, l.their_id is not null or exists (select 1 from crm_sync.intent i
           where i.link_id = l.link_id and i.closed_by is null)
-        from {table} o
-        left join crm_sync.link l on l.connection = %(c)s and l.object = %(o)s and l.our_id = o.id
-        where o.deleted_at is null and {function}(o.{column}) = any(%(keys)s) order by o.id""").format(
+        from unnest(%(keys)s::text[]) as k (key)
+        cross join lateral (select o.id from {table} o
+          where o.deleted_at is null and {function}(o.{column}) = k.key offset 0) o
+        left join lateral (select * from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
+          and l.our_id = o.id offset 0) l on true
+        order by o.id""").format(
         function=match_function(mapping, column), column=sql.Identifier(column), table=table(mapping)
     )
     for key, our_id, is_linked in tx.rows(ours, parameters):

@@ -19,6 +19,7 @@ __all__ = [
     "Pair",
     "ask_again",
     "claim",
+    "heads",
     "ids_of",
     "load",
     "load_by_their_ids",
@@ -103,6 +104,16 @@ def load_by_their_ids(
     )
 
 
+def heads(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+    """What tells whether a claimed link is as it was: (claim_run, seen_recv, reread, our version), links locked."""
+    query = sql.SQL(
+        "select l.link_id, l.claim_run, l.seen_recv, l.reread, o.version from crm_sync.link l "
+        "left join lateral (select o.version from {table} o where o.id = l.our_id and o.deleted_at is null offset 0) o "
+        "on true where l.link_id = any(%s) order by l.link_id for update of l"
+    ).format(table=table(mapping))
+    return {row[0]: row[1:] for row in tx.rows(query, (list(link_ids),))}
+
+
 def make(
     tx: Transaction, connection: str, mapping: ObjectMapping, rows: Iterable[tuple[str, str | None]]
 ) -> dict[str, int]:
@@ -162,9 +173,17 @@ def release_run(tx: Transaction, run_id: int, now: datetime) -> None:
 
 
 def store(
-    tx: Transaction, mapping: ObjectMapping, links: Iterable[tuple[Link, bool]], *, keep_dirty: bool = False
+    tx: Transaction,
+    mapping: ObjectMapping,
+    links: Iterable[tuple[Link, bool]],
+    *,
+    keep_dirty: bool = False,
+    release: int | None = None,
 ) -> None:
-    """Write links back, each with whether it is dirty; ``keep_dirty`` leaves a dirty one dirty.  One statement a table."""
+    """Write links back, each with whether it is dirty; One statement a table.
+
+    ``keep_dirty`` leaves a dirty one dirty; ``release`` ends the leases of that run on them.
+    """
     rows = [_stored(mapping, link, dirty=dirty) for link, dirty in links]
     if not rows:
         return
@@ -172,12 +191,14 @@ def store(
         sql.SQL("""update crm_sync.link l set their_id = w.their_id, state = w.state, keyed = w.keyed,
           their_alive = w.their_alive, dirty = w.dirty or (l.dirty and %(keep)s), reread = w.reread, seen_stamp = w.seen_stamp,
           seen_recv = w.seen_recv, seen_digest = decode(w.digest, 'hex'), spelling_of = w.spelling_of,
-          match_key = {match}(w.match)
+          match_key = {match}(w.match),
+          claim_run = nullif(l.claim_run, %(release)s),
+          claim_until = case when l.claim_run = %(release)s then null else l.claim_until end
         from jsonb_to_recordset(%(rows)s) as w (link_id bigint, their_id text, state text, keyed boolean,
           their_alive boolean, dirty boolean, reread boolean, seen_stamp timestamptz, seen_recv bigint, digest text,
           spelling_of uuid, match text)
         where l.link_id = w.link_id""").format(match=match_function(mapping)),
-        {"rows": Jsonb([row[0] for row in rows]), "keep": keep_dirty},
+        {"rows": Jsonb([row[0] for row in rows]), "keep": keep_dirty, "release": release},
     )
     tx.run(
         """update crm_sync.image i set base_ours = w.base_ours, base_theirs = w.base_theirs, seen = w.seen,

@@ -74,7 +74,7 @@ def plan(tx: Transaction, run_id: int, connection: str, changes: Iterable[Change
          "rules", "conflicts"),
         (
             (run_id, connection, c.object, c.link_id, c.our_id, c.their_id, c.side, c.op, Jsonb(c.before), Jsonb(c.after),
-             Jsonb(c.base), Jsonb(c.rules), list(c.conflicts))
+             Jsonb(c.base), Jsonb(c.rules), "{" + ",".join(c.conflicts) + "}")
             for c in changes
         ),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from crm_sync.ledger.trail import PENDING
 __all__ = [
     "ANY_VERSION",
     "analyze",
+    "analyze_links",
     "clear_outbox",
     "dirty_links",
     "mark_clean",
@@ -85,7 +86,12 @@ def room(tx: Transaction, run: Run, planned: int) -> int | None:
     return max(0, run.limit - stored - planned)
 
 
+def analyze_links(tx: Transaction) -> None:
+    """The same for what a large push of ours filled; analysed while still empty, they would look empty for long."""
+    for table in ("crm_sync.link", "crm_sync.image", "crm_sync.outbox"):
+        tx.run(sql.SQL("analyze {}").format(sql.SQL(table)))
+
+
 def analyze(tx: Transaction) -> None:
     """Fresh tables without statistics make the planner expect one row and choose a nested loop (hotpath.md 7)."""
     tx.run("analyze crm_sync.change")
-    tx.run("analyze crm_sync.link")
