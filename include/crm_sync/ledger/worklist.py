@@ -50,10 +50,12 @@ def clear_outbox(tx: Transaction, connection: str, object: str, settled: Sequenc
     """Our records of which nothing is left to do: their outbox rows go, unless a newer edit came meanwhile."""
     if settled:
         tx.run(
-            """delete from crm_sync.outbox where ctid in (
-              select b.ctid from unnest(%s::uuid[], %s::bigint[]) as s (our_id, version)
+            # The version is compared on the row itself: Postgres before 18.1 does not look at a ctid again after waiting.
+            """delete from crm_sync.outbox o using (
+              select b.ctid as place, s.version from unnest(%s::uuid[], %s::bigint[]) as s (our_id, version)
               cross join lateral (select b.ctid from crm_sync.outbox b where b.connection = %s and b.object = %s
-                and b.our_id = s.our_id and b.version <= s.version offset 0) b)""",
+                and b.our_id = s.our_id and b.version <= s.version offset 0) b) k
+            where o.ctid = k.place and o.version <= k.version""",
             ([our_id for our_id, _ in settled], [version for _, version in settled], connection, object),
         )
 
