@@ -78,16 +78,17 @@ def test_one_way(direction: str, ours: Value, seen: Value, expected: tuple) -> N
     assert decide("a", ours, seen, "gptweb_wins", direction) == expected
 
 
-@pytest.mark.parametrize("direction", ["bidirectional", "push", "pull"])
+@pytest.mark.parametrize("direction", ["bidirectional", "push"])
 @pytest.mark.parametrize("policy", ["crm_wins", "gptweb_wins", "most_recent"])
 def test_a_measure_of_ours_is_restored(policy: str, direction: str) -> None:
     known = link({"total_score": 1.0}, {"total_score": 9.0})
-    found = [
-        d for d in merge(CONTACT, rules(policy, direction), known, record(total_score=1.0)) if d.field != "id"
-    ]
-    assert [(d.action, d.rule, d.restored, d.ours, d.theirs) for d in found] == [
-        ("push", "gptweb_owns", True, 1.0, 9.0)
-    ]
+    [d] = merge(CONTACT, rules(policy, direction), known, record(total_score=1.0))
+    assert (d.action, d.rule, d.restored, d.ours, d.theirs) == ("push", "gptweb_owns", True, 1.0, 9.0)
+
+
+def test_pull_only_writes_nothing_there() -> None:
+    known = link({"total_score": 1.0, "title": "a"}, {"total_score": 9.0, "title": "a"}, keyed=False)
+    assert merge(CONTACT, rules(direction="pull"), known, record(total_score=1.0, title="b")) == ()
 
 
 def test_absent_is_not_blank() -> None:

@@ -36,14 +36,14 @@ class Mutant:
     schedule: str
 
 
-MERGED = "current = {d.field: d for d in merge(mapping, context.rules, link, ours, parents)}"
+STANDS = "kept = [current[f] for f in change.after if _stands(current.get(f), change, f)]"
 
 MUTANTS = [
-    Mutant("our side is written only if the merge still says so", "engine/push_ours.py", MERGED,
-           'current = {f: Decision(f, "pull", change.before[f], v, "") for f, v in change.after.items()}',
+    Mutant("our side is written only if the merge still says so", "engine/push_ours.py", STANDS,
+           'kept = [Decision(f, "pull", change.before[f], v, "") for f, v in change.after.items()]',
            "test_stale_plan_overwrites_new_edit"),
-    Mutant("their side is claimed only if the merge still says so", "engine/claim.py", MERGED,
-           'current = {f: Decision(f, "push", v, change.before[f], "") for f, v in change.after.items()}',
+    Mutant("their side is claimed only if the merge still says so", "engine/claim.py", STANDS,
+           'kept = [Decision(f, "push", v, change.before[f], "") for f, v in change.after.items()]',
            "test_old_run_pushes_after_newer"),
     Mutant("a record of theirs is made only while nobody of theirs matches", "engine/claim.py",
            "if r.creatable and not r.deleted", "if not r.deleted", "test_twin_read_by_another_run_before_create"),
@@ -117,7 +117,8 @@ MUTANTS = [
     Mutant("a lost reply names its window", "ledger/reading.py",
            "if c.intent.claim_until <= now and not c.intent.creates", "if False", "test_lost_reply_lost_before_value"),
     Mutant("an edit that came meanwhile keeps its outbox row", "ledger/worklist.py",
-           " and b.version <= s.version", "", "test_outbox_row_of_a_newer_version_stays"),
+           "[version for _, version in settled]", "[2**62 for _ in settled]",
+           "test_outbox_row_of_a_newer_version_stays"),
     Mutant("a record leaves the outbox only when nothing is left to do", "engine/keep.py",
            "left = [ours is None or work_left(mapping, context.standing, link, ours, parents) for link, ours in kept]",
            "left = [ours is None for link, ours in kept]", "test_edit_between_plan_and_ack"),

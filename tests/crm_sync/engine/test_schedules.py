@@ -213,8 +213,7 @@ def test_lost_reply_lost_before_value(world: World) -> None:
     run.to("written").kill()
     world.tick(LEASE + 1)
     world.assert_sound()
-    [window] = [line for line in world.trail("title") if line.outcome == "unseen_window"]
-    assert "reply lost" in (window.detail or "")
+    assert [line.rule for line in world.trail("title") if line.outcome == "unseen_window"] == ["reply_lost"]
 
 
 def test_lost_reply_then_our_newer_edit(world: World) -> None:
@@ -288,8 +287,8 @@ def test_edit_between_pull_and_push(make_world: MakeWorld) -> None:
     run.finish()
     world.assert_sound()
     assert world.our_value("title") == "O1"
-    [line] = [line for line in world.trail("title") if line.outcome == "overruled"]
-    assert (line.side, line.before, line.after) == ("theirs", "T1", "O1")
+    overruled = [line for line in world.trail("title") if line.outcome == "overruled"]
+    assert [(line.side, line.before, line.after) for line in overruled] == [("theirs", "T1", "O1")]
 
 
 def test_edit_between_crm_wins(world: World) -> None:
@@ -553,8 +552,8 @@ def test_a_clear_loses_like_any_value(make_world: MakeWorld, policy: str, final:
     world.their_edit("title", "T1")
     world.run()
     assert (world.our_value("title"), world.their_value("title")) == (final, final)
-    [line] = [line for line in world.trail("title") if line.outcome == "overruled"]
-    assert line.before == (None if final else "T1")
+    overruled = [line.before for line in world.trail("title") if line.outcome == "overruled"]
+    assert overruled == [None if final else "T1"]
     world.assert_sound()
 
 
