@@ -195,8 +195,14 @@ def _slipped_in(
         ):
             continue
         mapped = work.mapping.by_ours[column]
-        if mapped.direction == "out" or mapped.references:
+        if mapped.direction == "out":
             work.lines.append(_line("gptweb_owns", "restored", sent, "theirs", column, x, value))
+            continue
+        if mapped.references:
+            detail = "GPTWeb's reference stands, whatever the policy (both are ids of the CRM)"
+            work.lines.append(
+                _line("slipped_in_reference", "overruled", sent, "theirs", column, x, value, detail)
+            )
             continue
         policy = mapped.policy or work.mapping.policy or context.rules.policy
         if context.rules.direction == "push":

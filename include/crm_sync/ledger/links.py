@@ -280,20 +280,26 @@ def parents_of(
     our_ids: Sequence[str],
     run_id: int | None,
 ) -> Parents:
-    """The living linked parents among these ids; with a run also those that it is about to create."""
+    """The living linked parents among these ids; with a run also those that it is about to create.
+
+    One that we deleted lives no more, also while no run has seen that: its children are not taken from it there.
+    """
     if not their_ids and not our_ids:
         return NO_PARENTS
-    rows = tx.rows(
-        """select their_id, our_id::text from crm_sync.link
-        where connection = %(c)s and object = %(o)s and state = 'live' and their_id = any(%(t)s)
-        union select their_id, our_id::text from crm_sync.link
+    alive = sql.SQL("exists (select 1 from {} a where a.id = l.our_id and a.deleted_at is null)").format(
+        sql.Identifier("gptweb", f"{object}s")
+    )
+    query = sql.SQL("""select their_id, our_id::text from crm_sync.link l
+        where connection = %(c)s and object = %(o)s and state = 'live' and their_id = any(%(t)s) and {alive}
+        union select their_id, our_id::text from crm_sync.link l
         where connection = %(c)s and object = %(o)s and state = 'live' and their_id is not null
-          and our_id = any(%(u)s::uuid[])
+          and our_id = any(%(u)s::uuid[]) and {alive}
         union select coalesce(their_id, 'created by this run'), our_id::text from crm_sync.change c
         where run_id = %(r)s and object = %(o)s and op = 'create' and (their_id = any(%(t)s) or our_id = any(%(u)s::uuid[]))
-          and not exists (select 1 from crm_sync.outcome x where x.change_id = c.change_id)""",
-        {"c": connection, "o": object, "t": their_ids, "u": our_ids, "r": run_id},
+          and not exists (select 1 from crm_sync.outcome x where x.change_id = c.change_id)""").format(
+        alive=alive
     )
+    rows = tx.rows(query, {"c": connection, "o": object, "t": their_ids, "u": our_ids, "r": run_id})
     return Parents(dict(rows), {ours: theirs for theirs, ours in rows})
 
 

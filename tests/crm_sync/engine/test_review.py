@@ -255,6 +255,18 @@ def test_a_table_is_truncated(world: World) -> None:
     assert len(world.crms["crm"].images("contact")) == 1
 
 
+def test_a_deleted_account_leaves_their_contact_where_it_is(world: World) -> None:
+    account = world.crms["crm"].person_creates("account", name="Acme")
+    engine = world.engine(world.desk, "crm")
+    _stages(engine, RunOptions("crm", dag_run_id="all 1"))
+    world.client.execute("update gptweb.contacts set account_id = (select id from gptweb.accounts)")
+    _stages(engine, RunOptions("crm", dag_run_id="all 2"))
+    world.client.execute("delete from gptweb.accounts")  # clears the contact's reference
+    world.run()  # of contacts only: nothing has seen yet that the account is gone
+    _stages(engine, RunOptions("crm", dag_run_id="all 3"))
+    assert world.their_value("account_id") == account
+
+
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_record_comes_back_while_a_run_takes_it_for_deleted(world: World, *, linked: bool) -> None:
     id = world.ours if linked else world.our_new(title="x", email="new@example.com")
