@@ -11,7 +11,7 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.existence import fall_asleep, lines_of
 from crm_sync.engine.identify import identify_ours, identify_theirs
 from crm_sync.engine.reports import PlanReport, Tally
-from crm_sync.ledger import links, trail, worklist
+from crm_sync.ledger import links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Link, OurRecord, Side
 
@@ -67,9 +67,11 @@ def plan_links(
     lines: list[trail.Line] = []
     stored: list[tuple[Link, bool]] = []
     clean: list[tuple[str, int]] = []
+    changed: list[tuple[int, Side, str]] = []
     for link, ours in found:
         if link.claimed_by_another(context.run_id, now) or link.their_id is None:
             continue
+        changed.extend(_parked_no_more(mapping, link, ours))
         awake = fall_asleep(link, ours)
         lines.extend(lines_of(mapping, link, awake, ours))
         planned, after = _plan_link(mapping, context, awake, ours, parents)
@@ -82,6 +84,7 @@ def plan_links(
             clean.append((link.our_id, ours.version if ours else worklist.ANY_VERSION))
     trail.plan(tx, context.run_id, context.name, changes)
     trail.note(tx, context.run_id, context.name, mapping.object, lines)
+    parking.lift_changed(tx, changed)
     links.store(tx, mapping, stored)
     worklist.clear_outbox(tx, context.name, mapping.object, clean)
     _tally(tally, mapping.object, changes)
@@ -101,6 +104,19 @@ def _plan_link(
         if any(d.action == action for d in decisions)
     ]
     return changes, agreed
+
+
+def _parked_no_more(
+    mapping: ObjectMapping, link: Link, ours: OurRecord | None
+) -> Iterable[tuple[int, Side, str]]:
+    """What is parked for a value that the side it came from does not hold any more."""
+    for (side, column), value in link.parked.items():
+        if side == "theirs":
+            held = ours.values if ours else {}
+        else:
+            held = {} if column in mapping.by_ours and mapping.by_ours[column].references else link.seen
+        if column in held and held[column] != value:
+            yield link.link_id, side, column
 
 
 _SIDES: tuple[tuple[Side, str], ...] = (("ours", "pull"), ("theirs", "push"))

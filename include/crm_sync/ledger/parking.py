@@ -12,7 +12,7 @@ from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.trail import Line, note
 from crm_sync.model import Object, Side, Value
 
-__all__ = ["Key", "Refusal", "keep", "lift_linked", "lift_written", "park"]
+__all__ = ["Key", "Refusal", "keep", "lift_changed", "lift_linked", "lift_written", "park"]
 
 Key = Literal["our_id", "their_id"]
 
@@ -115,6 +115,17 @@ def lift_written(tx: Transaction, written: Iterable[tuple[int, Side, str]]) -> N
             "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'written' "
             "where parked_id = any(%s)",
             (lifted,),
+        )
+
+
+def lift_changed(tx: Transaction, changed: Sequence[tuple[int, Side, str]]) -> None:
+    """A value that nobody holds any more needs nobody: (link id, side, field)."""
+    if changed:
+        tx.run(
+            """update crm_sync.parked p set lifted_at = clock_timestamp(), lifted_because = 'the value changed'
+            from unnest(%s::bigint[], %s::text[], %s::text[]) as c (link_id, side, field)
+            where p.link_id = c.link_id and p.side = c.side and p.field = c.field and p.lifted_at is null""",
+            tuple(map(list, zip(*changed, strict=True))),
         )
 
 

@@ -179,6 +179,18 @@ def test_a_refusal_without_a_field_does_not_hold_innocent_values(
     world.assert_sound()
 
 
+def test_a_refused_value_that_is_taken_back_needs_nobody(world: World) -> None:
+    world.our_edit("title", "bad")
+    world.run()
+    world.our_edit("title", "n0")
+    world.run()
+    assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 0
+    world.our_edit("title", "bad")  # tried again: the rule may have changed
+    world.run()
+    assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 1
+    world.assert_sound()
+
+
 def test_edit_between_pull_and_push_is_compared_with_what_ours_holds_by_now(make_world: MakeWorld) -> None:
     world = make_world(policy="most_recent").with_person()
     world.our_edit("title", "O1")
