@@ -15,7 +15,7 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
     with engine.database.transaction() as tx:
         counts = runs.count(tx, context.run_id)
         state, message = verdict(counts, context.run.state, dry_run=context.run.dry_run, killed=killed)
-        links.release_run(tx, context.run_id, engine.now())
+        links.release_run(tx, context.run_id, engine.now(), only_expired=killed)
         runs.close(tx, context.run_id, state, counts, message or None)
     sums = {name: getattr(counts, name) for name in
             ("planned", "acknowledged", "parked", "superseded", "in_doubt", "conflicts", "api_calls")}  # fmt: skip

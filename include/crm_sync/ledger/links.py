@@ -159,16 +159,27 @@ def ask_again(tx: Transaction, connection: str, object: Object, their_ids: Seque
         )
 
 
-def release_run(tx: Transaction, run_id: int, now: datetime) -> None:
-    """End all leases of a run that is over; a process of it that still lives finds its claims gone and sends nothing."""
+def release_run(tx: Transaction, run_id: int, now: datetime, *, only_expired: bool) -> None:
+    """End the leases of a run that is over; a process of it that still lives finds its claims gone and sends nothing.
+
+    ``only_expired``: nobody knows whether it is over, so a lease that still runs may cover a request in flight.
+    """
+    until = "claim_until <= %(now)s" if only_expired else "true"
+    parameters = {"now": now, "run": run_id}
     tx.run(
-        "update crm_sync.intent set claim_until = least(claim_until, %s) where run_id = %s and closed_by is null",
-        (now, run_id),
+        sql.SQL(
+            "update crm_sync.link set claim_run = null, claim_until = null where claim_run = %(run)s and {} "
+            "and link_id = any(array(select link_id from crm_sync.intent where run_id = %(run)s "
+            "and closed_by is distinct from 'reply'))"
+        ).format(sql.SQL(until)),
+        parameters,
     )
     tx.run(
-        """update crm_sync.link set claim_run = null, claim_until = null where claim_run = %s and link_id = any(array(
-          select link_id from crm_sync.intent where run_id = %s and closed_by is distinct from 'reply'))""",
-        (run_id, run_id),
+        sql.SQL(
+            "update crm_sync.intent set claim_until = least(claim_until, %(now)s) "
+            "where run_id = %(run)s and closed_by is null and {}"
+        ).format(sql.SQL(until)),
+        parameters,
     )
 
 

@@ -262,6 +262,7 @@ def _store_strays(
             "o": mapping.object,
             "t": mapping.theirs,
             "recv": recv_no,
+            "sent": sent_no,
         }
         tx.run(_upsert_strays(mapping), parameters)
 
@@ -277,7 +278,8 @@ def _upsert_strays(mapping: ObjectMapping) -> sql.Composed:
         on conflict (connection, their_object, their_id) do update set values = excluded.values,
           digest = excluded.digest, match_first = excluded.match_first, match_second = excluded.match_second,
           our_id = excluded.our_id, stamp = excluded.stamp, recv = excluded.recv, deleted = excluded.deleted,
-          merged_into = excluded.merged_into, reread = false""").format(
+          merged_into = excluded.merged_into, reread = false
+        where %(sent)s > stray.recv or excluded.stamp > stray.stamp""").format(
         first=match_function(mapping), second=match_function(mapping, mapping.match[-1])
     )
 
