@@ -246,9 +246,8 @@ def _store_strays(
     for image in sorted(images, key=lambda image: image.id):
         digest = digest_of(mapping, image.values, image.our_id, deleted=image.deleted)
         before = known.get(image.id)
-        if before is None or is_newer(sent_no, image.stamp, before[2], before[1]):
-            rows.append(_stray_row(mapping, image, digest))
-        elif before[0] != digest:
+        rows.append(_stray_row(mapping, image, digest))
+        if before and before[0] != digest and not is_newer(sent_no, image.stamp, before[2], before[1]):
             doubtful.append(image.id)
     if doubtful:
         tx.run(
