@@ -16,7 +16,7 @@ from psycopg import sql
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY
 from crm_sync.decide.observe import Closed, is_newer, observe, resolve
-from crm_sync.ledger import intents, links
+from crm_sync.ledger import intents, links, parking
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.records import digest_of, match_function
 from crm_sync.ledger.trail import Line, note, outcomes
@@ -166,6 +166,7 @@ def _observe(
     stored: list[tuple[Link, bool]] = []
     closed: list[Closed] = []
     owners: dict[int, Link] = {}
+    moved: list[tuple[int, str]] = []
     for link in links.load(tx, list(differing)):
         image = differing[link.link_id]
         resolved = resolve(link, in_doubt.get(link.link_id, ()), image, read_began)
@@ -177,7 +178,10 @@ def _observe(
         stored.append((after, stale or _differs_from_base(mapping, after)))
         closed.extend(resolved.closed)
         owners[link.link_id] = after
+        moved += [(link.link_id, c) for c, v in after.seen.items() if c in link.seen and link.seen[c] != v]
     links.store(tx, mapping, stored, keep_dirty=True)
+    # What was refused beside the old value of theirs may be accepted beside the new one (algorithm.md 1.1).
+    parking.lift_changed(tx, [(link_id, "theirs", column) for link_id, column in moved])
     _close(tx, run_id, connection, mapping.object, closed, owners, read_began)
 
 
