@@ -12,6 +12,7 @@ from crm_sync.decide.merge import KEY, Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.ledger import identity, intents, linking, links, trail
 from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.parents import load_parents
 from crm_sync.model import Intent, Link, OurRecord, Value, Write
 
 __all__ = ["Sending", "claim_creates", "claim_updates"]
@@ -37,7 +38,7 @@ def claim_updates(
     now = engine.now()
     ids = links.ids_of(tx, context.name, mapping.object, [c.our_id for c in changes])
     found = links.pairs(tx, mapping, list(ids.values()), lock=True)
-    parents = links.load_parents(tx, context.name, mapping, found)
+    parents = load_parents(tx, context.name, mapping, found)
     by_id = {link.link_id: (link, ours) for link, ours in found}
     sending: list[Sending] = []
     outcomes: list[trail.OutcomeRow] = []

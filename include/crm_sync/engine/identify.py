@@ -14,8 +14,9 @@ from crm_sync.decide.match import Ambiguous, Create, Match, Verdict, judge
 from crm_sync.decide.merge import KEY, NO_PARENTS, Parents
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import identity, linking, links, parking, trail, worklist
+from crm_sync.ledger import identity, linking, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.parents import parents_of
 from crm_sync.model import Value
 
 __all__ = ["creates_of", "identify_ours", "identify_theirs"]
@@ -102,7 +103,7 @@ def _parents_of_strays(
     if reference is None or reference.references is None:
         return NO_PARENTS
     wanted = {str(stray.values[reference.ours]) for stray in strays if stray.values.get(reference.ours)}
-    return links.parents_of(tx, context.name, reference.references, sorted(wanted), [], context.run_id)
+    return parents_of(tx, context.name, reference.references, sorted(wanted), [], context.run_id)
 
 
 def _write_key(create: trail.Change) -> trail.Change:

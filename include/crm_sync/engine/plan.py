@@ -13,6 +13,7 @@ from crm_sync.engine.identify import identify_ours, identify_theirs
 from crm_sync.engine.reports import PlanReport, Tally
 from crm_sync.ledger import links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.parents import load_parents
 from crm_sync.model import Link, OurRecord, Side
 
 __all__ = ["plan", "plan_links"]
@@ -62,7 +63,7 @@ def plan_links(
         return 0
     now = engine.now()
     found = links.pairs(tx, mapping, link_ids, lock=True)
-    parents = links.load_parents(tx, context.name, mapping, found, run_id=context.run_id)
+    parents = load_parents(tx, context.name, mapping, found, run_id=context.run_id)
     changes: list[trail.Change] = []
     lines: list[trail.Line] = []
     stored: list[tuple[Link, bool]] = []

@@ -14,6 +14,7 @@ from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import PushReport, Tally
 from crm_sync.ledger import identity, linking, links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.parents import load_parents, parents_of
 from crm_sync.model import Link, OurRecord, Outcome, Value, Write, Written
 from crm_sync.stores.database import DatabaseStore
 
@@ -106,7 +107,7 @@ def _recheck_updates(
 ) -> None:
     now = engine.now()
     found = links.pairs(tx, mapping, [c.link_id for c in changes if c.link_id is not None], lock=True)
-    parents = links.load_parents(tx, context.name, mapping, found)
+    parents = load_parents(tx, context.name, mapping, found)
     by_id = {link.link_id: (link, ours) for link, ours in found}
     for change in changes:
         link, ours = by_id.get(change.link_id or 0, (None, None))
@@ -158,7 +159,7 @@ def _recheck_creates(
     parents = Parents()
     if reference and reference.references:
         wanted = [str(c.after[reference.ours]) for c in standing if c.after.get(reference.ours)]
-        parents = links.parents_of(tx, context.name, reference.references, [], wanted, None)
+        parents = parents_of(tx, context.name, reference.references, [], wanted, None)
     # Our record is written first, the link after it: both in this transaction.
     made = linking.link_strays(
         tx, context.name, mapping, [(c.our_id, str(c.their_id), "created") for c in standing]

@@ -10,10 +10,11 @@ import random
 from collections.abc import Sequence
 
 from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.engine.answers import Kept
 from crm_sync.engine.claim import Sending, claim_creates, claim_updates
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.identify import creates_of
-from crm_sync.engine.keep import Kept, give_back, keep_answers
+from crm_sync.engine.keep import give_back, keep_answers
 from crm_sync.engine.plan import plan_links
 from crm_sync.engine.reports import PushReport, Tally
 from crm_sync.errors import IncompleteRead, SyncError, Unanswered

@@ -9,7 +9,7 @@ from crm_sync.decide.merge import NO_PARENTS, Parents
 from crm_sync.ledger import parking
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.identity import Unlinked
-from crm_sync.ledger.links import parents_of
+from crm_sync.ledger.parents import parents_of
 from crm_sync.model import Value
 
 __all__ = ["link_strays", "parents_of_records", "refused_values", "wanted_values"]

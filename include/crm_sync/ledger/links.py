@@ -10,7 +10,6 @@ from typing import Any
 from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.merge import NO_PARENTS, Parents
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.records import columns, digest_of, match_function, our_record, table
 from crm_sync.model import Link, Object, OurRecord, Side, Value
@@ -23,10 +22,8 @@ __all__ = [
     "ids_of",
     "load",
     "load_by_their_ids",
-    "load_parents",
     "make",
     "pairs",
-    "parents_of",
     "release",
     "release_run",
     "store",
@@ -267,52 +264,3 @@ def _with_parked(tx: Transaction, found: list[Pair]) -> list[Pair]:
         if our_version in (None, versions.get(link_id)):
             parked.setdefault(link_id, {})[(side, column)] = value
     return [(replace(link, parked=parked.get(link.link_id, {})), ours) for link, ours in found]
-
-
-def load_parents(
-    tx: Transaction, connection: str, mapping: ObjectMapping, found: Iterable[Pair], more: Iterable[Value] = (),
-    run_id: int | None = None,
-) -> Parents:  # fmt: skip
-    """The parents of these pairs; ``more`` are further parents' ids of theirs; see ``parents_of``."""
-    mapped = mapping.reference
-    if mapped is None or mapped.references is None:
-        return NO_PARENTS
-    found = list(found)
-    their_ids = {link.seen.get(mapped.ours) for link, _ in found} | set(more)
-    our_ids = {ours.values.get(mapped.ours) for _, ours in found if ours}
-    return parents_of(tx, connection, mapped.references, _texts(their_ids), _texts(our_ids), run_id)
-
-
-def parents_of(
-    tx: Transaction,
-    connection: str,
-    object: Object,
-    their_ids: Sequence[str],
-    our_ids: Sequence[str],
-    run_id: int | None,
-) -> Parents:
-    """The living linked parents among these ids; with a run also those that it is about to create.
-
-    One that we deleted lives no more, also while no run has seen that: its children are not taken from it there.
-    """
-    if not their_ids and not our_ids:
-        return NO_PARENTS
-    alive = sql.SQL("exists (select 1 from {} a where a.id = l.our_id and a.deleted_at is null)").format(
-        sql.Identifier("gptweb", f"{object}s")
-    )
-    query = sql.SQL("""select their_id, our_id::text from crm_sync.link l
-        where connection = %(c)s and object = %(o)s and state = 'live' and their_id = any(%(t)s) and {alive}
-        union select their_id, our_id::text from crm_sync.link l
-        where connection = %(c)s and object = %(o)s and state = 'live' and their_id is not null
-          and our_id = any(%(u)s::uuid[]) and {alive}
-        union select coalesce(their_id, 'created by this run'), our_id::text from crm_sync.change c
-        where run_id = %(r)s and object = %(o)s and op = 'create' and (their_id = any(%(t)s) or our_id = any(%(u)s::uuid[]))
-          and not exists (select 1 from crm_sync.outcome x where x.change_id = c.change_id)""").format(
-        alive=alive
-    )
-    rows = tx.rows(query, {"c": connection, "o": object, "t": their_ids, "u": our_ids, "r": run_id})
-    return Parents(dict(rows), {ours: theirs for theirs, ours in rows})
-
-
-def _texts(values: Iterable[Value]) -> list[str]:
-    return [str(value) for value in values if value is not None]

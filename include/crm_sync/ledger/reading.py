@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
-
-from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY
 from crm_sync.decide.observe import Closed, is_newer, observe, resolve
 from crm_sync.ledger import intents, links, parking
-from crm_sync.ledger.database import Jsonb, Transaction
-from crm_sync.ledger.records import digest_of, match_function
+from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.records import digest_of
+from crm_sync.ledger.strays import store_strays
 from crm_sync.ledger.trail import Line, note, outcomes
-from crm_sync.model import Image, Intent, Link, Value
+from crm_sync.model import Image, Intent, Link
 
 __all__ = ["mark_absent", "move_cursor", "next_number", "store_page"]
 
@@ -58,7 +56,7 @@ def store_page(
     differing.update(taken)
     _observe(tx, run_id, connection, mapping, differing, sent_no, recv_no, read_began)
     new = {image.id for image in taken.values()}
-    _store_strays(
+    store_strays(
         tx, connection, mapping, [image for image in strangers if image.id not in new], sent_no, recv_no
     )
     return len(differing) + len(strangers) - len(taken)
@@ -227,81 +225,3 @@ def _window(intent: Intent) -> str:
         f"reply lost: a value typed between {since} (last read) and {intent.sent_at:%Y-%m-%d %H:%M:%S} UTC (write) may "
         "have been overwritten unseen; field history tracking, if on, shows it"
     )
-
-
-def _store_strays(
-    tx: Transaction,
-    connection: str,
-    mapping: ObjectMapping,
-    images: Sequence[Image],
-    sent_no: int,
-    recv_no: int,
-) -> None:
-    """Strangers obey the order rule too; two reads that can't be ordered mark them for re-reading (algorithm.md 6.1.7)."""
-    known = {
-        row[0]: row[1:]
-        for row in tx.rows(
-            "select their_id, digest, stamp, recv from crm_sync.stray "
-            "where connection = %s and their_object = %s and their_id = any(%s) order by their_id for update",
-            (connection, mapping.theirs, [image.id for image in images]),
-        )
-    }
-    rows, doubtful = [], []
-    for image in sorted(images, key=lambda image: image.id):
-        digest = digest_of(mapping, image.values, image.our_id, deleted=image.deleted)
-        before = known.get(image.id)
-        rows.append(_stray_row(mapping, image, digest))
-        if before and before[0] != digest and not is_newer(sent_no, image.stamp, before[2], before[1]):
-            doubtful.append(image.id)
-    if doubtful:
-        tx.run(
-            "update crm_sync.stray set reread = true where connection = %s and their_object = %s and their_id = any(%s)",
-            (connection, mapping.theirs, doubtful),
-        )
-    if rows:
-        parameters = {
-            "rows": Jsonb(rows),
-            "c": connection,
-            "o": mapping.object,
-            "t": mapping.theirs,
-            "recv": recv_no,
-            "sent": sent_no,
-        }
-        tx.run(_upsert_strays(mapping), parameters)
-
-
-def _upsert_strays(mapping: ObjectMapping) -> sql.Composed:
-    return sql.SQL("""
-        insert into crm_sync.stray (connection, object, their_object, their_id, values, digest, match_first,
-          match_second, our_id, stamp, recv, deleted, merged_into)
-        select %(c)s, %(o)s, %(t)s, w.their_id, w.values, decode(w.digest, 'hex'), {first}(w.first), {second}(w.second),
-          w.our_id, w.stamp, %(recv)s, w.deleted, w.merged_into
-        from jsonb_to_recordset(%(rows)s) as w (their_id text, values jsonb, digest text, first text, second text,
-          our_id uuid, stamp timestamptz, deleted boolean, merged_into text)
-        on conflict (connection, their_object, their_id) do update set values = excluded.values,
-          digest = excluded.digest, match_first = excluded.match_first, match_second = excluded.match_second,
-          our_id = excluded.our_id, stamp = excluded.stamp, recv = excluded.recv, deleted = excluded.deleted,
-          merged_into = excluded.merged_into, reread = false
-        where %(sent)s > stray.recv or excluded.stamp > stray.stamp""").format(
-        first=match_function(mapping), second=match_function(mapping, mapping.match[-1])
-    )
-
-
-def _stray_row(mapping: ObjectMapping, image: Image, digest: bytes) -> dict[str, object]:
-    return {
-        "their_id": image.id, "values": image.values, "digest": digest.hex(),
-        "first": _text(image.values.get(mapping.match[0])), "second": _text(image.values.get(mapping.match[-1])),
-        "our_id": _uuid(image.our_id), "stamp": image.stamp, "deleted": image.deleted, "merged_into": image.merged_into,
-    }  # fmt: skip
-
-
-def _uuid(text: str | None) -> str | None:
-    """Our key, if it is one: people can type anything into their field."""
-    try:
-        return str(UUID(text)) if text else None
-    except ValueError:
-        return None
-
-
-def _text(value: Value) -> str | None:
-    return None if value is None else str(value)

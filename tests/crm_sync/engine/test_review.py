@@ -191,21 +191,6 @@ def test_a_refused_value_that_is_taken_back_needs_nobody(world: World) -> None:
     world.assert_sound()
 
 
-def test_a_refused_value_is_tried_again_when_theirs_changes(make_world: MakeWorld) -> None:
-    world = make_world(policy="gptweb_wins")
-    world.with_person()
-    world.our_edit("title", "bad")
-    world.run()
-    world.their_edit("title", "T1")
-    world.run()
-    tries = "select count(*) from crm_sync.outcome o where o.outcome = 'parked'"
-    assert world.count(tries) == 2, "once for each value of theirs that it would replace"
-    world.run()
-    assert world.count(tries) == 2
-    assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 1
-    world.assert_sound()
-
-
 def test_edit_between_pull_and_push_is_compared_with_what_ours_holds_by_now(make_world: MakeWorld) -> None:
     world = make_world(policy="most_recent").with_person()
     world.our_edit("title", "O1")

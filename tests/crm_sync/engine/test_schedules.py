@@ -581,6 +581,21 @@ def test_value_parked_here_does_not_stop_their_next_one(world: World) -> None:
     assert world.our_value("title") == "T1"
 
 
+def test_a_refused_value_is_tried_again_when_theirs_changes(make_world: MakeWorld) -> None:
+    world = make_world(policy="gptweb_wins")
+    world.with_person()
+    world.our_edit("title", "bad")
+    world.run()
+    world.their_edit("title", "T1")
+    world.run()
+    tries = "select count(*) from crm_sync.outcome o where o.outcome = 'parked'"
+    assert world.count(tries) == 2, "once for each value of theirs that it would replace"
+    world.run()
+    assert world.count(tries) == 2
+    assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 1
+    world.assert_sound()
+
+
 # ----------------------------------------------------------------------------------------- 31: kill -9 anywhere
 
 

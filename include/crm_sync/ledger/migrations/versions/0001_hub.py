@@ -54,7 +54,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Remove the ledger's schema; GPTWeb's own records are never dropped by a migration."""
-    raise NotImplementedError("restore a backup instead: the ledger can't be made anew from the records")
+    raise RuntimeError("restore a backup instead: the ledger can't be made anew from the records")
 
 
 def _table(name: str) -> str:

@@ -17,7 +17,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: without links and bases the next sync would treat every difference as new."""
-    raise NotImplementedError("restore a backup instead: links and bases can't be made anew")
+    raise RuntimeError("restore a backup instead: links and bases can't be made anew")
 
 
 # Indexes begin with the column that tells most: without statistics the planner can't know that connection and object
