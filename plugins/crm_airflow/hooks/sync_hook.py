@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ class CrmSyncHook(BaseHook):
         from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
         from crm_sync.engine import Engine  # noqa: PLC0415
 
+        # What is imported stays: without this each collection walks through all of Airflow's objects again.
+        gc.freeze()
         with ExitStack() as stack:
             database = stack.enter_context(self.database())
             if run_id is not None:
