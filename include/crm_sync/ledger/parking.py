@@ -100,32 +100,36 @@ def keep(
 def lift_written(tx: Transaction, written: Iterable[tuple[int, Side, str]]) -> None:
     """What was written after all is no longer parked: (link id, side, field); so is a record refused as a whole."""
     done = set(written)
-    rows = tx.rows(
-        "select parked_id, link_id, side, field from crm_sync.parked where link_id = any(%s) and lifted_at is null",
-        (sorted({link_id for link_id, _, _ in done}),),
-    )
     sides = {(link_id, side) for link_id, side, _ in done}
-    lifted = [
-        parked_id
-        for parked_id, link_id, side, column in rows
+    standing = _standing(tx, {link_id for link_id, _ in sides})
+    _lift(tx, "written", [
+        parked_id for parked_id, link_id, side, column in standing
         if (link_id, side, column) in done or (column is None and (link_id, side) in sides)
-    ]
-    if lifted:
-        tx.run(
-            "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'written' "
-            "where parked_id = any(%s)",
-            (lifted,),
-        )
+    ])  # fmt: skip
 
 
-def lift_changed(tx: Transaction, changed: Sequence[tuple[int, Side, str]]) -> None:
+def lift_changed(tx: Transaction, changed: Iterable[tuple[int, Side, str]]) -> None:
     """A value that nobody holds any more needs nobody: (link id, side, field)."""
-    if changed:
+    gone = set(changed)
+    standing = _standing(tx, {link_id for link_id, _, _ in gone})
+    _lift(tx, "the value changed", [
+        parked_id for parked_id, link_id, side, column in standing if (link_id, side, column) in gone
+    ])  # fmt: skip
+
+
+def _standing(tx: Transaction, link_ids: set[int]) -> list[tuple[int, int, Side, str | None]]:
+    """What of these links is parked: mostly nothing, so the question is asked by link and not by field."""
+    if not link_ids:
+        return []
+    query = "select parked_id, link_id, side, field from crm_sync.parked where link_id = any(%s) and lifted_at is null"
+    return tx.rows(query, (sorted(link_ids),))
+
+
+def _lift(tx: Transaction, because: str, parked_ids: Sequence[int]) -> None:
+    if parked_ids:
         tx.run(
-            """update crm_sync.parked p set lifted_at = clock_timestamp(), lifted_because = 'the value changed'
-            from unnest(%s::bigint[], %s::text[], %s::text[]) as c (link_id, side, field)
-            where p.link_id = c.link_id and p.side = c.side and p.field = c.field and p.lifted_at is null""",
-            tuple(map(list, zip(*changed, strict=True))),
+            "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = %s where parked_id = any(%s)",
+            (because, list(parked_ids)),
         )
 
 
