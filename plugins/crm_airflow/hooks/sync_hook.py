@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CrmSyncHook"]
 
+READ_TIMEOUT = 120.0  # seconds that an answer of the CRM may take
+SPARE_SECONDS = 40.0  # of a lease, for connecting and for claiming and booking before the call
+
 
 class CrmSyncHook(BaseHook):
     """Everything that one CRM connection needs, each part opened when it is first used.
@@ -139,7 +142,11 @@ class CrmSyncHook(BaseHook):
             connection = self.settings(database)
             meter = LedgerMeter(database, connection.name, connection.settings.daily_calls, run_id, lane)
             login = ClientCredentials(keys.instance_url, keys.consumer_key, keys.consumer_secret)
-            with MeteredSession(login, meter, connection=connection.name, purpose=lane) as session:
+            # An answer has to be due before the lease on the records ends, or nothing may be sent at all.
+            patience = max(5.0, min(READ_TIMEOUT, connection.settings.lease_seconds - SPARE_SECONDS))
+            with MeteredSession(
+                login, meter, connection=connection.name, purpose=lane, read_timeout=patience
+            ) as session:
                 self._pin(database, connection, identity(session).organization_id)
                 yield session
 
