@@ -38,11 +38,6 @@ class _Report:
 
     title = ""
 
-    @classmethod
-    def of(cls, run_id: int, tally: Tally, notes: tuple[str, ...] = ()) -> _Report:
-        """A report of what was tallied."""
-        return cls(run_id, tally.numbers, tally.total(), notes)
-
     def lines(self) -> list[str]:
         """The report as an aligned table, a line each."""
         names = sorted({name for row in self.by_object.values() for name in row})

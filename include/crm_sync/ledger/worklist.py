@@ -17,8 +17,6 @@ __all__ = [
     "analyze_links",
     "clear_outbox",
     "dirty_links",
-    "mark_clean",
-    "mark_dirty",
     "room",
     "supersede_pending",
 ]
@@ -58,16 +56,6 @@ def clear_outbox(tx: Transaction, connection: str, object: str, settled: Sequenc
             where o.ctid = k.place and o.version <= k.version""",
             ([our_id for our_id, _ in settled], [version for _, version in settled], connection, object),
         )
-
-
-def mark_dirty(tx: Transaction, link_ids: Sequence[int]) -> None:
-    """These links must be planned again."""
-    tx.run("update crm_sync.link set dirty = true where link_id = any(%s) and not dirty", (list(link_ids),))
-
-
-def mark_clean(tx: Transaction, link_ids: Sequence[int]) -> None:
-    """Nothing is left to do for these links."""
-    tx.run("update crm_sync.link set dirty = false where link_id = any(%s) and dirty", (list(link_ids),))
 
 
 def supersede_pending(tx: Transaction, run_id: int) -> None:
