@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from salesforce_standin import ids, lifecycle
+from salesforce_standin import ids, layouts, lifecycle, xml_text
 from salesforce_standin.errors import RowError, fail, fail_row, not_found
 from salesforce_standin.faults import Faults
 from salesforce_standin.http_call import Call, Reply
@@ -127,6 +127,32 @@ def _touch(org: Org, call: Call) -> Reply:
     return Reply(body={"SystemModstamp": lifecycle.touch(org, wanted, float(document.get("seconds", 0)))})
 
 
+def _layouts(org: Org) -> Reply:
+    """Show every layout with its XML."""
+    return Reply(body={"layouts": [{"fullName": r["FullName"], "xml": r["_xml"]} for r in layouts.rows(org)]})
+
+
+def _set_layout(org: Org, call: Call) -> Reply:
+    """Put other XML (what stands inside of <Layout>) in the place of a layout, as somebody does in Setup."""
+    document = call.document()
+    parsed = xml_text.read(f"<Layout>{document['xml']}</Layout>")
+    if parsed is None:
+        raise fail(400, "INVALID_INPUT", "xml can't be read")
+    layouts.update(org, call.user_id, str(document["fullName"]), parsed)
+    return Reply(204)
+
+
+def _log_in(org: Org, call: Call) -> Reply:
+    """Open a session for a user of a name."""
+    name = str(call.document()["username"])
+    user = next((one for one in org.users() if one["Username"] == name), None)
+    if user is None:
+        raise fail(404, "NOT_FOUND", f"no user is named {name}")
+    session = org.sessions.open(user["Id"], scope="full")
+    org.remember("sessions", org.sessions.dump())
+    return Reply(201, {"access_token": session.token, "user_id": user["Id"]})
+
+
 def _purge(org: Org, call: Call) -> Reply:
     """Remove records for good, as the recycle bin does in the end."""
     ids18 = [_id(one) for one in call.document()["ids"]]
@@ -152,9 +178,12 @@ _RESOURCES: dict[str, Callable[[Admin, Org, Call], Reply]] = {
     "DELETE /calls": Admin.forget_calls,
     "GET /clock": lambda _admin, org, _call: _clock(org),
     "POST /clock": lambda _admin, org, call: _set_clock(org, call),
+    "GET /layouts": lambda _admin, org, _call: _layouts(org),
+    "POST /sessions": lambda _admin, org, call: _log_in(org, call),
     "POST /usage": lambda _admin, org, call: _set_usage(org, call),
 }
 _LIFECYCLE: dict[str, Callable[[Org, Call], Reply]] = {
+    "POST /layouts": _set_layout,
     "POST /records/undelete": _undelete,
     "POST /records/merge": _merge,
     "POST /records/convert": _convert,

@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from salesforce_standin import clock
-from salesforce_standin.errors import not_found
 from salesforce_standin.http_call import Call, Reply
 from salesforce_standin.permissions import GUARDED, Access
 from salesforce_standin.rows import access_to
@@ -221,11 +220,3 @@ def _children(org: Org, sobject: SObject) -> list[dict[str, Any]]:
         for field in org.objects[name].references()
         if sobject.name in field.reference_to and not org.objects[name].tooling
     ]
-
-
-def layouts(org: Org, call: Call, name: str) -> Reply:
-    """Say that this org has no layouts of its own."""
-    access = access_to(org, call, name)
-    if not access.sobject.flags["layoutable"]:
-        raise not_found()
-    return Reply(body={"layouts": [], "recordTypeMappings": [], "recordTypeSelectorRequired": [False]})

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from salesforce_standin import about, bulk_v1, oauth, soap
+from salesforce_standin import about, bulk_v1, metadata, oauth, soap
 from salesforce_standin.admin import Admin
 from salesforce_standin.bulk_v1 import BulkV1
 from salesforce_standin.config import LATEST, OLDEST
@@ -21,6 +21,7 @@ from salesforce_standin.org import Org
 from salesforce_standin.router import ROUTER
 from salesforce_standin.routes import register
 from salesforce_standin.sessions import Session
+from salesforce_standin.tables import Row
 
 _LOG = logging.getLogger(__name__)
 # The platform's limit on address and headers (facts/salesforce.md 3.1).
@@ -28,6 +29,7 @@ MAX_HEAD = 16_384
 VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d+)(/.*)?\Z")
 _ASYNC = re.compile(r"/services/async/(\d+)\.0(/.*)\Z")
 _SOAP = re.compile(r"/services/Soap/([cu])/(\d+)\.0(?:/\w+)?/?\Z")
+_METADATA = re.compile(r"/services/Soap/m/(\d+)\.0(?:/\w*)?\Z")
 _OLDEST_RETIRED = 21
 
 register(ROUTER)
@@ -87,6 +89,8 @@ class Gateway:
             return self._oauth(incoming, path.removeprefix("/services/oauth2/").rstrip("/"))
         if match := _SOAP.match(path):
             return soap.serve(self.org, incoming.content, int(match[2]), incoming.base, match[1])
+        if match := _METADATA.match(path):
+            return self._metadata(incoming, int(match[1]))
         if match := _ASYNC.match(path):
             return self._bulk(incoming, int(match[1]), match[2])
         if path.startswith("/standin/"):
@@ -132,9 +136,21 @@ class Gateway:
         )
         return self.bulk.serve(call)
 
+    def _metadata(self, incoming: Incoming, version: int) -> Reply:
+        """Serve the Metadata API, whose session comes inside the envelope."""
+        request = metadata.read(incoming.content)
+        user = self._user_of(self.org.sessions.find(request.token))
+        if user is None:
+            raise metadata.no_session(request.token)
+        if not self.org.meter.allows():
+            raise metadata.over_limit()
+        self.count(incoming)
+        incoming.user_id = user["Id"]
+        return metadata.serve(self.org, user["Id"], request, version)
+
     def count(self, incoming: Incoming) -> None:
         """Count a request if it is one to an API."""
-        if VERSIONED.match(incoming.path) or _ASYNC.match(incoming.path):
+        if any(api.match(incoming.path) for api in (VERSIONED, _ASYNC, _METADATA)):
             self.org.meter.count()
             incoming.counted += 1
 
@@ -156,10 +172,14 @@ class Gateway:
     def _authenticate(self, incoming: Incoming) -> Session:
         scheme, _, token = incoming.headers.get("authorization", "").partition(" ")
         session = self.org.sessions.find(token.strip()) if scheme.lower() in {"bearer", "oauth"} else None
-        user = self.org.tables["User"].rows.get(session.user_id) if session else None
-        if session is None or user is None or not user.get("IsActive"):
+        if session is None or self._user_of(session) is None:
             raise no_session()
         return session
+
+    def _user_of(self, session: Session | None) -> Row | None:
+        """Return the user whom a session stands for, as long as the user is active."""
+        user = self.org.tables["User"].rows.get(session.user_id) if session else None
+        return user if user and user.get("IsActive") else None
 
     def _oauth(self, incoming: Incoming, name: str) -> Reply:
         if name == "userinfo":

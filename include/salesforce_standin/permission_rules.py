@@ -127,6 +127,19 @@ def assign(org: Org, user_id: str, set_id: str) -> None:
     org.put(table, id18, row)
 
 
+def assigned_set(org: Org, row: Row) -> None:
+    """Keep a permission set as long as somebody has it."""
+    table = org.tables["PermissionSetAssignment"]
+    assigned = table.by_value(table.sobject.fields["PermissionSetId"], row["Id"])
+    if assigned:
+        names = ", ".join(org.tables["User"].rows[one["AssigneeId"]]["Name"] for one in assigned)
+        message = (
+            f"Your attempt to delete {row['Label']} could not be completed because it is assigned to the following"
+            f" users.: {names}"
+        )
+        raise RowError(Fault("DELETE_FAILED", message, ()))
+
+
 def inactive_owner(org: Org, owner_id: str, name: str) -> Fault | None:
     """Return why a user can't own a record."""
     owner = org.tables["User"].rows.get(owner_id)
@@ -144,12 +157,13 @@ RULES: dict[str, Rule] = {
     "PermissionSetAssignment": assignment,
     "User": user,
 }
+# Checked before a row is deleted.
+DELETE_RULES: dict[str, Callable[[Org, Row], None]] = {"PermissionSet": assigned_set}
 # What goes with a row that is deleted: (object, reference to it).
 DEPENDENTS: dict[str, tuple[tuple[str, str], ...]] = {
     "Account": (("Contact", "AccountId"),),
     "PermissionSet": (
         ("FieldPermissions", "ParentId"),
         ("ObjectPermissions", "ParentId"),
-        ("PermissionSetAssignment", "PermissionSetId"),
     ),
 }

@@ -100,3 +100,9 @@ def _sets_of(org: Org, user_id: str) -> Iterable[Row]:
         found = org.tables["PermissionSet"].rows.get(row["PermissionSetId"])
         if found is not None:
             yield found
+
+
+def holds(org: Org, user_id: str, *rights: str) -> bool:
+    """Whether a user has one of some system permissions, such as ``ModifyMetadata``."""
+    names = ["Permissions" + right for right in rights]
+    return any(owned.get(name) for owned in _sets_of(org, user_id) for name in names)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from salesforce_standin import ids, row_values
 from salesforce_standin.errors import DELETED, NOT_FOUND, Fault, RowError, fail
-from salesforce_standin.permission_rules import DEPENDENTS, RULES
+from salesforce_standin.permission_rules import DELETE_RULES, DEPENDENTS, RULES
 from salesforce_standin.permissions import Access
 from salesforce_standin.tables import Row, Table
 
@@ -140,6 +140,8 @@ class Writer:
         row = self._existing(access, id18)
         if not access.may_delete or row.get("IsOwnedByProfile"):
             raise RowError(_NO_ACCESS)
+        if rule := DELETE_RULES.get(access.sobject.name):
+            rule(self.org, row)
         for child, reference in DEPENDENTS.get(access.sobject.name, ()):
             table = self.org.tables[child]
             for dependent in table.by_value(table.sobject.fields[reference], id18):

@@ -31,7 +31,7 @@ def headers_of(reply: Reply, clock: Clock, host: str, usage: str | None, *, secu
     if usage is not None:
         headers["Sforce-Limit-Info"] = usage
     if reply.body is not NOTHING:
-        headers["Content-Type"] = reply.content_type
+        headers.setdefault("Content-Type", reply.content_type)
     headers["Vary"] = "Accept-Encoding"
     headers["Server"] = "sfdcedge"
     if secure:

@@ -41,7 +41,7 @@ class Router:
             if handler is None:
                 allowed.extend(handlers)
                 continue
-            arguments: tuple[Any, ...] = tuple(unquote(part) for part in match.groups())
+            arguments: tuple[Any, ...] = tuple(unquote(p) for p in match.groups() if p is not None)
             return handler(org, call, *arguments)
         if allowed:
             names = ",".join(sorted({*allowed, "HEAD"} if "GET" in allowed else set(allowed)))

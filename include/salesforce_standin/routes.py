@@ -8,6 +8,7 @@ from salesforce_standin import (
     composite,
     describe,
     graph,
+    layout_describe,
     query,
     replication,
     rows,
@@ -31,9 +32,8 @@ def register(router: Router) -> None:
         router.add(prefix + r"/sobjects/{name}/describe", GET=describe.describe_one)
         router.add(prefix + r"/composite", POST=composite.composite)
     router.add(r"/tooling/sobjects/CustomField", POST=tooling.create)
-    router.add(
-        r"/tooling/sobjects/CustomField/{part}", GET=tooling.show, PATCH=tooling.change, DELETE=tooling.remove
-    )
+    router.add(r"/tooling/sobjects/CustomField/{part}", PATCH=tooling.change, DELETE=tooling.remove)
+    router.add(r"/tooling/sobjects/(CustomField|Layout)/{part}", GET=tooling.show)
     router.add(r"/composite/batch", POST=batch.batch)
     router.add(r"/composite/graph", POST=graph.graph)
     router.add(r"/composite/tree/{name}", POST=tree.tree)
@@ -48,7 +48,7 @@ def register(router: Router) -> None:
     )
     router.add(r"/composite/sobjects/{name}/{name}", PATCH=sobject_collections.upsert)
     router.add(r"/sobjects/{name}", GET=describe.basic, POST=rows.create)
-    router.add(r"/sobjects/{name}/describe/layouts(?:/{part})?", GET=describe.layouts)
+    router.add(r"/sobjects/{name}/describe/layouts(?:/{part})?", GET=layout_describe.describe)
     router.add(r"/sobjects/{name}/updated", GET=replication.updated)
     router.add(r"/sobjects/{name}/deleted", GET=replication.deleted)
     router.add(r"/sobjects/{name}/Id", POST=rows.create)

@@ -1,4 +1,4 @@
-"""A new org: its organization, profiles, two users and their permissions; and records from a seed file."""
+"""A new org: its organization, profiles, users with their permissions, and layouts; and records from a seed file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salesforce_standin import ids
+from salesforce_standin import ids, layouts
 from salesforce_standin.permission_rules import assign
 from salesforce_standin.permissions import GUARDED
 from salesforce_standin.records import Writer
@@ -18,6 +18,8 @@ _RIGHTS = (
     "ApiEnabled", "AssignPermissionSets", "BulkApiHardDelete", "ConvertLeads", "CustomizeApplication",
     "ManageUsers", "ModifyAllData", "ModifyMetadata", "TransferAnyLead", "ViewAllData", "ViewSetup",
 )  # fmt: skip
+# Sales people, and whether they are still active.
+_SALES_PEOPLE = {"Anna": True, "Ben": True, "Carl": False}
 _OBJECT_RIGHTS = ("Create", "Delete", "Edit", "ModifyAllRecords", "Read", "ViewAllRecords")
 
 
@@ -50,6 +52,27 @@ def found(org: Org) -> None:
         "Integration",
         "gptweb",
     )
+    sales_profile = _profile(
+        org,
+        admin_id,
+        "Standard User",
+        "X00eStandardUser",
+        ("ApiEnabled",),
+        ("Create", "Delete", "Edit", "Read"),
+    )
+    for first, is_active in _SALES_PEOPLE.items():
+        username = f"{first.lower()}.sales@example.com"
+        _user(
+            org,
+            org.sequence.next("005"),
+            sales_profile,
+            username,
+            first,
+            "Sales",
+            first.lower(),
+            IsActive=is_active,
+        )
+    layouts.found(org, admin_id)
     org.permissions_changed()
 
 
@@ -67,9 +90,16 @@ def _put(org: Org, name: str, author: str, **values: Any) -> str:
     return str(id18)
 
 
-def _profile(org: Org, author: str, name: str, set_name: str) -> str:
+def _profile(
+    org: Org,
+    author: str,
+    name: str,
+    set_name: str,
+    system_rights: tuple[str, ...] = _RIGHTS,
+    object_rights: tuple[str, ...] = _OBJECT_RIGHTS,
+) -> str:
     """Create a profile with the permission set that it owns, which holds all of its permissions."""
-    rights = {"Permissions" + right: True for right in _RIGHTS}
+    rights = {"Permissions" + right: True for right in system_rights}
     known = {key: value for key, value in rights.items() if key in org.objects["Profile"].fields}
     profile = _put(org, "Profile", author, Name=name, **known)
     owned = _put(
@@ -77,7 +107,7 @@ def _profile(org: Org, author: str, name: str, set_name: str) -> str:
         IsCustom=False, Type="Profile", **rights,
     )  # fmt: skip
     for kind in GUARDED:
-        allowed = {"Permissions" + right: True for right in _OBJECT_RIGHTS}
+        allowed = {"Permissions" + right: True for right in object_rights}
         _put(org, "ObjectPermissions", author, ParentId=owned, SobjectType=kind, **allowed)
         for field in org.objects[kind].fields.values():
             compound = field.attributes["compoundFieldName"]
@@ -90,10 +120,13 @@ def _profile(org: Org, author: str, name: str, set_name: str) -> str:
     return profile
 
 
-def _user(org: Org, id18: str, profile: str, username: str, first: str, last: str, alias: str) -> None:
+def _user(
+    org: Org, id18: str, profile: str, username: str, first: str, last: str, alias: str, **more: Any
+) -> None:
+    values = {"IsActive": True, "ProfileId": profile, **more}
     _put(
         org, "User", id18, Id=id18, Username=username, Email=username, FirstName=first, LastName=last,
-        Name=f"{first} {last}", Alias=alias, IsActive=True, ProfileId=profile,
+        Name=f"{first} {last}", Alias=alias, **values,
     )  # fmt: skip
     for owned in org.tables["PermissionSet"].rows.values():
         if owned.get("ProfileId") == profile:

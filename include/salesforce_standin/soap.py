@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
+from salesforce_standin import xml_text
 from salesforce_standin.http_call import Reply
 from salesforce_standin.tables import Row
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _LAST_WITH_LOGIN = 64
 _CONTENT_TYPE = "text/xml; charset=utf-8"
-_ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 
 
 def serve(org: Org, content: bytes, version: int, base: str, kind: str = "u") -> Reply:
@@ -30,10 +30,10 @@ def serve(org: Org, content: bytes, version: int, base: str, kind: str = "u") ->
             f"API version {version}.0 has been retired",
             kind,
         )
-    if _local(call.tag) != "login" or version > _LAST_WITH_LOGIN:
+    if xml_text.local(call.tag) != "login" or version > _LAST_WITH_LOGIN:
         message = f"No operation available for request {call.tag}"
         return _fault("soapenv:Client", "UNKNOWN_EXCEPTION", message, kind)
-    texts = {_local(child.tag): child.text or "" for child in call}
+    texts = {xml_text.local(child.tag): child.text or "" for child in call}
     user = _user_of(org, texts.get("username", ""), texts.get("password", ""))
     if user is None:
         message = "Invalid username, password, security token; or user locked out."
@@ -45,18 +45,9 @@ def serve(org: Org, content: bytes, version: int, base: str, kind: str = "u") ->
     )
 
 
-def _local(tag: str) -> str:
-    return tag.rpartition("}")[2]
-
-
-def _call_of(content: bytes) -> ElementTree.Element | None:
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:  # entities could blow up; no client sends them
-        return None
-    try:
-        envelope = ElementTree.fromstring(content)  # noqa: S314 - no entities: see above
-    except ElementTree.ParseError:
-        return None
-    body = envelope.find(f"{{{_ENVELOPE}}}Body")
+def _call_of(content: bytes) -> Element | None:
+    envelope = xml_text.read(content)
+    body = None if envelope is None else xml_text.child(envelope, "Body")
     return body[0] if body is not None and len(body) else None
 
 
@@ -123,7 +114,7 @@ def _elements(values: dict[str, str] | dict[str, str | None]) -> str:
 def _envelope(body: str, kind: str, more: str = "") -> str:
     urn = "urn:partner.soap.sforce.com" if kind == "u" else "urn:enterprise.soap.sforce.com"
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{_ENVELOPE}" xmlns="{urn}"{more}'
+        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns="{urn}"{more}'
         ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
         f"<soapenv:Body>{body}</soapenv:Body></soapenv:Envelope>"
     )

@@ -331,6 +331,8 @@ class TestPermissionObjects:
 
     def test_deleting_a_set_takes_its_permissions_along(self, keyed):
         owner = keyed.rows("SELECT Id FROM PermissionSet WHERE Name = 'CRM_Sync'")[0]["Id"]
+        (held,) = keyed.rows(f"SELECT Id FROM PermissionSetAssignment WHERE PermissionSetId = '{owner}'")
+        assert keyed.delete(f"/sobjects/PermissionSetAssignment/{held['Id']}").status_code == 204
         assert keyed.delete(f"/sobjects/PermissionSet/{owner}").status_code == 204
         assert "Score__c" not in field_names(keyed, "Contact")
         assert keyed.rows(f"SELECT Id FROM FieldPermissions WHERE ParentId = '{owner}'") == []
