@@ -122,7 +122,10 @@ class Standin:
             self.ask("DELETE", f"/sobjects/FieldPermissions/{row['Id']}")
 
     def reset_schema(self) -> None:
-        """Take away what provisioning made."""
+        """Take away what provisioning made: a set that somebody has can't be deleted."""
+        held = "SELECT Id FROM PermissionSetAssignment WHERE PermissionSet.Name = 'GPTWeb_CRM_Sync'"
+        for row in self.query(held):
+            self.ask("DELETE", f"/sobjects/PermissionSetAssignment/{row['Id']}")
         for row in self.query("SELECT Id FROM PermissionSet WHERE Name = 'GPTWeb_CRM_Sync'"):
             self.ask("DELETE", f"/sobjects/PermissionSet/{row['Id']}")
         for row in self.custom_fields():
