@@ -235,7 +235,7 @@ def _provision(made: World) -> None:
     os.environ["AIRFLOW_HOME"] = str(made.folder / "airflow")  # where the connections' snapshot goes
     database = Database(made.database)
     login = ClientCredentials(made.url, made.client_id, made.client_secret)
-    meter = LedgerMeter(database, NAME, 15_000, None, "provision")
+    meter = LedgerMeter(database, NAME, None, "provision")
     with MeteredSession(login, meter, connection=NAME, purpose="provision") as session:
         org = SalesforceSchema(session)
         stages = Provisioning(NAME, lambda _: org, dict(made.mappings), SqlProvisionLedger(database))

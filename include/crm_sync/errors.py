@@ -10,6 +10,7 @@ from datetime import timedelta
 
 __all__ = [
     "BudgetExhausted",
+    "CallCapReached",
     "IncompleteRead",
     "Misconfigured",
     "NotSent",
@@ -60,6 +61,10 @@ class BudgetExhausted(SyncError):
     def __init__(self, message: str, resume_after: timedelta) -> None:
         super().__init__(message)
         self.resume_after = resume_after
+
+
+class CallCapReached(SyncError):
+    """One run has made more calls than a run should ever need: it is stopped before a loop burns the day's calls."""
 
 
 class RefusedPlan(SyncError):

@@ -67,6 +67,14 @@ class ClockReading:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiUsage:
+    """The org's calls of 24 hours as it counts them: late and not monotonic, a coarse guard (facts/salesforce.md 3.2)."""
+
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChangedSince:
     """Read the records of ``object`` whose stamp lies in [since, until); ``None`` leaves that end open."""
 

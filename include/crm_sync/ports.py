@@ -6,11 +6,15 @@ Import direction: model, errors -> decide -> ports -> engine; stores, access and
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Protocol
 
-from crm_sync.model import Object, Page, Read, Write, Written
+from crm_sync.model import ApiUsage, Object, Page, Read, Write, Written
 
-__all__ = ["Meter", "Store"]
+__all__ = ["LIMITS", "Meter", "Store"]
+
+LIMITS = "limits"
+"""The purpose of a call that asks the org for its limits; it is sent also when the org seems to have no calls left."""
 
 
 class Store(Protocol):
@@ -38,4 +42,15 @@ class Meter(Protocol):
 
     def book(self, purpose: str) -> None:
         """Book one call or raise BudgetExhausted; durable before it returns, whatever happens to the caller."""
+        ...
+
+    def saw(self, at: datetime | None, usage: ApiUsage | None, *, exact: bool = False) -> None:
+        """Take note of a reply: the CRM's time, and the org's calls as it counts them, where it says so.
+
+        ``exact``: the usage is that of ``/limits``; None where that could not be asked.
+        """
+        ...
+
+    def asks_limits(self) -> bool:
+        """Whether ``/limits`` should be asked before the next call, because the replies can't tell; true only once."""
         ...

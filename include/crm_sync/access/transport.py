@@ -28,15 +28,16 @@ from tenacity import (
 from crm_sync.access.login import Login, Session, is_loopback, trusted_address
 from crm_sync.access.network import network_error
 from crm_sync.access.replies import BUSY, call_error
-from crm_sync.access.reply import ApiUsage, Reply, api_usage, server_date
-from crm_sync.errors import Misconfigured, NotSent, RetryLater, Unanswered
-from crm_sync.ports import Meter
+from crm_sync.access.reply import ApiUsage, Reply, allocation, api_usage, is_used_up, server_date
+from crm_sync.errors import Misconfigured, NotSent, RetryLater, SyncError, Unanswered
+from crm_sync.ports import LIMITS, Meter
 
 __all__ = ["ApiUsage", "MeteredSession", "Reply"]
 
 CONNECT_TIMEOUT = 10.0
 UNCOUNTED = re.compile(r"^/services/(oauth2/|data/?$)")
 """Salesforce counts neither the OAuth endpoints nor the list of versions (facts/salesforce.md 1, 3.2)."""
+VERSIONED = re.compile(r"^/services/data/v\d+\.0(?=/)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,7 @@ class MeteredSession(requests.Session):
         host, path = self._address(request, session)
         self._check_deadline(request, trip)
         if not UNCOUNTED.match(path):
+            self._ask_limits(path)
             self.meter.book(trip.purpose)
         self._check_deadline(request, trip)  # booking may have waited for the database
         options = {**settings, "timeout": (CONNECT_TIMEOUT, self.read_timeout), "allow_redirects": False}
@@ -196,8 +198,28 @@ class MeteredSession(requests.Session):
             response = super().send(request, **options)
         except requests.RequestException as error:
             raise network_error(error, writes=trip.writes, what=_what(request), host=host) from None
-        self.usage = api_usage(response.headers) or self.usage
+        self._take_note(response)
         return _Answer(response, sent_at)
+
+    def _take_note(self, response: requests.Response) -> None:
+        usage = api_usage(response.headers)
+        if is_used_up(response.status_code, response.content):
+            limit = (usage or self.usage or ApiUsage(0, 1)).limit
+            usage = ApiUsage(limit, limit)
+        self.usage = usage or self.usage
+        self.meter.saw(server_date(response.headers), usage)
+
+    def _ask_limits(self, path: str) -> None:
+        """Ask the org for its exact figure where the replies' is too coarse to tell whether a call may leave."""
+        if not self.meter.asks_limits():
+            return
+        exact = None
+        if version := VERSIONED.match(path):
+            try:
+                exact = allocation(self.call("GET", f"{version[0]}/limits", purpose=LIMITS).body)
+            except SyncError:
+                exact = None  # the user may not view the set-up: the replies' figure has to do
+        self.meter.saw(None, exact, exact=True)
 
     def _address(self, request: requests.PreparedRequest, session: Session) -> tuple[str, str]:
         """Host and path; the token goes to the session's own instance only.

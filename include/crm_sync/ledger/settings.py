@@ -31,7 +31,9 @@ class Settings(BaseModel):
     """What a person may choose per connection; the defaults are the product guide's recommendations.
 
     ``owner_id``: owner of records made in the CRM (blank: the integration user).  ``daily_calls``: the promise of
-    the guide.  ``lag_seconds``: how long a record may show up late; ``lease_seconds``: how long a run may hold a link
+    the guide.  ``org_reserve``: the part of the org's own calls that is left to its other users.  ``run_calls``,
+    ``object_calls``: calls of one run, in all and for one object, beyond which something must be wrong.
+    ``look_seconds``: how often a paused run looks whether it may go on.  ``lag_seconds``: how long a record may show up late; ``lease_seconds``: how long a run may hold a link
     while it writes; ``late_commit_seconds``: how long after its time-out a write may still commit there.
     """
 
@@ -46,6 +48,10 @@ class Settings(BaseModel):
     owner_id: str | None = None
     batch_size: int = Field(default=500, ge=1, le=500)
     daily_calls: int = Field(default=15_000, ge=1)
+    org_reserve: float = Field(default=0.1, ge=0, lt=1)
+    run_calls: int = Field(default=5_000, ge=1)
+    object_calls: int = Field(default=3_000, ge=1)
+    look_seconds: int = Field(default=60, ge=1)
     lag_seconds: int = Field(default=600, ge=0)
     lease_seconds: int = Field(default=180, ge=10)
     late_commit_seconds: int = Field(default=600, ge=0)

@@ -78,9 +78,17 @@ class Composite:
         self._purpose = purpose
 
     def send(
-        self, requests: Sequence[SubRequest], *, writes: bool, deadline: float | None = None
+        self,
+        requests: Sequence[SubRequest],
+        *,
+        writes: bool,
+        about: str = "",
+        deadline: float | None = None,
     ) -> tuple[Reply, list[SubReply]]:
-        """The reply without its body, and one answer a sub-request; for writes Unanswered when one is missing."""
+        """The reply without its body, and one answer a sub-request; for writes Unanswered when one is missing.
+
+        ``about``: the one object that it is for, if any: its calls are counted apart, against a loop.
+        """
         body = {
             "allOrNone": False,
             "collateSubrequests": False,
@@ -93,7 +101,7 @@ class Composite:
             f"{self.base}/composite",
             json=body,
             headers=NO_ASSIGNMENT if writes else None,
-            purpose=self._purpose,
+            purpose=f"{self._purpose} {about}".strip(),
             writes=writes,
             deadline=deadline,
         )
@@ -114,9 +122,9 @@ class Composite:
             )
         return RetryLater(f"{what}; it is asked again later")
 
-    def get(self, path: str, headers: Mapping[str, str]) -> Reply:
+    def get(self, path: str, headers: Mapping[str, str], about: str) -> Reply:
         """A further page of a query: a call of its own."""
-        return self.transport.call("GET", path, headers=headers, purpose=self._purpose)
+        return self.transport.call("GET", path, headers=headers, purpose=f"{self._purpose} {about}")
 
 
 def _as_json(number: int, request: SubRequest, *, writes: bool) -> dict[str, object]:

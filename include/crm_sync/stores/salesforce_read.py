@@ -106,7 +106,7 @@ def _pages(
         yield [image(record) for record in records], done, reply
         if done:
             return
-        reply = composite.get(following, headers)
+        reply = composite.get(following, headers, query.read.object)
         body = reply.body
 
 

@@ -46,7 +46,9 @@ class BatchWriter:
     def _send(self, requests: list[SubRequest]) -> list[SubReply]:
         if len(requests) > SUBREQUESTS:
             raise ValueError(f"{len(requests)} sub-requests, a composite takes {SUBREQUESTS}")
-        return self._composite.send(requests, writes=True, deadline=self._deadline)[1]
+        return self._composite.send(
+            requests, writes=True, about=self._records.mapping.object, deadline=self._deadline
+        )[1]
 
     def _update(self, writes: Sequence[Write]) -> SubRequest:
         body = {"allOrNone": False, "records": list(map(self._records.update, writes))}

@@ -140,7 +140,7 @@ class CrmSyncHook(BaseHook):
         keys = self._keys(self.connection)
         with self.database() as database:
             connection = self.settings(database)
-            meter = LedgerMeter(database, connection.name, connection.settings.daily_calls, run_id, lane)
+            meter = LedgerMeter(database, connection.name, run_id, lane)
             login = ClientCredentials(keys.instance_url, keys.consumer_key, keys.consumer_secret)
             # An answer has to be due before the lease on the records ends, or nothing may be sent at all.
             patience = max(5.0, min(READ_TIMEOUT, connection.settings.lease_seconds - SPARE_SECONDS))

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,6 +15,7 @@ import orjson
 import pytest
 
 from crm_sync.access.login import Session
+from crm_sync.model import ApiUsage
 
 ERRORS_401 = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
 
@@ -122,6 +124,12 @@ class Book:
         if self._refuse:
             self._refuse()
         self.purposes.append(purpose)
+
+    def saw(self, at: datetime | None, usage: ApiUsage | None, *, exact: bool = False) -> None:
+        pass
+
+    def asks_limits(self) -> bool:
+        return False
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from crm_sync.decide.budget import WINDOW
 from crm_sync.errors import BudgetExhausted
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database
-from crm_sync.ledger.spending import WINDOW, LedgerMeter
+from crm_sync.ledger.spending import LedgerMeter
 from crm_sync.model import RunKind
 
 NAME = "salesforce_main"
@@ -23,7 +24,7 @@ import sys
 from crm_sync.errors import BudgetExhausted
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.spending import LedgerMeter
-meter = LedgerMeter(Database(sys.argv[1]), "salesforce_main", 40, None, "agent")
+meter = LedgerMeter(Database(sys.argv[1]), "salesforce_main", None, "agent")
 booked = 0
 try:
     while True:
@@ -44,7 +45,13 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def meter(database: Database, lane: RunKind = "agent", daily_calls: int = 10) -> LedgerMeter:
-    return LedgerMeter(database, NAME, daily_calls, None, lane)
+    choose(database, daily_calls=daily_calls)
+    return LedgerMeter(database, NAME, None, lane)
+
+
+def choose(database: Database, **chosen: object) -> None:
+    with database.transaction() as tx:
+        settings.change_settings(tx, NAME, chosen)
 
 
 def spend_long_ago(url: str, count: int, age: timedelta) -> None:
@@ -67,14 +74,14 @@ def test_the_call_after_the_last_is_refused_and_not_booked(database: Database, d
     for _ in range(10):
         meter(database).book("read")
     with pytest.raises(
-        BudgetExhausted, match=r"10 of 10 calls of 24 hours are used.*the next one is free in 24 h 9 min"
+        BudgetExhausted, match=r"10 of 10 calls of 24 hours are used.*the next one is free in 24 h 10 min"
     ):
         meter(database).book("read")
     assert booked(database_url) == 10
 
 
 def test_several_processes_together_never_exceed_the_limit(database: Database, database_url: str) -> None:
-    del database
+    choose(database, daily_calls=40)
     command = [sys.executable, "-c", BOOK_UNTIL_REFUSED, database_url]
     include = str(Path(__file__).parents[3] / "include")
     workers = [
@@ -97,7 +104,7 @@ def test_a_roll_back_elsewhere_unbooks_nothing(database: Database, database_url:
 
 def fail_after_booking(database: Database, own: Database) -> None:
     with database.transaction():
-        meter(own).book("write")
+        LedgerMeter(own, NAME, None, "agent").book("write")
         _ = 1 / 0
 
 

@@ -16,18 +16,9 @@ from crm_sync.provision import Provisioning
 from crm_sync.stores.salesforce_schema import SalesforceSchema
 from tests.crm_sync.provision.orgs import MAPPINGS, WANTED, Killed, MemoryLedger
 from tests.crm_sync.provision.standin import Standin, start
+from tests.crm_sync.stores.standin import CountingMeter
 
 FIRST_TIME_CALLS, AGAIN_CALLS = 8, 3
-
-
-@dataclass
-class Meter:
-    """Counts what is booked."""
-
-    booked: list[str] = field(default_factory=list)
-
-    def book(self, purpose: str) -> None:
-        self.booked.append(purpose)
 
 
 @dataclass
@@ -67,7 +58,7 @@ class Stack:
 
     standin: Standin
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    meter: Meter = field(default_factory=Meter)
+    meter: CountingMeter = field(default_factory=CountingMeter)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def transport(self) -> Breaking:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -12,7 +13,7 @@ import requests
 from crm_sync.access.oauth import ClientCredentials, identity
 from crm_sync.access.transport import MeteredSession
 from crm_sync.decide.mapping import load_mappings
-from crm_sync.model import Object, Value
+from crm_sync.model import ApiUsage, Object, Value
 from crm_sync.provision import Provisioning
 from crm_sync.stores.salesforce import SalesforceStore
 from crm_sync.stores.salesforce_schema import SalesforceSchema
@@ -30,6 +31,12 @@ class CountingMeter:
 
     def book(self, purpose: str) -> None:
         self.booked.append(purpose)
+
+    def saw(self, at: datetime | None, usage: ApiUsage | None, *, exact: bool = False) -> None:
+        pass
+
+    def asks_limits(self) -> bool:
+        return False
 
 
 class SalesforcePeople:

@@ -60,10 +60,10 @@ def test_a_page_that_nobody_asks_for_is_not_called(store: SalesforceStore, org: 
 
 def test_a_batch_of_500_is_one_call_with_its_images(store: SalesforceStore, org: StandinOrg) -> None:
     created = store.write("contact", [new(last_name=f"Row {n}") for n in range(500)], soon())
-    assert org.meter.booked == ["sync"]
+    assert org.meter.booked == ["sync contact"]
     updates = [Write(c.our_id, c.id, fresh(), {"title": f"T {n}"}) for n, c in enumerate(created)]
     answers = store.write("contact", updates, soon())
-    assert org.meter.booked == ["sync", "sync"]
+    assert org.meter.booked == ["sync contact"] * 2
     assert all(a.before and a.before.values["title"] is None for a in answers)
     assert [a.after and a.after.values["title"] for a in answers] == [u.values["title"] for u in updates]
 

@@ -223,7 +223,7 @@ def test_the_deadline_and_the_purpose_travel_along() -> None:
     assert script.settings == [
         {
             "headers": {"Sforce-Auto-Assign": "FALSE"},
-            "purpose": "backfill",
+            "purpose": "backfill contact",
             "writes": True,
             "deadline": 1234.0,
         }
