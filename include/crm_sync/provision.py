@@ -22,8 +22,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.schema import Done, FoundSchema, SchemaPlan, Step, WantedField
+from crm_sync.decide.schema import FoundSchema, WantedField
 from crm_sync.decide.schema_diff import plan_schema, wanted_fields
+from crm_sync.decide.schema_steps import Done, SchemaPlan, Step
 from crm_sync.errors import Misconfigured, RetryLater, Unanswered
 from crm_sync.model import Object
 from crm_sync.provision_ledger import (
@@ -96,7 +97,7 @@ class Provisioning:
             else:
                 self._note(run_id, plan.steps)
         note = f"Dry run: {len(plan.steps)} steps planned, none taken." if dry_run else ""
-        return run_id, self._report("plan", org, plan.steps, note)
+        return run_id, self._report("plan", org, plan.steps, note, plan.notes)
 
     def apply(self, run_id: int) -> ProvisionReport:
         """Plan afresh and take what is left to do."""
@@ -201,5 +202,7 @@ class Provisioning:
             self._close(run_id, "refused" if refused else "failed", str(error))
             raise
 
-    def _report(self, stage: Stage, org: Org, steps: Sequence[Step], note: str = "") -> ProvisionReport:
-        return ProvisionReport(self._connection, stage, self._wanted, tuple(steps), org.calls, note)
+    def _report(
+        self, stage: Stage, org: Org, steps: Sequence[Step], note: str = "", notes: tuple[str, ...] = ()
+    ) -> ProvisionReport:
+        return ProvisionReport(self._connection, stage, self._wanted, tuple(steps), org.calls, note, notes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from crm_sync.decide.schema import Done, Refusal, Step
+from crm_sync.decide.schema_steps import Done, Refusal, Step
 from crm_sync.model import Outcome
 
 __all__ = [
@@ -125,21 +125,26 @@ def counts_of(lines: Sequence[TrailLine]) -> dict[str, int]:
 
 
 def _line(step: Step, outcome: Outcome, detail: str, their_id: str | None = None) -> TrailLine:
-    if step.create:
-        after: Any = step.create.model_dump(exclude_none=True, exclude_defaults=True)
-    else:
-        after = {
-            "create_permission_set": True,
-            "assign": True,
-            "grant_object": ["read", "create", "edit"],
-            "grant_field": ["read", "edit"] if step.edit else ["read"],
-        }[step.kind]
     return TrailLine(
         object=step.object or "permission_set",
-        field=step.column or None,
+        field=step.column or step.target or None,
         rule=step.kind,
         outcome=outcome,
         detail=detail,
-        after=after if outcome in {"acknowledged", "noted"} else None,
+        after=_after(step) if outcome in {"acknowledged", "noted"} else None,
         their_id=their_id,
     )
+
+
+def _after(step: Step) -> Any:
+    match step.kind:
+        case "create_field" if step.create:
+            return step.create.model_dump(exclude_none=True, exclude_defaults=True)
+        case "grant_object":
+            return ["read", "create", "edit"]
+        case "grant_field" | "show_field":
+            return ["read", "edit"] if step.edit else ["read"]
+        case "place_fields":
+            return list(step.fields)
+        case _:
+            return True

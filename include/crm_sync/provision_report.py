@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from crm_sync.decide.schema import PERMISSION_SET, SchemaPlan, Step, StepKind, WantedField, spell
+from crm_sync.decide.schema import PERMISSION_SET, SALES_SET, WantedField
+from crm_sync.decide.schema_steps import SchemaPlan, Step, StepKind, spell
 
 __all__ = ["ProvisionReport", "Stage"]
 
@@ -14,17 +15,27 @@ Stage = Literal["plan", "apply", "verify"]
 
 _VERBS: dict[StepKind, str] = {
     "create_permission_set": "create",
+    "create_sales_set": "create",
     "grant_object": "permit",
     "assign": "assign",
     "create_field": "create",
     "grant_field": "permit",
+    "show_field": "show",
+    "assign_user": "assign",
+    "place_fields": "place",
 }
-_DONE = {"create": "created", "permit": "permitted", "assign": "assigned"}
+_DONE = {
+    "create": "created",
+    "permit": "permitted",
+    "show": "shown",
+    "assign": "assigned",
+    "place": "placed",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ProvisionReport:
-    """One stage: ``steps`` are planned (plan) or were taken (apply); ``note`` is the last line."""
+    """One stage: ``steps`` are planned (plan) or were taken (apply); ``notes`` come behind, ``note`` is the last line."""
 
     connection: str
     stage: Stage
@@ -32,6 +43,7 @@ class ProvisionReport:
     steps: tuple[Step, ...] = ()
     api_calls: int = 0
     note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def pending(self) -> bool:
@@ -53,7 +65,7 @@ class ProvisionReport:
         """The report for the task log."""
         head = f"Provisioning of {self.connection}: {self.stage}"
         tail = f"{self.note or self._summary()}  API calls of this stage: {self.api_calls}."
-        return [head, *(_aligned(self._rows()) if self.wanted else ()), tail]
+        return [head, *(_aligned(self._rows()) if self.wanted else ()), *self.notes, tail]
 
     def _summary(self) -> str:
         if not self.steps:
@@ -75,11 +87,9 @@ class ProvisionReport:
             states[name] = f"{states[name]}, {word}" if name in states else word
         verified = self.stage == "verify"
         if not verified:
-            yield (
-                f"permission set {PERMISSION_SET}",
-                "",
-                states.pop(f"permission set {PERMISSION_SET}", "exists"),
-            )
+            for permission_set in (PERMISSION_SET, SALES_SET):
+                name = f"permission set {permission_set}"
+                yield name, "", states.pop(name, "exists")
         for field in self.wanted:
             if field.create:
                 name = f"{field.type}.{field.name}"
@@ -93,8 +103,14 @@ def _name(step: Step) -> str:
     match step.kind:
         case "create_permission_set" | "assign":
             return f"permission set {PERMISSION_SET}"
+        case "create_sales_set":
+            return f"permission set {SALES_SET}"
         case "grant_object":
             return f"{step.type}: read, create, edit"
+        case "assign_user":
+            return f"{SALES_SET} for {step.label}"
+        case "place_fields":
+            return f"layout {step.label}"
         case _:
             return f"{step.type}.{step.field}"
 

@@ -9,16 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from crm_sync.decide.mapping import FieldSpec, FieldType, ObjectMapping
-from crm_sync.decide.schema import (
-    STEP_ORDER,
-    FoundField,
-    FoundSchema,
-    Refusal,
-    SchemaPlan,
-    Step,
-    WantedField,
-    spell,
-)
+from crm_sync.decide.schema import FoundField, FoundSchema, WantedField
+from crm_sync.decide.schema_people import people_notes, people_steps
+from crm_sync.decide.schema_steps import STEP_ORDER, Refusal, SchemaPlan, Step, spell
 from crm_sync.model import OBJECTS, Object
 
 __all__ = ["access_problems", "plan_schema", "wanted_fields"]
@@ -88,6 +81,7 @@ def plan_schema(wanted: tuple[WantedField, ...], found: FoundSchema) -> SchemaPl
     for field in wanted:
         if field.type.lower() in found.types:
             decided += _field(field, found)
+    decided += people_steps(wanted, found)
     # Parts of one address share a permission: the one that may edit, sorted last, counts.
     steps = {s.key: s for s in sorted((s for s in decided if isinstance(s, Step)), key=lambda s: s.edit)}
     refusals = {refusal.words: refusal for refusal in decided if isinstance(refusal, Refusal)}
@@ -96,6 +90,7 @@ def plan_schema(wanted: tuple[WantedField, ...], found: FoundSchema) -> SchemaPl
     return SchemaPlan(
         steps=tuple(sorted(steps.values(), key=_rank)),
         refusals=tuple(sorted(refusals.values(), key=lambda refusal: refusal.words)),
+        notes=people_notes(wanted, found),
     )
 
 
@@ -113,9 +108,10 @@ def access_problems(
     return tuple(problems)
 
 
-def _rank(step: Step) -> tuple[int, int, str]:
+def _rank(step: Step) -> tuple[int, int, str, str]:
     # Accounts come first: permission on Contact presupposes permission on Account.
-    return STEP_ORDER.index(step.kind), OBJECTS.index(step.object) if step.object else -1, step.field
+    place = OBJECTS.index(step.object) if step.object else -1
+    return STEP_ORDER.index(step.kind), place, step.field, step.target
 
 
 def _set_up(wanted: tuple[WantedField, ...], found: FoundSchema) -> Iterator[Step | Refusal]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from crm_sync.decide.schema import Choices
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import ConflictPolicy, Direction, Object
@@ -27,6 +29,21 @@ __all__ = [
 Frequency = Literal["5min", "15min", "hourly"]
 
 
+_USER_ID = re.compile(r"005[A-Za-z0-9]{12}([A-Za-z0-9]{3})?")
+
+
+def _user(name: str) -> str:
+    if "@" not in name and not _USER_ID.fullmatch(name):
+        raise ValueError(
+            "is neither a username (name@domain, as Setup → Users shows it) nor a user's id (005…)"
+        )
+    return name
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+UserName = Annotated[Name, AfterValidator(_user)]
+
+
 class Settings(BaseModel):
     """What a person may choose per connection; the defaults are the product guide's recommendations.
 
@@ -35,6 +52,7 @@ class Settings(BaseModel):
     ``object_calls``: calls of one run, in all and for one object, beyond which something must be wrong.
     ``look_seconds``: how often a paused run looks whether it may go on.  ``lag_seconds``: how long a record may show up late; ``lease_seconds``: how long a run may hold a link
     while it writes; ``late_commit_seconds``: how long after its time-out a write may still commit there.
+    ``sales_users`` (usernames or ids) and ``sales_profiles`` (all active users of them): who is to see GPTWeb's fields.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,10 +73,17 @@ class Settings(BaseModel):
     lag_seconds: int = Field(default=600, ge=0)
     lease_seconds: int = Field(default=180, ge=10)
     late_commit_seconds: int = Field(default=600, ge=0)
+    sales_users: tuple[UserName, ...] = Field(default=(), max_length=200)
+    sales_profiles: tuple[Name, ...] = Field(default=(), max_length=50)
 
     def creates(self, object: Object) -> bool:
         """Whether records of this object may be created, on either side."""
         return bool(getattr(self, f"create_{object}s"))
+
+    @property
+    def provisioning(self) -> Choices:
+        """What the settings choose for provisioning."""
+        return Choices(self.sales_users, self.sales_profiles)
 
     @property
     def lag(self) -> timedelta:

@@ -9,15 +9,26 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from crm_sync.decide.schema import PERMISSION_SET, Done, FoundField, FoundSchema, SchemaPlan, WantedField
+from crm_sync.decide.schema import (
+    PERMISSION_SET,
+    SALES_SET,
+    Choices,
+    FoundField,
+    FoundSales,
+    FoundSchema,
+    WantedField,
+)
 from crm_sync.decide.schema_diff import access_problems
+from crm_sync.decide.schema_steps import Done, SchemaPlan
 from crm_sync.stores import salesforce_schema_wire as wire
+from crm_sync.stores.salesforce_people import look_up
 from crm_sync.stores.salesforce_schema_calls import Calls, Results, Subrequest, Transport, get, query, soql
 from crm_sync.stores.salesforce_schema_steps import take
 from crm_sync.stores.salesforce_schema_wire import DATA
 
 __all__ = ["SalesforceSchema"]
 
+NOTHING_CHOSEN = Choices()
 Key = tuple[str, str]
 Fields = dict[Key, FoundField]
 
@@ -29,8 +40,14 @@ _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 class SalesforceSchema:
     """The fields and permissions of one connection's org."""
 
-    def __init__(self, transport: Transport, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        choices: Choices = NOTHING_CHOSEN,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._calls = Calls(transport)
+        self._choices = choices
         self._sleep = sleep
         self._user_id: str | None = None
 
@@ -48,17 +65,24 @@ class SalesforceSchema:
         fields |= self._hidden(
             [f for f in wanted if _key(f) not in fields and f.name.lower().endswith("__c")]
         )
-        sets, assigned = wire.records(results["sets"]), wire.records(results["assigned"])
-        permission_set = sets[0]["Id"] if sets else None
+        sets = {row["Name"]: row["Id"] for row in wire.records(results["sets"])}
+        assigned, rows = wire.records(results["assigned"]), wire.records(results["fields"])
+        permission_set, sales_set = sets.get(PERMISSION_SET), sets.get(SALES_SET)
         return FoundSchema(
             user_id=user,
             types=_shown(results, types),
             fields=fields,
             permission_set=permission_set,
             grants=wire.grants(wire.records(results["objects"]), "SobjectType")
-            | wire.grants(wire.records(results["fields"]), "Field"),
+            | wire.grants((row for row in rows if row["ParentId"] == permission_set), "Field"),
             assigned=any(row["PermissionSetId"] == permission_set for row in assigned),
             may_create_fields=any(_may_create_fields(row) for row in assigned),
+            sales=FoundSales(
+                permission_set=sales_set,
+                shown=frozenset(row["Field"].lower() for row in rows if row["ParentId"] == sales_set),
+                assigned={row["AssigneeId"]: row["Id"] for row in self._calls.all_rows(results["sales"])},
+                **look_up(self._calls, self._choices),
+            ),
         )
 
     def take(self, plan: SchemaPlan, found: FoundSchema) -> Iterator[Sequence[Done]]:
@@ -152,21 +176,27 @@ def _described(results: Results, types: Sequence[str]) -> Fields:
 
 
 def _set_up(types: Sequence[str], user: str) -> list[Subrequest]:
-    ours = f"WHERE Parent.Name = '{PERMISSION_SET}' AND SobjectType IN {wire.quoted(types)}"
+    both = wire.quoted((PERMISSION_SET, SALES_SET))
+    of_ours = f"AND SobjectType IN {wire.quoted(types)}"
     rights = ("Id", "SobjectType", "PermissionsRead", "PermissionsEdit")
     system = ("PermissionSet.PermissionsCustomizeApplication", "PermissionSet.PermissionsModifyAllData")
+    assignment = "PermissionSetAssignment"
     return [
+        query("sets", ("Id", "Name"), "PermissionSet", f"WHERE Name IN {both} AND NamespacePrefix = null"),
         query(
-            "sets", ("Id",), "PermissionSet", f"WHERE Name = '{PERMISSION_SET}' AND NamespacePrefix = null"
+            "objects",
+            (*rights, "PermissionsCreate"),
+            "ObjectPermissions",
+            f"WHERE Parent.Name = '{PERMISSION_SET}' {of_ours}",
         ),
-        query("objects", (*rights, "PermissionsCreate"), "ObjectPermissions", ours),
-        query("fields", (*rights, "Field"), "FieldPermissions", ours),
         query(
-            "assigned",
-            ("PermissionSetId", *system),
-            "PermissionSetAssignment",
-            f"WHERE AssigneeId = '{user}'",
+            "fields",
+            (*rights, "Field", "ParentId"),
+            "FieldPermissions",
+            f"WHERE Parent.Name IN {both} {of_ours}",
         ),
+        query("assigned", ("PermissionSetId", *system), assignment, f"WHERE AssigneeId = '{user}'"),
+        query("sales", ("Id", "AssigneeId"), assignment, f"WHERE PermissionSet.Name = '{SALES_SET}'"),
     ]
 
 

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus
 
 from crm_sync.access.transport import Reply
-from crm_sync.stores.salesforce_schema_wire import DATA
+from crm_sync.errors import IncompleteRead
+from crm_sync.stores.salesforce_schema_wire import DATA, errors_of, refusal
 
 __all__ = ["Calls", "Results", "Subrequest", "Transport", "get", "query", "soql", "write"]
 
@@ -64,6 +65,19 @@ class Calls:
             del body["collateSubrequests"]  # Tooling's composite does not know it
         answer = self.call("POST", f"{DATA}{api}/composite", json=body, writes=writes)
         return {result["referenceId"]: result for result in answer["compositeResponse"]}
+
+    def all_rows(self, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a query within a composite, its further pages fetched; every announced row, or an error."""
+        if result["httpStatusCode"] >= 400:
+            raise refusal(errors_of(result["body"]), None)
+        page = result["body"]
+        rows, announced = list(page["records"]), page["totalSize"]
+        while not page["done"]:
+            page = self.call("GET", page["nextRecordsUrl"])
+            rows += page["records"]
+        if len(rows) != announced:
+            raise IncompleteRead(f"{len(rows)} set-up rows arrived of {announced} announced")
+        return rows
 
 
 def get(reference: str, path: str) -> Subrequest:

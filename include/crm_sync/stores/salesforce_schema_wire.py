@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from crm_sync.access.replies import vendor_errors
-from crm_sync.decide.schema import FoundField, Grant, Step
+from crm_sync.decide.schema import PERMISSION_SET, SALES_SET, FoundField, Grant
+from crm_sync.decide.schema_steps import Step
 from crm_sync.errors import IncompleteRead, Misconfigured, RetryLater, SyncError
 
 __all__ = [
     "DATA",
-    "SET_LABEL",
+    "SETS",
+    "Targets",
     "already_there",
     "described",
     "errors_of",
@@ -27,7 +30,12 @@ __all__ = [
 ]
 
 DATA = "/services/data/v66.0"
-SET_LABEL = "GPTWeb CRM Sync"
+
+SETS = {
+    "create_permission_set": {"Name": PERMISSION_SET, "Label": "GPTWeb CRM Sync"},
+    "create_sales_set": {"Name": SALES_SET, "Label": "GPTWeb Insights"},
+}
+"""The permission sets by the step that creates them."""
 
 # Codes by what to do next (facts/salesforce.md 6 and 7).
 _THERE = {"DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE"}
@@ -61,23 +69,50 @@ def field_body(step: Step) -> dict[str, Any]:
     return {"FullName": f"{step.type}.{step.field}", "Metadata": metadata}
 
 
-def row_body(step: Step, permission_set: str, user_id: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What new permission rows belong to: the two sets, by id or by reference, and the integration user."""
+
+    main: str
+    sales: str
+    user: str
+
+
+def row_body(step: Step, targets: Targets) -> dict[str, Any]:
     """The permission row of a step, new or (with ``row_id``) with more rights than it had."""
-    if step.kind == "assign":
-        return _row("PermissionSetAssignment", AssigneeId=user_id, PermissionSetId=permission_set)
-    if step.kind == "grant_object":
-        kind, place = "ObjectPermissions", {"SobjectType": step.type}
-        rights = {"PermissionsRead": True, "PermissionsCreate": True, "PermissionsEdit": True}
-        if step.row_id is None:
-            rights |= dict.fromkeys(
-                ("PermissionsDelete", "PermissionsViewAllRecords", "PermissionsModifyAllRecords"), False
-            )
-    else:
-        kind, place = "FieldPermissions", {"SobjectType": step.type, "Field": f"{step.type}.{step.field}"}
-        rights = {"PermissionsRead": True, "PermissionsEdit": step.edit}
+    match step.kind:
+        case "assign":
+            return _row("PermissionSetAssignment", AssigneeId=targets.user, PermissionSetId=targets.main)
+        case "assign_user":
+            return _row("PermissionSetAssignment", AssigneeId=step.target, PermissionSetId=targets.sales)
+        case "grant_object":
+            return _object_row(step, targets)
+        case _:
+            return _field_row(step, targets)
+
+
+def _object_row(step: Step, targets: Targets) -> dict[str, Any]:
+    rights = {"PermissionsRead": True, "PermissionsCreate": True, "PermissionsEdit": True}
     if step.row_id:
-        return _row(kind, id=step.row_id, **rights)
-    return _row(kind, ParentId=permission_set, **place, **rights)
+        return _row("ObjectPermissions", id=step.row_id, **rights)
+    never = dict.fromkeys(
+        ("PermissionsDelete", "PermissionsViewAllRecords", "PermissionsModifyAllRecords"), False
+    )
+    return _row("ObjectPermissions", ParentId=targets.main, SobjectType=step.type, **rights, **never)
+
+
+def _field_row(step: Step, targets: Targets) -> dict[str, Any]:
+    rights = {"PermissionsRead": True, "PermissionsEdit": step.edit}
+    if step.row_id:
+        return _row("FieldPermissions", id=step.row_id, **rights)
+    parent = targets.sales if step.kind == "show_field" else targets.main
+    return _row(
+        "FieldPermissions",
+        ParentId=parent,
+        SobjectType=step.type,
+        Field=f"{step.type}.{step.field}",
+        **rights,
+    )
 
 
 def _row(kind: str, **values: Any) -> dict[str, Any]:
@@ -200,6 +235,6 @@ def _needed(step: Step | None) -> str:
         return "'View Setup and Configuration'"
     if step.kind == "create_field":
         return "'Customize Application' and 'Modify All Data'"
-    if step.kind == "assign":
+    if step.kind in {"assign", "assign_user"}:
         return "'Assign Permission Sets'"
     return "'Manage Profiles and Permission Sets'"

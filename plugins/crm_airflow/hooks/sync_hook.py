@@ -121,12 +121,14 @@ class CrmSyncHook(BaseHook):
 
         with ExitStack() as stack:
             database = stack.enter_context(self.database())
-            mappings = load_mappings(self.settings(database).vendor)
+            connection = self.settings(database)
+            mappings = load_mappings(connection.vendor)
 
             def org_of(run_id: int) -> Org:
                 from crm_sync.stores.salesforce_schema import SalesforceSchema  # noqa: PLC0415
 
-                return SalesforceSchema(stack.enter_context(self.session(run_id, "provision")))
+                session = stack.enter_context(self.session(run_id, "provision"))
+                return SalesforceSchema(session, connection.settings.provisioning)
 
             yield Provisioning(self.connection, org_of, mappings, SqlProvisionLedger(database))
 

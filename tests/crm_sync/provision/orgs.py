@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crm_sync.decide.mapping import load_mappings
-from crm_sync.decide.schema import Done, FoundField, FoundSchema, Grant, SchemaPlan, Step, WantedField
+from crm_sync.decide.schema import FoundField, FoundSales, FoundSchema, Grant, WantedField
 from crm_sync.decide.schema_diff import access_problems, wanted_fields
+from crm_sync.decide.schema_steps import Done, SchemaPlan, Step
 from crm_sync.provision_ledger import RunState, TrailLine
 
 MAPPINGS = load_mappings("salesforce")
@@ -65,6 +66,9 @@ def ready_org() -> FoundSchema:
         permission_set="0PS000000000001AAA",
         grants=fields | objects,
         assigned=True,
+        sales=FoundSales(
+            "0PS000000000002AAA", frozenset(f"{f.type}.{f.name}".lower() for f in WANTED if f.for_people)
+        ),
     )
 
 
@@ -145,6 +149,25 @@ class MemoryOrg:
                 self.found = replace(self.found, grants={**self.found.grants, name: grant})
                 if wanted:
                     self.found = with_field(self.found, step.type, step.field, visible=True)
+            case _:
+                self._take_for_people(step)
+
+    def _take_for_people(self, step: Step) -> None:
+        sales, layouts = self.found.sales, self.found.layouts
+        match step.kind:
+            case "create_sales_set":
+                sales = replace(sales, permission_set="0PS2")
+            case "show_field":
+                sales = replace(sales, shown=sales.shown | {f"{step.type}.{step.field}".lower()})
+            case "assign_user":
+                sales = replace(sales, assigned={**sales.assigned, step.target: "0Pa"})
+            case "place_fields":
+                placed = {name.lower() for name in step.fields}
+                layouts = tuple(
+                    replace(each, fields=each.fields | placed) if each.full_name == step.target else each
+                    for each in layouts
+                )
+        self.found = replace(self.found, sales=sales, layouts=layouts)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from crm_sync.decide.schema import WantedField
 
 INCLUDE = Path(__file__).parents[3] / "include"
 ADMIN = "00D5g000000AbCd!admin"
+PASSWORD = "long enough"
 CLIENT = {"client_id": "client", "client_secret": "secret"}
 SET_UP = ("PermissionSet", "ObjectPermissions", "FieldPermissions", "PermissionSetAssignment")
 
@@ -30,6 +31,42 @@ class Standin:
 
     url: str
     token: str = ""
+
+    def token_of(self, username: str) -> str:
+        """A session of another user, by the login of older clients."""
+        envelope = (
+            '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+            '<login xmlns="urn:partner.soap.sforce.com">'
+            f"<username>{username}</username><password>{PASSWORD}</password></login></e:Body></e:Envelope>"
+        )
+        reply = requests.post(
+            f"{self.url}/services/Soap/u/64.0",
+            data=envelope,
+            headers={"Content-Type": "text/xml", "SOAPAction": "login"},
+            timeout=10,
+        )
+        assert reply.status_code == 200, reply.text
+        return reply.text.partition("<sessionId>")[2].partition("</sessionId>")[0]
+
+    def seen_by(self, username: str, type_: str) -> dict[str, dict[str, Any]]:
+        """The fields of an object as another user sees them."""
+        other = Standin(self.url, self.token_of(username))
+        return other.fields(type_)
+
+    def hire(self, username: str, profile: str, *, active: bool = True) -> str:
+        """A new user of a profile; returns the user's id."""
+        profiles = self.query(f"SELECT Id FROM Profile WHERE Name = '{profile}'")
+        user = {
+            "Username": username,
+            "Email": username,
+            "LastName": username.partition("@")[0],
+            "Alias": "sales",
+            "ProfileId": profiles[0]["Id"],
+            "IsActive": active,
+            "LanguageLocaleKey": "en_US",
+        }
+        id_: str = self.ask("POST", "/sobjects/User", json=user)["id"]
+        return id_
 
     def integration_token(self) -> str:
         if not self.token:
@@ -64,11 +101,14 @@ class Standin:
 
     def twins(self) -> list[str]:
         fields = Counter(f"{row['TableEnumOrId']}.{row['DeveloperName']}" for row in self.custom_fields())
-        rows = self.query(
-            "SELECT SobjectType, Field FROM FieldPermissions WHERE Parent.Name = 'GPTWeb_CRM_Sync'"
+        ours = "('GPTWeb_CRM_Sync', 'GPTWeb_Insights')"
+        rows = self.query(f"SELECT ParentId, Field FROM FieldPermissions WHERE Parent.Name IN {ours}")
+        sets = self.query(f"SELECT Id, Name FROM PermissionSet WHERE Name IN {ours}")
+        people = self.query(
+            "SELECT AssigneeId FROM PermissionSetAssignment WHERE PermissionSet.Name = 'GPTWeb_Insights'"
         )
-        sets = self.query("SELECT Id, Name FROM PermissionSet WHERE Name = 'GPTWeb_CRM_Sync'")
-        found = fields + Counter(row["Field"] for row in rows) + Counter(row["Name"] for row in sets)
+        found = fields + Counter(f"{row['ParentId']} {row['Field']}" for row in rows)
+        found += Counter(row["Name"] for row in sets) + Counter(row["AssigneeId"] for row in people)
         return [name for name, count in found.items() if count > 1]
 
     def missing(self, wanted: Sequence[WantedField]) -> list[str]:
@@ -123,10 +163,11 @@ class Standin:
 
     def reset_schema(self) -> None:
         """Take away what provisioning made: a set that somebody has can't be deleted."""
-        held = "SELECT Id FROM PermissionSetAssignment WHERE PermissionSet.Name = 'GPTWeb_CRM_Sync'"
+        sets = "('GPTWeb_CRM_Sync', 'GPTWeb_Insights')"
+        held = f"SELECT Id FROM PermissionSetAssignment WHERE PermissionSet.Name IN {sets}"
         for row in self.query(held):
             self.ask("DELETE", f"/sobjects/PermissionSetAssignment/{row['Id']}")
-        for row in self.query("SELECT Id FROM PermissionSet WHERE Name = 'GPTWeb_CRM_Sync'"):
+        for row in self.query(f"SELECT Id FROM PermissionSet WHERE Name IN {sets}"):
             self.ask("DELETE", f"/sobjects/PermissionSet/{row['Id']}")
         for row in self.custom_fields():
             self.ask("DELETE", f"/tooling/sobjects/CustomField/{row['Id']}")
@@ -148,7 +189,14 @@ def start() -> Iterator[Standin]:
         "--token",
         ADMIN,
     ]
-    command += ["--client-id", CLIENT["client_id"], "--client-secret", CLIENT["client_secret"]]
+    command += [
+        "--password",
+        PASSWORD,
+        "--client-id",
+        CLIENT["client_id"],
+        "--client-secret",
+        CLIENT["client_secret"],
+    ]
     process = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": str(INCLUDE)}, stdout=subprocess.DEVNULL
     )

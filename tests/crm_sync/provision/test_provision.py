@@ -47,7 +47,7 @@ def adds_up(counts: Mapping[str, int]) -> bool:
 def test_the_first_time_creates_everything_and_lets_the_syncs_begin() -> None:
     org, ledger = MemoryOrg(new_org()), MemoryLedger()
     run = ledger.runs[run_all(org, ledger)]
-    assert (run.state, run.counts["planned"], run.counts["acknowledged"]) == ("succeeded", 53, 53)
+    assert (run.state, run.counts["planned"], run.counts["acknowledged"]) == ("succeeded", 72, 72)
     assert ledger.provisioned == ["salesforce_main"]
 
 
@@ -73,8 +73,8 @@ def test_a_dry_run_changes_nothing_through_all_three_stages() -> None:
         "Dry run: nothing was verified.  API calls of this stage: 0.",
     )
     run = ledger.runs[run_id]
-    assert (run.state, run.counts["planned"], run.counts["superseded"]) == ("succeeded", 53, 53)
-    assert run.message == "dry run: 53 steps planned, none taken"
+    assert (run.state, run.counts["planned"], run.counts["superseded"]) == ("succeeded", 72, 72)
+    assert run.message == "dry run: 72 steps planned, none taken"
 
 
 def test_a_refusal_changes_nothing_and_is_in_the_runs_summary() -> None:
@@ -200,10 +200,14 @@ def test_the_counts_are_plain_numbers() -> None:
     run_id, _ = stages(org, ledger).plan("counts")
     assert stages(org, ledger).apply(run_id).counts == {
         "create_permission_set": 0,
+        "create_sales_set": 0,
         "grant_object": 0,
         "assign": 0,
         "create_field": 1,
         "grant_field": 1,
+        "show_field": 0,
+        "assign_user": 0,
+        "place_fields": 0,
         "fields_wanted": len(WANTED),
         "api_calls": 4,
     }

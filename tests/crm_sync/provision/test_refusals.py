@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_sync.decide.schema import Step
+from crm_sync.decide.schema_steps import Step
 from crm_sync.errors import Misconfigured, RetryLater, SyncError
 from crm_sync.stores.salesforce_schema_wire import already_there, errors_of, refusal
 

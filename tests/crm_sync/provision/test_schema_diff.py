@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from crm_sync.decide.schema import FoundSchema, Grant, SchemaPlan
+from crm_sync.decide.schema import FoundSchema, Grant
 from crm_sync.decide.schema_diff import access_problems, plan_schema
+from crm_sync.decide.schema_steps import SchemaPlan
 from crm_sync.errors import Misconfigured
 from tests.crm_sync.provision.orgs import (
     MAPPINGS,
@@ -38,10 +39,14 @@ def test_a_new_org_gets_eight_fields_on_each_object_and_the_permissions_on_them(
     counts = plan(new_org()).counts
     assert counts == {
         "create_permission_set": 1,
+        "create_sales_set": 1,
         "grant_object": 3,
         "assign": 1,
         "create_field": 24,
         "grant_field": 24,
+        "show_field": 18,
+        "assign_user": 0,
+        "place_fields": 0,
         "refused": 0,
     }
 
@@ -64,9 +69,15 @@ def test_the_fields_are_those_of_the_guide() -> None:
 
 def test_steps_go_in_the_order_in_which_they_can_be_taken() -> None:
     kinds = [step.kind for step in plan(new_org()).steps]
-    assert kinds == sorted(
-        kinds, key=["create_permission_set", "grant_object", "assign", "create_field", "grant_field"].index
-    )
+    order = [
+        "create_permission_set",
+        "create_sales_set",
+        "grant_object",
+        "assign",
+        "create_field",
+        "grant_field",
+    ]
+    assert kinds == sorted(kinds, key=[*order, "show_field"].index)
     assert [s.type for s in plan(new_org()).steps if s.kind == "grant_object"] == [
         "Account",
         "Contact",
@@ -239,7 +250,7 @@ def test_the_plan_is_a_value() -> None:
     assert one.digest == other.digest
     assert one.digest != plan(replace(new_org(), assigned=True)).digest
     assert json.loads(json.dumps(one.as_json()))["steps"][0]["kind"] == "create_permission_set"
-    assert len(list(one.lines())) == len(one.steps)
+    assert list(one.lines()) == [*(step.words for step in one.steps), *one.notes]
 
 
 def test_access_problems_name_the_field_and_what_is_wrong() -> None:
