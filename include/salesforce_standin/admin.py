@@ -13,6 +13,7 @@ from salesforce_standin import ids, layouts, lifecycle, xml_text
 from salesforce_standin.errors import RowError, fail, fail_row, not_found
 from salesforce_standin.faults import Faults
 from salesforce_standin.http_call import Call, Reply
+from salesforce_standin.switches import RESOURCES
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
@@ -45,7 +46,11 @@ class Admin:
                 return _LIFECYCLE[resource](org, call)
             except RowError as refused:
                 raise fail_row(refused.faults) from None
-        raise not_found()
+        stem = f"{call.method} {call.path.rpartition('/')[0]}/*"
+        handler = RESOURCES.get(resource) or RESOURCES.get(stem)
+        if handler is None:
+            raise not_found()
+        return handler(org, call)
 
     def list_faults(self, _org: Org, _call: Call) -> Reply:
         """Show the faults with what is left of them."""

@@ -20,11 +20,13 @@ _OPTIONS: dict[str, tuple[str, str]] = {
     "seed": ("", "JSON file with records for a new org, or 'none'"),
     "token": ("", "access token of the sales administrator, <15-character org id>!<secret>; never expires"),
     "org-id": ("", "15- or 18-character id of the org"),
-    "client-id": ("", "consumer key of the client-credentials app"),
-    "client-secret": ("", "consumer secret of the client-credentials app"),
+    "client-id": ("", "consumer key of the first app"),
+    "client-secret": ("", "consumer secret of the first app"),
+    "redirect-uris": ("", "callback addresses of the first app, separated by spaces"),
+    "certificate": ("", "PEM file with the certificate or public key that checks the first app's JWTs"),
     "username": ("admin@gptweb.example", "name of the sales administrator"),
-    "password": ("", "password of both users for SOAP login"),
-    "security-token": ("", "security token of both users for SOAP login"),
+    "password": ("", "password of every user to whom nobody gave another"),
+    "security-token": ("", "security token of every user, for SOAP login"),
     "integration-username": ("integration@gptweb.example", "name of the integration user"),
     "session-seconds": ("7200", "inactivity after which a session ends"),
     "daily-limit": ("15000", "API calls in any 24 hours"),
@@ -52,6 +54,8 @@ class Settings:
     session_seconds: int = 7200
     daily_limit: int = 15000
     random_seed: int = 1
+    redirect_uris: list[str] = field(default_factory=list)
+    certificate: str = ""
     made_up: dict[str, str] = field(default_factory=dict)
 
 
@@ -99,5 +103,7 @@ def settings_from(arguments: argparse.Namespace, remembered: dict[str, str]) -> 
         session_seconds=int(arguments.session_seconds),
         daily_limit=int(arguments.daily_limit),
         random_seed=int(arguments.random_seed),
+        redirect_uris=arguments.redirect_uris.split(),
+        certificate=Path(arguments.certificate).read_text("ascii") if arguments.certificate else "",
         made_up=made_up,
     )

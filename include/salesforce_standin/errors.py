@@ -75,10 +75,10 @@ def not_found() -> ApiError:
     return fail_row([NOT_FOUND])
 
 
-def no_session() -> ApiError:
-    """Return the reply to a token that is unknown or has run out."""
+def no_session(message: str = "Session expired or invalid") -> ApiError:
+    """Return the reply to a token that is unknown, has run out, or is not good for this API."""
     return ApiError(
         401,
-        [Fault("INVALID_SESSION_ID", "Session expired or invalid", None).as_reply()],
+        [Fault("INVALID_SESSION_ID", message, None).as_reply()],
         {"WWW-Authenticate": "Token"},
     )

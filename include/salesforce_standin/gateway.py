@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 import orjson
 
-from salesforce_standin import about, bulk_v1, metadata, oauth, soap
+from salesforce_standin import about, bulk_v1, metadata, soap
 from salesforce_standin.admin import Admin
 from salesforce_standin.bulk_v1 import BulkV1
 from salesforce_standin.config import LATEST, OLDEST
 from salesforce_standin.errors import ApiError, fail, no_session, not_found
-from salesforce_standin.http_call import Call, Reply
+from salesforce_standin.http_call import Call, Incoming, Reply
+from salesforce_standin.oauth import endpoint
 from salesforce_standin.org import Org
 from salesforce_standin.router import ROUTER
 from salesforce_standin.routes import register
@@ -31,23 +30,9 @@ _ASYNC = re.compile(r"/services/async/(\d+)\.0(/.*)\Z")
 _SOAP = re.compile(r"/services/Soap/([cu])/(\d+)\.0(?:/\w+)?/?\Z")
 _METADATA = re.compile(r"/services/Soap/m/(\d+)\.0(?:/\w*)?\Z")
 _OLDEST_RETIRED = 21
+_API_SCOPES = {"api", "full"}
 
 register(ROUTER)
-
-
-@dataclass(slots=True)
-class Incoming:
-    """A request as it came, and what became known of it while it was served."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    content: bytes
-    base: str
-    address_size: int = 0
-    user_id: str = ""
-    counted: int = 0
 
 
 class Gateway:
@@ -85,10 +70,10 @@ class Gateway:
             return Reply(body=about.versions())
         if match := VERSIONED.match(path):
             return self._rest(incoming, int(match[1]), int(match[2]), match[3] or "")
-        if path.startswith("/services/oauth2/"):
-            return self._oauth(incoming, path.removeprefix("/services/oauth2/").rstrip("/"))
+        if endpoint.is_ours(path):
+            return endpoint.serve(self.org, incoming)
         if match := _SOAP.match(path):
-            return soap.serve(self.org, incoming.content, int(match[2]), incoming.base, match[1])
+            return soap.serve(self.org, incoming, int(match[2]), match[1])
         if match := _METADATA.match(path):
             return self._metadata(incoming, int(match[1]))
         if match := _ASYNC.match(path):
@@ -98,8 +83,6 @@ class Gateway:
             return self.admin.serve(
                 self.org, self._call(incoming, session, path.removeprefix("/standin"), LATEST)
             )
-        if path.startswith("/id/"):
-            return oauth.identity(self.org, self._authenticate(incoming).user_id, incoming.base)
         raise not_found()
 
     def _rest(self, incoming: Incoming, version: int, minor: int, path: str) -> Reply:
@@ -109,6 +92,8 @@ class Gateway:
         if not OLDEST <= version <= LATEST or minor:
             raise not_found()
         session = self._authenticate(incoming)
+        if not _API_SCOPES & set(session.scope.split()):
+            raise no_session("This session is not valid for use with the REST API")
         if not self.org.meter.allows():
             raise fail(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
         self.count(incoming)
@@ -180,28 +165,6 @@ class Gateway:
         """Return the user whom a session stands for, as long as the user is active."""
         user = self.org.tables["User"].rows.get(session.user_id) if session else None
         return user if user and user.get("IsActive") else None
-
-    def _oauth(self, incoming: Incoming, name: str) -> Reply:
-        if name == "userinfo":
-            session = self._authenticate(incoming)
-            incoming.user_id = session.user_id
-            return oauth.userinfo(self.org, session.user_id, incoming.base)
-        form = {
-            **incoming.query,
-            **dict(parse_qsl(incoming.content.decode("utf-8", "replace"), keep_blank_values=True)),
-        }
-        authorization = incoming.headers.get("authorization", "")
-        if incoming.method != "POST" and not (name == "revoke" and incoming.method == "GET"):
-            raise fail(
-                405, "METHOD_NOT_ALLOWED", f"HTTP Method '{incoming.method}' not allowed. Allowed are POST"
-            )
-        if name == "token":
-            return oauth.token(self.org, form, authorization, incoming.base)
-        if name == "revoke":
-            return oauth.revoke(self.org, form)
-        if name == "introspect":
-            return oauth.introspect(self.org, form, authorization, incoming.base)
-        raise not_found()
 
 
 def _json(incoming: Incoming) -> Any:

@@ -16,6 +16,22 @@ class _Nothing:
 NOTHING = _Nothing()
 
 
+@dataclass(slots=True)
+class Incoming:
+    """A request as it came, and what became known of it while it was served; header names are in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    content: bytes
+    base: str
+    remote: str = ""
+    address_size: int = 0
+    user_id: str = ""
+    counted: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request. ``path`` is what follows the version; header names are in lower case."""

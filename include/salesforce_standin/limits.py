@@ -6,21 +6,29 @@ import random
 from collections import deque
 
 from salesforce_standin.clock import Clock
+from salesforce_standin.policy import Policy
 
 _WINDOW = 24 * 60
+_SERVERS = 4
 
 
 class Meter:
     """A rolling window of calls (facts/salesforce.md 3.1)."""
 
-    def __init__(self, clock: Clock, allowance: int, seed: int) -> None:
+    def __init__(self, clock: Clock, policy: Policy, seed: int) -> None:
         self._clock = clock
-        self.allowance = allowance
+        self._policy = policy
         self._minutes: deque[list[int]] = deque()
         self._total = 0
         # The figure in the header is not monotonic in a real org: its servers hold differently fresh totals.
-        self._jitter = random.Random(seed)  # noqa: S311 - a jitter, no secret
+        self._random = random.Random(seed)  # noqa: S311 - a jitter, no secret
+        self._held = [0] * _SERVERS
         self.dirty = False
+
+    @property
+    def allowance(self) -> int:
+        """The calls that any 24 hours may see."""
+        return self._policy.daily_limit
 
     def used(self) -> int:
         """Return the calls of the last 24 hours."""
@@ -50,9 +58,19 @@ class Meter:
         self.count(calls)
 
     def header(self) -> str:
-        """Return the value of Sforce-Limit-Info."""
-        shown = min(max(self.used() + self._jitter.randint(-10, 10), 0), self.allowance)
-        return f"api-usage={shown}/{self.allowance}"
+        """Return the value of Sforce-Limit-Info, as the server that happens to answer knows it."""
+        return f"api-usage={self.known()}/{self.allowance}"
+
+    def known(self) -> int:
+        """Return the total that one server holds: it lags by some calls, so what clients see goes up and down."""
+        used, lag = self.used(), self._policy.limit_lag
+        if not lag:
+            return used
+        server = self._random.randrange(_SERVERS)
+        behind = used - self._held[server]
+        if behind < 0 or behind > self._random.randint(0, lag):
+            self._held[server] = used
+        return self._held[server]
 
     def dump(self) -> list[list[int]]:
         """Return what to store."""

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from salesforce_standin import custom_fields, ids
+from salesforce_standin import custom_fields, ids, policy
 from salesforce_standin.clock import Clock
 from salesforce_standin.config import Settings
 from salesforce_standin.limits import Meter
+from salesforce_standin.logins import Rate
+from salesforce_standin.oauth.apps import Apps
+from salesforce_standin.oauth.codes import Codes
 from salesforce_standin.permissions import GOVERNING, Access
 from salesforce_standin.schema import SObject, standard_objects
 from salesforce_standin.sessions import Sessions
@@ -32,8 +35,13 @@ class Org:
     cursors: dict[str, Any] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
     random: random.Random = field(default_factory=random.Random)  # noqa: S311 - an order, no secret
+    policy: policy.Policy = field(init=False)
     meter: Meter = field(init=False)
     sessions: Sessions = field(init=False)
+    apps: Apps = field(init=False)
+    codes: Codes = field(init=False)
+    login_rate: Rate = field(default_factory=Rate)
+    passwords: dict[str, str] = field(default_factory=dict)
     schema_changed_at: float = 0.0
     rows_written: int = 0
     _documents: dict[str, Any] = field(default_factory=dict)
@@ -43,10 +51,14 @@ class Org:
         """Build the tables and load what is stored."""
         self.random.seed(self.settings.random_seed)
         self.clock.offset = self.storage.setting("clock_offset") or 0.0
-        self.meter = Meter(self.clock, self.settings.daily_limit, self.settings.random_seed)
+        self.policy = policy.of(self.settings, self.storage.setting("policy"))
+        self.meter = Meter(self.clock, self.policy, self.settings.random_seed)
         self.meter.load(self.storage.setting("calls") or [])
-        self.sessions = Sessions(self.clock, self.settings)
+        self.sessions = Sessions(self.clock, self.policy, self.settings.org_id)
         self.sessions.load(self.storage.setting("sessions") or [])
+        self.apps = Apps(self.settings, self.storage.setting("apps"))
+        self.codes = Codes(self.clock, self.storage.setting("codes"))
+        self.passwords = self.storage.setting("passwords") or {}
         self.tables = {name: Table(sobject) for name, sobject in self.objects.items()}
         self.schema_changed_at = self.storage.setting("schema_changed_at") or self.clock.now()
         for name, row in self.storage.records():
@@ -94,6 +106,10 @@ class Org:
     def remember(self, name: str, document: Any) -> None:
         """Store a named document with the request's commit."""
         self._documents[name] = document
+
+    def keep_sessions(self) -> None:
+        """Store the tokens with the request's commit."""
+        self.remember("sessions", self.sessions.dump())
 
     def commit(self) -> int:
         """Make the request's writes durable; return how many rows they were."""

@@ -16,8 +16,8 @@ from salesforce_standin.admin import Admin
 from salesforce_standin.bulk_jobs import Queue
 from salesforce_standin.bulk_v1 import BulkV1
 from salesforce_standin.faults import Fault
-from salesforce_standin.gateway import MAX_HEAD, VERSIONED, Gateway, Incoming
-from salesforce_standin.http_call import Reply
+from salesforce_standin.gateway import MAX_HEAD, VERSIONED, Gateway
+from salesforce_standin.http_call import Incoming, Reply
 from salesforce_standin.org import Org
 from salesforce_standin.replies import headers_of, pack, spell
 
@@ -116,6 +116,7 @@ class Server:
             headers={name.lower(): value for name, value in request.headers.items()},
             content=await request.read() if request.can_read_body else b"",
             base=f"{request.scheme}://{request.host}",
+            remote=request.remote or "",
             address_size=len(request.raw_path),
         )
 

@@ -1,4 +1,4 @@
-"""Access and refresh tokens: who they stand for and how long they live."""
+"""Access tokens and the grants behind them: who they stand for and how long they live."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from salesforce_standin.clock import Clock
-from salesforce_standin.config import Settings
-
-_PER_USER_AND_APP = 5
+from salesforce_standin.grants import Grant, Grants
+from salesforce_standin.policy import Policy
 
 
 @dataclass(slots=True)
 class Session:
-    """One access token in use."""
+    """One access token in use; ``grant`` is the id of the grant that it was got with."""
 
     token: str
     user_id: str
@@ -26,32 +25,21 @@ class Session:
     forever: bool = False
 
 
-@dataclass(slots=True)
-class Grant:
-    """One refresh token: at most five live ones per user and app, the oldest makes room (facts 2.2)."""
-
-    token: str
-    user_id: str
-    client_id: str
-    issued: float
-    scope: str
-
-
 class Sessions:
     """All tokens of an org."""
 
-    def __init__(self, clock: Clock, settings: Settings) -> None:
+    def __init__(self, clock: Clock, policy: Policy, org_id: str) -> None:
         self._clock = clock
-        self._settings = settings
+        self._policy = policy
+        self._org_id = org_id
         self._by_token: dict[str, Session] = {}
-        self._grants: dict[str, Grant] = {}
+        self.grants = Grants(clock, policy)
 
     def open(self, user_id: str, *, scope: str = "api", client_id: str = "", grant: str = "") -> Session:
         """Issue a new access token."""
-        token = f"{self._settings.org_id[:15]}!AQ{secrets.token_urlsafe(70).replace('-', '.')}"
+        token = f"{self._org_id[:15]}!AQ{secrets.token_urlsafe(70).replace('-', '.')}"
         now = self._clock.now()
-        for old in [s for s in self._by_token.values() if not s.forever and self.expires(s) <= now]:
-            del self._by_token[old.token]
+        self._end(lambda s: not s.forever and self.expires(s) <= now)
         session = Session(token, user_id, now, now, scope, client_id, grant)
         self._by_token[token] = session
         return session
@@ -63,14 +51,9 @@ class Sessions:
 
     def find(self, token: str) -> Session | None:
         """Return the session of a token that still lives; using it prolongs it."""
-        session = self._by_token.get(token)
-        if session is None:
-            return None
-        now = self._clock.now()
-        if not session.forever and now - session.used >= self._settings.session_seconds:
-            del self._by_token[token]
-            return None
-        session.used = now
+        session = self.peek(token)
+        if session is not None:
+            session.used = self._clock.now()
         return session
 
     def peek(self, token: str) -> Session | None:
@@ -82,34 +65,47 @@ class Sessions:
 
     def expires(self, session: Session) -> float:
         """Return when a session ends if nobody uses it."""
-        return session.used + self._settings.session_seconds
+        return session.used + self._policy.session_seconds
 
     def grant(self, user_id: str, client_id: str, scope: str) -> Grant:
-        """Issue a refresh token."""
-        mine = [g for g in self._grants.values() if (g.user_id, g.client_id) == (user_id, client_id)]
-        for old in sorted(mine, key=lambda g: g.issued)[: max(0, len(mine) - _PER_USER_AND_APP + 1)]:
-            self.revoke(old.token)
-        made = Grant("5Aep861" + secrets.token_urlsafe(60), user_id, client_id, self._clock.now(), scope)
-        self._grants[made.token] = made
+        """Issue a refresh token; a grant that makes room for it ends with its access tokens."""
+        made, dropped = self.grants.issue(user_id, client_id, scope)
+        for old in dropped:
+            self.end_grant(old)
         return made
 
-    def find_grant(self, token: str) -> Grant | None:
-        """Return a live refresh token."""
-        return self._grants.get(token)
+    def end_grant(self, grant: Grant) -> None:
+        """End a grant and every access token got with it."""
+        self.grants.drop(grant)
+        self._end(lambda s: s.grant == grant.id)
+
+    def end_app(self, client_id: str) -> None:
+        """End everything that an app holds."""
+        for grant in self.grants.of_app(client_id):
+            self.grants.drop(grant)
+        self._end(lambda s: s.client_id == client_id)
 
     def revoke(self, token: str) -> bool:
-        """End an access token, or a refresh token with all its access tokens."""
-        if self._grants.pop(token, None) is not None:
-            for session in [s for s in self._by_token.values() if s.grant == token]:
-                del self._by_token[session.token]
+        """End an access token, or a refresh token with all its access tokens; False if it is neither."""
+        grant = self.grants.find(token)
+        if grant is not None:
+            self.end_grant(grant)
             return True
         return self._by_token.pop(token, None) is not None
 
+    def expire(self, user_id: str | None = None) -> int:
+        """End the access tokens of a user, or of everybody but the fixed token; return how many."""
+        return self._end(lambda s: not s.forever and user_id in {None, s.user_id})
+
+    def _end(self, ends: Any) -> int:
+        over = [session.token for session in self._by_token.values() if ends(session)]
+        for token in over:
+            del self._by_token[token]
+        return len(over)
+
     def dump(self) -> list[dict[str, Any]]:
         """Return what to store; the fixed token comes from the settings at every start."""
-        return [asdict(s) for s in self._by_token.values() if not s.forever] + [
-            asdict(g) for g in self._grants.values()
-        ]
+        return [asdict(s) for s in self._by_token.values() if not s.forever] + self.grants.dump()
 
     def load(self, documents: list[dict[str, Any]]) -> None:
         """Take over what was stored."""
@@ -117,4 +113,4 @@ class Sessions:
             if "used" in document:
                 self._by_token[document["token"]] = Session(**document)
             else:
-                self._grants[document["token"]] = Grant(**document)
+                self.grants.load(document)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from salesforce_standin import xml_text
-from salesforce_standin.http_call import Reply
+from salesforce_standin.http_call import Incoming, Reply
+from salesforce_standin.logins import BAD_PASSWORD, Refused, admit, with_password
 from salesforce_standin.tables import Row
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ _LAST_WITH_LOGIN = 64
 _CONTENT_TYPE = "text/xml; charset=utf-8"
 
 
-def serve(org: Org, content: bytes, version: int, base: str, kind: str = "u") -> Reply:
+def serve(org: Org, incoming: Incoming, version: int, kind: str = "u") -> Reply:
     """Answer a SOAP request; login() is the only call that is known."""
-    call = _call_of(content)
+    call = _call_of(incoming.content)
     if call is None:
         return _fault("soapenv:Client", "UNKNOWN_EXCEPTION", "Unable to parse the request", kind)
     if version < 31:
@@ -34,15 +34,18 @@ def serve(org: Org, content: bytes, version: int, base: str, kind: str = "u") ->
         message = f"No operation available for request {call.tag}"
         return _fault("soapenv:Client", "UNKNOWN_EXCEPTION", message, kind)
     texts = {xml_text.local(child.tag): child.text or "" for child in call}
-    user = _user_of(org, texts.get("username", ""), texts.get("password", ""))
-    if user is None:
+    try:
+        user = _user_of(org, texts.get("username", ""), texts.get("password", ""))
+        admit(org, user, incoming.remote)
+    except Refused as why:
         message = "Invalid username, password, security token; or user locked out."
-        return _fault("sf:INVALID_LOGIN", "INVALID_LOGIN", message, kind)
+        if why.soap != BAD_PASSWORD.soap:
+            message = why.description
+        return _fault(f"sf:{why.soap}", why.soap, message, kind)
     session = org.sessions.open(user["Id"], scope="full")
-    org.remember("sessions", org.sessions.dump())
-    return Reply(
-        200, _welcome(org, user, session.token, version, base, kind).encode(), content_type=_CONTENT_TYPE
-    )
+    org.keep_sessions()
+    welcome = _welcome(org, user, session.token, version, incoming.base, kind)
+    return Reply(200, welcome.encode(), content_type=_CONTENT_TYPE)
 
 
 def _call_of(content: bytes) -> Element | None:
@@ -51,15 +54,12 @@ def _call_of(content: bytes) -> Element | None:
     return body[0] if body is not None and len(body) else None
 
 
-def _user_of(org: Org, username: str, password: str) -> Row | None:
+def _user_of(org: Org, username: str, password: str) -> Row:
     """Return the user, whose password may have the security token behind it."""
-    settings = org.settings
-    right = (settings.password + settings.security_token, settings.password)
-    if not any(hmac.compare_digest(password.encode(), one.encode()) for one in right):
-        return None
-    return next(
-        (u for u in org.users() if u["Username"].lower() == username.lower() and u.get("IsActive")), None
-    )
+    token = org.settings.security_token
+    if token and password.endswith(token):
+        return with_password(org, username, password.removesuffix(token))
+    return with_password(org, username, password)
 
 
 def _welcome(org: Org, user: Row, token: str, version: int, base: str, kind: str) -> str:
@@ -80,7 +80,7 @@ def _welcome(org: Org, user: Row, token: str, version: int, base: str, kind: str
         "organizationName": organization["Name"],
         "profileId": user["ProfileId"],
         "roleId": nil,
-        "sessionSecondsValid": str(org.settings.session_seconds),
+        "sessionSecondsValid": str(org.policy.session_seconds),
         "userDefaultCurrencyIsoCode": nil,
         "userEmail": user["Email"],
         "userFullName": user["Name"],

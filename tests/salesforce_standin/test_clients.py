@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import requests
+from joserfc.jwk import RSAKey
 from simple_salesforce import api
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
@@ -68,6 +69,22 @@ def test_soap_login_and_rows(salesforce):
         salesforce.Account.get(made["id"])
     with pytest.raises(SalesforceMalformedRequest):
         salesforce.query("SELECT Nope FROM Account")
+
+
+def test_login_by_jwt(secure, session):
+    key = RSAKey.generate_key(2048, private=True)
+    app = secure.org.apps.find(CLIENT_ID)
+    app.change(
+        {"certificate": key.as_pem(private=False).decode(), "approved": ["integration@gptweb.example"]}
+    )
+    salesforce = api.Salesforce(
+        username="integration@gptweb.example",
+        consumer_key=CLIENT_ID,
+        privatekey=key.as_pem(private=True).decode(),
+        domain=f"127.0.0.1:{secure.port}/login",
+        session=session,
+    )
+    assert salesforce.limits()["DailyApiRequests"]["Max"] == 15000
 
 
 def test_login_by_client_credentials(secure, session):
