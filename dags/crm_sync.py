@@ -7,6 +7,7 @@
 - **A backfill** reads again what last changed in each run's data interval, and moves no cursor.
 - **Any task can be cleared** and run again, at any time: each write re-checks its decision when it is made.
 - **Red** means work left undone: `settle` names it and says what to do; the next run takes it up.
+- **Paused: budget** means that the day's calls are used up: the task waits without a worker and goes on by itself.
 - **Parked** is a value that was refused, with cause and remedy; everything else flows on, and the run is green.
 - **Look** at `crm_sync.run_summary` for the runs, at `crm_sync.audit_trail` for every value changed or overruled.
 """
@@ -57,9 +58,9 @@ def sync_dag(connection: snapshot.ConnectionSnapshot) -> DAG:
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
-        dagrun_timeout=timedelta(hours=6),
+        dagrun_timeout=timedelta(hours=36),  # a pause may take a day; it is not counted in a task's own 6 h
         is_paused_upon_creation=False,
-        default_args={"owner": "crm-sync"},
+        default_args={"owner": "crm-sync", "execution_timeout": timedelta(hours=6)},
         params=FORM,
         tags={"crm", "crm-sync", connection.vendor, name},
     ) as dag:

@@ -45,6 +45,13 @@ class Org:
         assert reply.status_code < 300, reply.text
         return reply.json() if reply.content else None
 
+    def control(self, path: str, command: dict[str, Any]) -> None:
+        """Make the org misbehave; see salesforce_standin/admin.py."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        requests.post(
+            f"{self.url}/standin{path}", headers=headers, json=command, timeout=10
+        ).raise_for_status()
+
     def query(self, soql: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.ask("GET", "/query", params={"q": soql})["records"]
         return rows

@@ -145,15 +145,6 @@ def test_another_org_behind_the_same_name_is_refused(hub, org, monkeypatch, capf
     says(capfd, "Connection pinned belongs to org 00D5g000000XXXXEA0")
 
 
-def test_a_spent_budget_pauses_the_run_and_says_when_calls_are_free(hub, org, monkeypatch, capfd):
-    make_connection(hub, "poor", {"daily_calls": 1})
-    rows(hub, "update crm_sync.connection set provisioned_at = now() where name = 'poor'")
-    airflow_connection(monkeypatch, "poor", org.extra())
-    assert run("sync", "poor")[0] == "failed"
-    says(capfd, "the next one is free in")
-    assert summary(hub, "poor")[1] == "paused_budget"
-
-
 def test_a_connection_that_gptweb_does_not_know_lists_those_it_knows(hub):
     from crm_airflow.hooks.sync_hook import CrmSyncHook
     from crm_sync.errors import Misconfigured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -114,7 +115,11 @@ def test_an_error_inside_is_noted_with_the_run_and_a_second_try_takes_it_back(hu
     assert "ann@acme" not in str(noted()[1])
     with pytest.raises(BudgetExhausted), hook.engine(run_id):
         raise BudgetExhausted("The day's calls are used up.", resume_after=timedelta(hours=1))
-    assert noted() == ("paused_budget", "The day's calls are used up.")
+    state, message = noted()
+    assert state == "paused_budget"
+    assert re.fullmatch(
+        r"paused: budget, goes on by itself at .* UTC: The day's calls are used up\.", message or ""
+    )
     with hook.engine(run_id):
         assert noted() == ("running", None)
 

@@ -32,6 +32,7 @@ def decide(error: BaseException):
         (errors.Misconfigured("wrong key"), RetryAction.FAIL, None),
         (errors.SessionExpired("no scope"), RetryAction.FAIL, None),
         (errors.BudgetExhausted("spent", resume_after=MINUTE), RetryAction.FAIL, None),
+        (errors.CallCapReached("a loop"), RetryAction.FAIL, None),
         (errors.RefusedPlan("too many deletes"), RetryAction.FAIL, None),
         (errors.WorkLeftUndone("3 changes"), RetryAction.FAIL, None),
         (errors.SyncError("unnamed"), RetryAction.FAIL, None),

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from airflow.sdk import CronDataIntervalTimetable
 from airflow.sdk.exceptions import ParamValidationError
 
 from crm_airflow.retry import SyncRetryPolicy
+from crm_sync.decide.budget import WINDOW
 from tests.crm_airflow.airflow_env import CONNECTIONS, DAGS, ROOT, airflow_home, write_snapshot
 
 FILES = sorted(DAGS.glob("*.py"))
@@ -61,6 +63,14 @@ def test_one_run_at_a_time_and_none_for_the_past(bag):
         assert dag.catchup is False, dag.dag_id
         assert dag.dagrun_timeout is not None, dag.dag_id
         assert dag.start_date is not None, dag.dag_id
+
+
+def test_a_pause_of_a_day_is_not_cut_short_and_no_task_runs_for_ever(bag):
+    """Airflow gives a resumed task its own time anew, and counts a pause in the run's."""
+    for name in NAMES:
+        dag = bag.dags[f"crm_sync__{name}"]
+        assert dag.dagrun_timeout > WINDOW + timedelta(hours=6), dag.dag_id
+        assert {task.execution_timeout for task in dag.tasks} == {timedelta(hours=6)}, dag.dag_id
 
 
 def test_a_connected_crm_syncs_without_anyone_unpausing_it(bag):

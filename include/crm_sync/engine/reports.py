@@ -72,14 +72,19 @@ class PushReport(_Report):
 
 @dataclass(frozen=True)
 class RunReport:
-    """The end of a run: its state, its sums, and what to do if it is not green."""
+    """The end of a run: its state, its sums, what to do if it is not green, and how the day's calls stand."""
 
     run_id: int
     state: str
     message: str
     counts: dict[str, int]
+    calls: str = ""
 
     def lines(self) -> list[str]:
         """The report, a line each."""
         sums = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in self.counts.items())
-        return [f"run {self.run_id}: {self.state}", sums, *([self.message] if self.message else [])]
+        return [
+            f"run {self.run_id}: {self.state}",
+            sums,
+            *(line for line in (self.message, self.calls) if line),
+        ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import RunReport
-from crm_sync.ledger import links, runs
+from crm_sync.ledger import forecast, links, runs
 from crm_sync.ledger.runs import Counts
 
 __all__ = ["settle", "verdict"]
@@ -17,9 +17,10 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
         state, message = verdict(counts, context.run.state, dry_run=context.run.dry_run, killed=killed)
         links.release_run(tx, context.run_id, engine.now(), only_expired=killed)
         runs.close(tx, context.run_id, state, counts, message or None)
+        calls = forecast.note(tx, context.run_id)
     sums = {name: getattr(counts, name) for name in
             ("planned", "acknowledged", "parked", "superseded", "in_doubt", "conflicts", "api_calls")}  # fmt: skip
-    return RunReport(context.run_id, state, message, sums)
+    return RunReport(context.run_id, state, message, sums, str(calls))
 
 
 def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple[str, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.trail import UNDONE
 from crm_sync.model import OBJECTS, ClockReading, Direction, Object, RunKind
 
-__all__ = ["Counts", "Run", "abandoned", "close", "count", "insert", "load", "open_run", "set_clock"]
+__all__ = ["Counts", "Run", "abandoned", "close", "count", "insert", "load", "open_run", "pause", "set_clock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,15 @@ def _close_open_ends(tx: Transaction, run_id: int) -> None:
                                          where key <> all(t.told)) as open) f
         where c.run_id = %(run)s and cardinality(f.open) > 0""",
         {"run": run_id, "undone": UNDONE, "dry": "dry run: planned, not written"},
+    )
+
+
+def pause(tx: Transaction, run_id: int, why: str, wait: timedelta) -> None:
+    """The run waits for calls; its stage is repeated when they are free, and nothing of it is lost."""
+    until: datetime = tx.one("select clock_timestamp() + %s", (wait,))
+    tx.run(
+        "update crm_sync.run set state = 'paused_budget', message = %s, paused_until = %s where run_id = %s",
+        (f"paused: budget, goes on by itself at {until:%F %H:%M} UTC: {why}", until, run_id),
     )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from crm_airflow.hooks.run_notes import noted, open_failed
 from crm_airflow.hooks.salesforce_keys import SalesforceKeys, salesforce_keys
 from crm_sync.errors import Misconfigured, SyncError
 
@@ -68,6 +67,7 @@ class CrmSyncHook(BaseHook):
         """The stages of a run; with its number, an error inside is also noted in the run's summary."""
         from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
         from crm_sync.engine import Engine  # noqa: PLC0415
+        from crm_sync.engine.notes import noted  # noqa: PLC0415
 
         # What is imported stays: without this each collection walks through all of Airflow's objects again.
         gc.freeze()
@@ -108,6 +108,8 @@ class CrmSyncHook(BaseHook):
     def open_failed(self, options: RunOptions, error: SyncError) -> None:
         """Leave a failed run with its message where none could be opened, if the ledger can be reached."""
         from psycopg import Error  # noqa: PLC0415
+
+        from crm_sync.engine.notes import open_failed  # noqa: PLC0415
 
         with suppress(SyncError, Error), self.database() as database:
             open_failed(database, options, error)

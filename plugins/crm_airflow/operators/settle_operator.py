@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import TriggerRule
 from airflow.sdk.exceptions import AirflowFailException
 
-from crm_airflow.hooks.run_notes import settle
 from crm_airflow.operators.stage_operator import StageOperator
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ class SettleOperator(StageOperator):
         return [task_id for task_id in sorted(states) if states[task_id] == "failed"]
 
     def _settle(self, failed: list[str]) -> RunReport:
+        from crm_sync.engine.notes import settle  # noqa: PLC0415  parsing a DAG stays light
+
         run_id = self.opened_run()
         with self.hook().engine() as engine:
             return settle(engine, run_id, failed)

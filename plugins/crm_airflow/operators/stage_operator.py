@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from airflow.sdk import BaseOperator, RetryPolicy
 
 from crm_airflow.retry import RETRIES, SyncRetryPolicy
-from crm_sync.errors import Misconfigured, SyncError
+from crm_sync.errors import BudgetExhausted, Misconfigured, SyncError
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from crm_airflow.hooks.sync_hook import CrmSyncHook
     from crm_sync.engine import Engine
 
@@ -71,17 +73,36 @@ class StageOperator(BaseOperator):
         return CrmSyncHook(self.connection)
 
     def run_stage(self, stage: Callable[[Engine, int], Report]) -> Counts:
-        """Run one stage of the open run, log its report and return its counts."""
-        report = self.guarded(lambda: self._with_engine(stage))
+        """Run one stage of the open run, log its report and return its counts; without calls left, wait for some."""
+        try:
+            report = self.guarded(lambda: self._with_engine(stage))
+        except BudgetExhausted as error:
+            self.pause(error)
         self.say(report)
         return report.counts
+
+    def pause(self, error: BudgetExhausted) -> NoReturn:
+        """Give the worker back and wait in the triggerer until calls are free again; it uses up none of the retries."""
+        from crm_airflow.triggers.budget_trigger import BudgetTrigger  # noqa: PLC0415  parsing a DAG stays light
+
+        trigger = BudgetTrigger(self.opened_run(), datetime.now(UTC) + error.resume_after)
+        self.log.warning(
+            "Paused: budget. The run goes on by itself, expected at %s UTC.", f"{trigger.until:%F %H:%M}"
+        )
+        self.defer(trigger=trigger, method_name="resume")
+
+    def resume(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
+        """After a pause: the same stage again, from the beginning; what it did before is not done twice."""
+        self.log.info("Calls are free again: run %s goes on.", self.run_id)
+        return self.execute(context)
 
     def guarded(self, work: Callable[[], T]) -> T:
         """Do the work; an error of the sync is logged as its one message, without the way through our code."""
         try:
             return work()
         except SyncError as error:
-            self.log.error("%s", error)  # noqa: TRY400  the message is the remedy, a traceback would drown it
+            say = self.log.warning if isinstance(error, BudgetExhausted) else self.log.error
+            say("%s", error)  # the message is the remedy, a traceback would drown it
             raise error.with_traceback(None) from None
 
     def say(self, report: Report) -> None:

@@ -1,17 +1,19 @@
-"""What the ledger says of a run whose Airflow task failed: the one message, where people look for it."""
+"""What the ledger says of a run whose task stopped early: the one message, where people look for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import psycopg
+
+from crm_sync.engine.context import Engine, RunOptions
+from crm_sync.engine.reports import RunReport
 from crm_sync.errors import BudgetExhausted, RefusedPlan, SyncError
-
-if TYPE_CHECKING:
-    from crm_sync.engine import Engine, RunOptions, RunReport
-    from crm_sync.ledger.database import Database
+from crm_sync.ledger import forecast, runs
+from crm_sync.ledger.database import Database
 
 __all__ = ["noted", "open_failed", "settle"]
 
@@ -21,7 +23,7 @@ ENDS: Final = ("paused_budget", "refused")
 
 @contextmanager
 def noted(database: Database, run_id: int) -> Iterator[None]:
-    """While one stage runs: a run that had failed is running again; an error is noted, and raised."""
+    """While one stage runs: a run that had failed or was paused is running again; an error is noted, and raised."""
     with database.transaction() as tx:
         tx.run(
             "update crm_sync.run set state = 'running', ended_at = null, message = null "
@@ -31,23 +33,24 @@ def noted(database: Database, run_id: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from psycopg import Error  # noqa: PLC0415  parsing a DAG stays light
-
         with (
-            suppress(SyncError, Error),
+            suppress(SyncError, psycopg.Error),
             database.transaction() as tx,
-        ):  # the first error matters, not this one
-            tx.run(
-                "update crm_sync.run set state = %s, message = %s where run_id = %s",
-                (_state(error), message_of(error), run_id),
-            )
+        ):  # the first error matters, not this
+            if isinstance(error, BudgetExhausted):
+                runs.pause(tx, run_id, str(error), error.resume_after)
+                forecast.note(tx, run_id)
+            else:
+                state = "refused" if isinstance(error, RefusedPlan) else "running"
+                tx.run(
+                    "update crm_sync.run set state = %s, message = %s where run_id = %s",
+                    (state, message_of(error), run_id),
+                )
         raise
 
 
 def open_failed(database: Database, options: RunOptions, error: SyncError) -> None:
     """Leave a failed run with the message where none could be opened; nothing for a connection that is not known."""
-    from crm_sync.ledger import runs  # noqa: PLC0415
-
     with database.transaction() as tx:
         if tx.one("select 1 from crm_sync.connection where name = %s", (options.connection,)):
             run_id = runs.open_run(tx, options.connection, options.kind, options.dag_run_id, {})
@@ -77,9 +80,3 @@ def message_of(error: Exception) -> str:
     if isinstance(error, SyncError):
         return str(error)
     return f"{type(error).__name__}, which is a fault of the software or of its surroundings; the task's log has the details"
-
-
-def _state(error: Exception) -> str:
-    if isinstance(error, BudgetExhausted):
-        return "paused_budget"
-    return "refused" if isinstance(error, RefusedPlan) else "running"

@@ -1,0 +1,1 @@
+"""Triggers: what a task waits for without holding a worker."""

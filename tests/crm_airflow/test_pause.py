@@ -1,0 +1,175 @@
+"""A run without calls left: it is paused, holds no worker, goes on by itself, and loses nothing (failure case 17)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from crm_airflow.hooks.sync_hook import CrmSyncHook
+from crm_airflow.operators.pull_operator import PullOperator
+from crm_airflow.triggers.budget_trigger import BudgetTrigger
+from crm_sync.engine import RunOptions
+from crm_sync.errors import BudgetExhausted, RetryLater
+from tests.crm_airflow.fake import FakeEngine, faked
+from tests.crm_airflow.real import airflow_connection, make_connection, rows, run
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's runner imports warns
+SUMMARY = """select state, message, paused_until, calls_left, calls_needed from crm_sync.run_summary
+    where connection = 'poor' order by run_id desc limit 1"""
+SPEND = """insert into crm_sync.spending (connection, lane, purpose, booked_at)
+    select 'poor', 'sync', 'test', now() from generate_series(1, %s)"""
+
+
+@pytest.fixture
+def poor(hub, org, monkeypatch):
+    """A connection whose calls of the day are used up."""
+    make_connection(hub, "poor", {"daily_calls": 100, "look_seconds": 1})
+    rows(hub, "update crm_sync.connection set provisioned_at = now() where name = 'poor'")
+    airflow_connection(monkeypatch, "poor", org.extra())
+    run("provision", "poor")
+    rows(hub, SPEND, 95 - rows(hub, "select count(*) from crm_sync.spending where connection = 'poor'")[0][0])
+    return hub
+
+
+def raise_the_budget(hub: str) -> None:
+    rows(
+        hub,
+        """update crm_sync.connection set settings = settings || '{"daily_calls": 200}' where name = 'poor'""",
+    )
+
+
+class Meanwhile:
+    """Does something as soon as the run is paused; ``seen`` is the run's summary at that moment."""
+
+    def __init__(self, hub: str, then: Callable[[], object]) -> None:
+        self.seen: tuple[Any, ...] = ()
+        self._hub = hub
+        self._then = then
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Meanwhile:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+
+    def _watch(self) -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            found = rows(self._hub, SUMMARY)
+            if found and found[0][0] == "paused_budget":
+                self.seen = found[0]
+                break
+            time.sleep(0.1)
+        self._then()
+
+
+def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, org, capfd):
+    rows(poor, "insert into gptweb.contacts (last_name, email) values ('Waits', 'waits@acme.example')")
+    with Meanwhile(poor, lambda: raise_the_budget(poor)) as meanwhile:
+        state, tasks = run("sync", "poor")
+    assert (state, set(tasks.values())) == ("success", {"success"}), rows(poor, SUMMARY)
+    paused, message, until, left, needed = meanwhile.seen
+    assert paused == "paused_budget"
+    assert "paused: budget, goes on by itself at" in message
+    assert (
+        "95 of 100 calls of 24 hours are used, lane sync may use 95; the next one is free in 24 h" in message
+    )
+    assert until - datetime.now(UTC) > timedelta(hours=23)
+    assert (left, needed) == (0, 2), "one call reads, one writes the contact"
+    assert len(org.query("SELECT Id FROM Contact WHERE Email = 'waits@acme.example'")) == 1
+    state, message, until, left, needed = rows(poor, SUMMARY)[0]
+    assert (state, message, until, needed) == ("succeeded", None, None, 1)
+    assert left == 190 - rows(poor, "select count(*) from crm_sync.spending where connection = 'poor'")[0][0]
+    said = capfd.readouterr().out
+    assert "Paused: budget. The run goes on by itself, expected at" in said
+    assert f"{left} of 190 calls left in the next 24 h for lane sync; 1 needed for the backlog" in said
+
+
+@pytest.fixture
+def refuses(org):
+    """The org refuses the next call of the sync with one of its limits; both have the same code."""
+
+    def refuse(limit: str) -> None:
+        reply = [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": f"{limit} Limit exceeded."}]
+        org.control("/faults", {"action": "reply", "path": "/composite$", "status": 403, "reply": reply})
+
+    return refuse
+
+
+def test_the_orgs_own_limit_pauses_the_run_until_the_org_has_calls_again(poor, refuses):
+    """It was once taken for success (case 17)."""
+    raise_the_budget(poor)
+    refuses("TotalRequests")
+    looked_at = "update crm_sync.allocation set look_at = now() where connection = 'poor'"
+    with Meanwhile(poor, lambda: rows(poor, looked_at)) as meanwhile:
+        state, _ = run("sync", "poor")
+    assert meanwhile.seen[0] == "paused_budget"
+    assert "by us and all other applications" in str(meanwhile.seen[1])
+    assert (state, rows(poor, SUMMARY)[0][0]) == ("success", "succeeded")
+    assert rows(poor, "select looks, look_at from crm_sync.allocation where connection = 'poor'") == [
+        (0, None)
+    ]
+
+
+def test_too_many_calls_at_once_are_no_pause(poor, refuses):
+    raise_the_budget(poor)
+    refuses("ConcurrentRequests (Concurrent API Requests)")
+    with CrmSyncHook("poor").engine() as engine:
+        run_id = engine.open_run(RunOptions("poor", dag_run_id="at once"))
+    with pytest.raises(RetryLater) as later, CrmSyncHook("poor").engine(run_id) as engine:
+        engine.pull(run_id)
+    assert later.value.after < timedelta(minutes=1)
+    assert rows(poor, SUMMARY)[0][0] == "running"
+    with CrmSyncHook("poor").engine(run_id) as engine:
+        engine.pull(run_id)
+        engine.settle(run_id)
+
+
+def test_the_task_gives_its_worker_back_and_says_for_whom_and_how_long_it_waits():
+    engine = FakeEngine(pull=BudgetExhausted("no call is free", timedelta(hours=3)))
+    task = faked(PullOperator, engine)(task_id="pull", connection="poor", run_id=7)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({})
+    assert deferred.value.method_name == "resume"
+    path, arguments = deferred.value.trigger.serialize()
+    assert (path, arguments["run_id"]) == ("crm_airflow.triggers.budget_trigger.BudgetTrigger", 7)
+    assert timedelta(hours=2, minutes=59) < arguments["until"] - datetime.now(UTC) <= timedelta(hours=3)
+    assert BudgetTrigger(**arguments).serialize() == (path, arguments)
+
+
+def test_the_trigger_ends_when_the_budget_is_raised_and_not_before(poor):
+    run_id = rows(
+        poor, "insert into crm_sync.run (connection, kind) values ('poor', 'sync') returning run_id"
+    )[0][0]
+    trigger = BudgetTrigger(run_id, datetime.now(UTC) + timedelta(hours=24))
+
+    async def wait() -> bool:
+        events = trigger.run()
+        first = asyncio.ensure_future(anext(events))
+        done, _ = await asyncio.wait([first], timeout=2.5)
+        assert not done, "the lane is still used up"
+        await asyncio.to_thread(raise_the_budget, poor)
+        event = await asyncio.wait_for(first, 60)
+        return bool(event.payload == {"run_id": run_id})
+
+    assert asyncio.run(wait())
+
+
+def test_a_trigger_that_cannot_reach_the_ledger_waits_for_the_time_that_was_foretold(monkeypatch):
+    monkeypatch.setenv("CRM_SYNC_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    trigger = BudgetTrigger(7, datetime.now(UTC) + timedelta(seconds=1))
+
+    async def wait() -> datetime:
+        await anext(trigger.run())
+        return datetime.now(UTC)
+
+    assert asyncio.run(wait()) >= trigger.until
