@@ -1,7 +1,8 @@
 """Prepare one CRM for the sync: fields, permissions, and a look as the integration user.
 
-`plan_provisioning` → `apply_provisioning` → `verify_provisioning`
+`preflight` → `plan_provisioning` → `apply_provisioning` → `verify_provisioning`
 
+- **preflight** looks whether the CRM lets this work at all: log-in, rights, limits, rules. A problem ends the run here.
 - **plan** compares the fields that GPTWeb needs with those that the CRM has, and changes nothing. A field that exists
   with another type is refused here; the log says which, and what to do.
 - **apply** creates what is missing: fields, the permission set, its permissions, its assignment to the integration user.
@@ -18,6 +19,7 @@ from typing import Any, cast
 
 from airflow.sdk import DAG, Param
 
+from crm_airflow.operators.preflight_operator import PreflightOperator
 from crm_airflow.operators.provision_apply_operator import ProvisionApplyOperator
 from crm_airflow.operators.provision_plan_operator import ProvisionPlanOperator
 from crm_airflow.operators.provision_verify_operator import ProvisionVerifyOperator
@@ -46,12 +48,13 @@ def provision_dag(connection: snapshot.ConnectionSnapshot) -> DAG:
         params=FORM,
         tags={"crm", "crm-provisioning", connection.vendor, name},
     ) as dag:
+        preflight = PreflightOperator(task_id="preflight", connection=name)
         plan = ProvisionPlanOperator(
             task_id="plan_provisioning", connection=name, plan_only=cast("Any", dag.param("dry_run"))
         )
         run: dict[str, Any] = {"connection": name, "run_id": plan.output}
         apply = ProvisionApplyOperator(task_id="apply_provisioning", **run)
-        plan >> apply >> ProvisionVerifyOperator(task_id="verify_provisioning", **run)
+        preflight >> plan >> apply >> ProvisionVerifyOperator(task_id="verify_provisioning", **run)
     return dag
 
 

@@ -22,11 +22,14 @@ MODULES: Final = (
     "crm_sync.engine.push_ours",
     "crm_sync.engine.push_theirs",
     "crm_sync.engine.settle",
+    "crm_sync.ledger.preflight",
     "crm_sync.ledger.provisioning",
     "crm_sync.ledger.snapshot",
     "crm_sync.ledger.spending",
+    "crm_sync.preflight",
     "crm_sync.provision",
     "crm_sync.stores.salesforce",
+    "crm_sync.stores.salesforce_preflight",
     "crm_sync.stores.salesforce_schema",
 )
 

@@ -96,6 +96,13 @@ class FakeProvisioning(FakeEngine):
         self.asked.append(("give_up", (dag_run_id, error)))
 
 
+class FakePreflight(FakeEngine):
+    """The same for preflight."""
+
+    def run(self) -> Any:
+        return self.answer("preflight", None)
+
+
 class FakeHook:
     """Stands where CrmSyncHook stands."""
 
@@ -111,6 +118,7 @@ class FakeHook:
             raise
 
     provisioning = engine
+    preflight = engine
 
     def refresh_snapshot(self) -> None:
         self.refreshed = True

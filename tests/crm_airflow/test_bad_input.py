@@ -77,19 +77,22 @@ def test_a_connection_that_cannot_work_is_named_with_its_remedy(
     assert org.client_secret not in said
 
 
-def test_provisioning_says_the_same(hub, org, monkeypatch, capfd):
-    make_connection(hub, "wrong_again")
-    airflow_connection(monkeypatch, "wrong_again", {**org.extra(), "consumer_secret": "guessed"})
-    state, tasks = run("provision", "wrong_again")
-    assert (state, tasks["plan_provisioning"], tasks["apply_provisioning"]) == (
-        "failed",
-        "failed",
-        "upstream_failed",
-    )
+@pytest.mark.parametrize("kind", ["preflight", "provision"])
+def test_preflight_says_the_same_and_nothing_comes_after_it(hub, org, monkeypatch, capfd, kind):
+    name = f"wrong_{kind}"
+    make_connection(hub, name)
+    airflow_connection(monkeypatch, name, {**org.extra(), "consumer_secret": "guessed"})
+    state, tasks = run(kind, name)
+    assert (state, tasks.pop("preflight")) == ("failed", "failed")
+    assert set(tasks.values()) <= {"upstream_failed"}
     says(capfd, "copy both again from the external client app")
-    kind, end, said = summary(hub, "wrong_again")
-    assert (kind, end) == ("provision", "failed")
-    assert "copy both again" in said
+    ((possible, checks),) = rows(
+        hub, "select possible, checks from crm_sync.preflight where connection = %s", name
+    )
+    assert not possible
+    assert [(line["check"], line["result"]) for line in checks] == [("app", "problem")]
+    assert "copy both again" in checks[0]["remedy"]
+    assert rows(hub, "select 1 from crm_sync.run where connection = %s", name) == []
 
 
 def test_an_org_that_cannot_be_reached_is_tried_again_and_then_named(hub, org, monkeypatch, capfd):

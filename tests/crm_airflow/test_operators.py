@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from crm_airflow.operators.open_run_operator import OpenRunOperator
 from crm_airflow.operators.plan_operator import PlanOperator
+from crm_airflow.operators.preflight_operator import PreflightOperator
 from crm_airflow.operators.provision_apply_operator import ProvisionApplyOperator
 from crm_airflow.operators.provision_plan_operator import ProvisionPlanOperator
 from crm_airflow.operators.provision_verify_operator import ProvisionVerifyOperator
@@ -19,8 +20,10 @@ from crm_airflow.operators.pull_operator import PullOperator
 from crm_airflow.operators.push_ours_operator import PushOursOperator
 from crm_airflow.operators.push_theirs_operator import PushTheirsOperator
 from crm_airflow.operators.settle_operator import SettleOperator
+from crm_sync.decide.preflight_line import ok, problem, warning
 from crm_sync.errors import Misconfigured, NotSent
-from tests.crm_airflow.fake import FakeEngine, FakeProvisioning, FakeReport, faked
+from crm_sync.preflight_report import PreflightReport
+from tests.crm_airflow.fake import FakeEngine, FakePreflight, FakeProvisioning, FakeReport, faked
 
 STAGES = {
     "pull": PullOperator,
@@ -190,7 +193,7 @@ def test_what_a_persons_own_dag_sets_wins_over_our_defaults():
     assert task.retries == 8
 
 
-@pytest.mark.parametrize("operator", [OpenRunOperator, *STAGES.values()])
+@pytest.mark.parametrize("operator", [OpenRunOperator, PreflightOperator, *STAGES.values()])
 def test_an_operator_documents_itself_and_its_fields(operator):
     documented = f"{operator.__doc__} {operator.__mro__[1].__doc__}"
     assert "Example:" in documented
@@ -282,3 +285,35 @@ def test_provisioning_that_failed_for_good_closes_its_run_with_the_message():
         callback(failed)
     assert inside.asked == [("give_up", ("manual__1", "Field Total_Score__c is of type Text."))]
     assert told == [failed]
+
+
+# ---------------------------------------------------------------------------------------------- preflight
+
+GOOD = ok("edition", "Edition", "Enterprise Edition")
+MEAGRE = warning("storage", "Data storage", "1 of 5 MB free", "Buy data storage.")
+BAD = problem("right_ViewSetup", "'View Setup and Configuration'", "not granted", "Tick it.")
+
+
+def test_preflight_logs_its_table_and_lets_warnings_pass(capfd):
+    inside = FakePreflight(preflight=PreflightReport("salesforce_main", (GOOD, MEAGRE), 3))
+    counts = made(PreflightOperator, inside).execute(context())
+    assert counts == {"problem": 0, "warning": 1, "not_known": 0, "ok": 1, "api_calls": 3}
+    out = capfd.readouterr().out
+    assert "Enterprise Edition" in out
+    assert "Buy data storage." in out
+    assert "API calls of this preflight: 3." in out
+
+
+def test_a_problem_fails_preflight_with_every_problem_and_its_remedy(capfd):
+    inside = FakePreflight(preflight=PreflightReport("salesforce_main", (GOOD, MEAGRE, BAD), 3))
+    with pytest.raises(
+        Misconfigured, match=r"'View Setup and Configuration': not granted\. Tick it\."
+    ) as caught:
+        made(PreflightOperator, inside).execute(context())
+    assert "Data storage" not in str(caught.value)
+    assert "Buy data storage." in capfd.readouterr().out
+
+
+def test_an_org_that_does_not_answer_is_no_finding():
+    with pytest.raises(NotSent):
+        made(PreflightOperator, FakePreflight(preflight=NotSent("try again"))).execute(context())

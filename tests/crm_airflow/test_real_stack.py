@@ -24,7 +24,9 @@ def test_from_an_empty_org_to_silence(org, hub):
     provisioned = run("provision")
     assert provisioned == (
         "success",
-        dict.fromkeys(("plan_provisioning", "apply_provisioning", "verify_provisioning"), "success"),
+        dict.fromkeys(
+            ("preflight", "plan_provisioning", "apply_provisioning", "verify_provisioning"), "success"
+        ),
     )
     state, tasks = run("sync")
     assert (state, set(tasks.values())) == ("success", {"success"}), rows(hub, SUMMARY)

@@ -21,6 +21,7 @@ from tests.crm_airflow.airflow_env import CONNECTIONS, DAGS, ROOT, airflow_home,
 
 FILES = sorted(DAGS.glob("*.py"))
 NAMES = [connection["name"] for connection in CONNECTIONS]
+KINDS = ("sync", "provision", "preflight")
 ALLOWED = {"__future__", "datetime", "typing", "airflow.sdk", "crm_sync.model", "crm_sync.ledger"}
 
 
@@ -45,7 +46,7 @@ def test_all_files_import(bag):
 
 
 def test_one_dag_per_connection_and_kind(bag):
-    assert set(bag.dags) == {f"crm_{kind}__{name}" for kind in ("sync", "provision") for name in NAMES}
+    assert set(bag.dags) == {f"crm_{kind}__{name}" for kind in KINDS for name in NAMES}
 
 
 def test_every_dag_says_what_it_is_and_whose(bag):
@@ -116,7 +117,7 @@ def test_the_chain_of_a_sync(bag):
 def test_the_chain_of_provisioning(bag):
     dag = bag.dags["crm_provision__salesforce_main"]
     order = [task.task_id for task in dag.topological_sort()]
-    assert order == ["plan_provisioning", "apply_provisioning", "verify_provisioning"]
+    assert order == ["preflight", "plan_provisioning", "apply_provisioning", "verify_provisioning"]
     assert {task.trigger_rule for task in dag.tasks} == {"all_success"}
 
 
@@ -157,7 +158,7 @@ def test_a_dag_file_is_a_table_of_contents(file):
 
 
 def test_there_are_no_more_files_than_kinds():
-    assert [file.name for file in FILES] == ["crm_provision.py", "crm_sync.py"]
+    assert [file.name for file in FILES] == ["crm_preflight.py", "crm_provision.py", "crm_sync.py"]
 
 
 def test_the_plugin_loader_executes_one_file_and_leaves_the_package_alone():
@@ -177,7 +178,7 @@ def test_no_snapshot_is_no_dag_and_no_error(other_connections):
 
 def test_a_new_connection_is_live_without_deployment_and_the_others_keep_their_ids(bag, other_connections):
     other_connections([*CONNECTIONS, {**CONNECTIONS[0], "name": "acme"}])
-    assert set(load().dags) - set(bag.dags) == {"crm_sync__acme", "crm_provision__acme"}
+    assert set(load().dags) - set(bag.dags) == {f"crm_{kind}__acme" for kind in KINDS}
 
 
 PARSE = """

@@ -10,7 +10,18 @@ from crm_sync.access.transport import Reply
 from crm_sync.errors import IncompleteRead
 from crm_sync.stores.salesforce_schema_wire import DATA, errors_of, refusal
 
-__all__ = ["Calls", "Results", "Subrequest", "Transport", "get", "query", "soql", "write"]
+__all__ = [
+    "Calls",
+    "Results",
+    "Subrequest",
+    "Transport",
+    "composite_body",
+    "get",
+    "query",
+    "results_of",
+    "soql",
+    "write",
+]
 
 Subrequest = dict[str, Any]
 Results = dict[str, dict[str, Any]]
@@ -36,20 +47,25 @@ class Transport(Protocol):
 
 
 class Calls:
-    """The transport as provisioning uses it; ``made`` counts the calls."""
+    """The transport as provisioning uses it; ``made`` counts the calls, ``purpose`` is what they are booked under."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, purpose: str = "provision") -> None:
         self._transport = transport
+        self._purpose = purpose
         self.made = 0
 
     def call(self, method: str, path: str, *, writes: bool = False, **content: Any) -> Any:
         """Make one call and return the body."""
+        return self.reply(method, path, writes=writes, **content).body
+
+    def reply(self, method: str, path: str, *, writes: bool = False, **content: Any) -> Reply:
+        """Make one call and return all that came back."""
         self.made += 1
-        return self._transport.call(method, path, purpose="provision", writes=writes, **content).body
+        return self._transport.call(method, path, purpose=self._purpose, writes=writes, **content)
 
     def uncounted(self, path: str) -> Any:
         """Read from an OAuth endpoint: Salesforce does not count those (facts/salesforce.md 3.2)."""
-        return self._transport.call("GET", path, purpose="provision").body
+        return self._transport.call("GET", path, purpose=self._purpose).body
 
     def composite(
         self,
@@ -60,11 +76,8 @@ class Calls:
         writes: bool = False,
     ) -> Results:
         """Make one call of several requests, in their order; the results by reference id."""
-        body = {"allOrNone": all_or_none, "collateSubrequests": False, "compositeRequest": list(requests)}
-        if api:
-            del body["collateSubrequests"]  # Tooling's composite does not know it
-        answer = self.call("POST", f"{DATA}{api}/composite", json=body, writes=writes)
-        return {result["referenceId"]: result for result in answer["compositeResponse"]}
+        body = composite_body(requests, api, all_or_none=all_or_none)
+        return results_of(self.reply("POST", f"{DATA}{api}/composite", json=body, writes=writes))
 
     def all_rows(self, result: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows of a query within a composite, its further pages fetched; every announced row, or an error."""
@@ -78,6 +91,21 @@ class Calls:
         if len(rows) != announced:
             raise IncompleteRead(f"{len(rows)} set-up rows arrived of {announced} announced")
         return rows
+
+
+def composite_body(
+    requests: Sequence[Subrequest], api: str = "", *, all_or_none: bool = False
+) -> dict[str, Any]:
+    """The body of a composite; its requests are taken in their order."""
+    body = {"allOrNone": all_or_none, "collateSubrequests": False, "compositeRequest": list(requests)}
+    if api:
+        del body["collateSubrequests"]  # Tooling's composite does not know it
+    return body
+
+
+def results_of(reply: Reply) -> Results:
+    """The results of a composite by reference id."""
+    return {result["referenceId"]: result for result in reply.body["compositeResponse"]}
 
 
 def get(reference: str, path: str) -> Subrequest:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crm_sync.ledger.settings import Connection
     from crm_sync.model import RunKind
     from crm_sync.ports import Store
+    from crm_sync.preflight import Preflight, PreflightOrg
     from crm_sync.provision import Org, Provisioning
 
 __all__ = ["CrmSyncHook"]
@@ -133,6 +134,28 @@ class CrmSyncHook(BaseHook):
                 return SalesforceSchema(session, connection.settings.provisioning)
 
             yield Provisioning(self.connection, org_of, mappings, SqlProvisionLedger(database))
+
+    @contextmanager
+    def preflight(self) -> Iterator[Preflight]:
+        """The checks before anything is changed; the log-in is one of them."""
+        from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
+        from crm_sync.ledger.preflight import SqlPreflightLedger  # noqa: PLC0415
+        from crm_sync.preflight import Preflight  # noqa: PLC0415
+
+        with ExitStack() as stack:
+            database = stack.enter_context(self.database())
+            connection = self.settings(database)
+            ledger = SqlPreflightLedger(database)
+
+            def enter() -> PreflightOrg:
+                from crm_sync.access.oauth import identity  # noqa: PLC0415
+                from crm_sync.stores.salesforce_preflight import SalesforcePreflight  # noqa: PLC0415
+
+                session = stack.enter_context(self.session(lane="provision"))
+                return SalesforcePreflight(session, identity(session))
+
+            expected = ledger.expectations(connection, load_mappings(connection.vendor))
+            yield Preflight(expected, enter, ledger)
 
     @contextmanager
     def session(self, run_id: int | None = None, lane: RunKind = "sync") -> Iterator[MeteredSession]:
