@@ -52,7 +52,8 @@ class Settings(BaseModel):
     ``object_calls``: calls of one run, in all and for one object, beyond which something must be wrong.
     ``look_seconds``: how often a paused run looks whether it may go on.  ``lag_seconds``: how long a record may show up late; ``lease_seconds``: how long a run may hold a link
     while it writes; ``late_commit_seconds``: how long after its time-out a write may still commit there.
-    ``sales_users`` (usernames or ids) and ``sales_profiles`` (all active users of them): who is to see GPTWeb's fields.
+    ``sales_users`` (usernames or ids) and ``sales_profiles`` (all active users of them): who is to see GPTWeb's fields;
+    ``layouts``: whether provisioning puts them on the page layouts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +76,7 @@ class Settings(BaseModel):
     late_commit_seconds: int = Field(default=600, ge=0)
     sales_users: tuple[UserName, ...] = Field(default=(), max_length=200)
     sales_profiles: tuple[Name, ...] = Field(default=(), max_length=50)
+    layouts: bool = True
 
     def creates(self, object: Object) -> bool:
         """Whether records of this object may be created, on either side."""
@@ -83,7 +85,7 @@ class Settings(BaseModel):
     @property
     def provisioning(self) -> Choices:
         """What the settings choose for provisioning."""
-        return Choices(self.sales_users, self.sales_profiles)
+        return Choices(self.sales_users, self.sales_profiles, layouts=self.layouts)
 
     @property
     def lag(self) -> timedelta:

@@ -1,6 +1,7 @@
 """A Salesforce org's schema over the metered transport: look at it, take a plan's steps, look as the integration user.
 
-Looking costs one call, two when a custom field is missing, three when one is hidden.  Layouts are never touched.
+Looking costs one call, two when a custom field is missing, three when one is hidden; sales people who are chosen cost
+one more, page layouts one and one more per ten of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from crm_sync.decide.schema import (
 from crm_sync.decide.schema_diff import access_problems
 from crm_sync.decide.schema_steps import Done, SchemaPlan
 from crm_sync.stores import salesforce_schema_wire as wire
+from crm_sync.stores.salesforce_layouts import Layouts
+from crm_sync.stores.salesforce_metadata import MetadataApi
 from crm_sync.stores.salesforce_people import look_up
 from crm_sync.stores.salesforce_schema_calls import Calls, Results, Subrequest, Transport, get, query, soql
 from crm_sync.stores.salesforce_schema_steps import take
@@ -47,6 +50,8 @@ class SalesforceSchema:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._calls = Calls(transport)
+        self._metadata = MetadataApi(transport)
+        self._layouts = Layouts(self._metadata)
         self._choices = choices
         self._sleep = sleep
         self._user_id: str | None = None
@@ -54,7 +59,7 @@ class SalesforceSchema:
     @property
     def calls(self) -> int:
         """How many calls were made."""
-        return self._calls.made
+        return self._calls.made + self._metadata.made
 
     def look(self, wanted: Sequence[WantedField]) -> FoundSchema:
         """What the org has of what is wanted, hidden fields included."""
@@ -83,11 +88,13 @@ class SalesforceSchema:
                 assigned={row["AssigneeId"]: row["Id"] for row in self._calls.all_rows(results["sales"])},
                 **look_up(self._calls, self._choices),
             ),
+            layouts=self._layouts.look({f.type: f.object for f in wanted}) if self._choices.layouts else (),
         )
 
     def take(self, plan: SchemaPlan, found: FoundSchema) -> Iterator[Sequence[Done]]:
         """Take the steps, yielding after each call what it did."""
-        return take(self._calls, plan, found, self._sleep)
+        if (yield from take(self._calls, plan, found, self._sleep)):
+            yield from self._layouts.place([step for step in plan.steps if step.kind == "place_fields"])
 
     def problems(self, wanted: Sequence[WantedField]) -> Sequence[str]:
         """What the integration user can't read or write, looked at again until it can't be a delay any more."""

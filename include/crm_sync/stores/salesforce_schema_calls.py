@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 
 from crm_sync.access.transport import Reply
 from crm_sync.errors import IncompleteRead
+from crm_sync.stores.salesforce_metadata import Session
 from crm_sync.stores.salesforce_schema_wire import DATA, errors_of, refusal
 
 __all__ = [
@@ -27,7 +28,7 @@ Subrequest = dict[str, Any]
 Results = dict[str, dict[str, Any]]
 
 
-class Transport(Protocol):
+class Transport(Session, Protocol):
     """The metered transport (``crm_sync.access.transport``): books every call, names what goes wrong as a whole."""
 
     def call(

@@ -60,7 +60,7 @@ class Stack:
 
     def transport(self) -> Breaking:
         login = FixedLogin(Session(self.standin.integration_token(), self.standin.url))
-        return Breaking(login, self.meter, sleep=lambda seconds: None)
+        return Breaking(login, self.meter, purpose="provision", sleep=lambda seconds: None)
 
     def stages(self, transport: Breaking | None = None) -> Provisioning:
         org = SalesforceSchema(transport or self.transport(), self.choices, lambda seconds: None)

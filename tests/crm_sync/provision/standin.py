@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from lxml import etree
 
 from crm_sync.decide.schema import WantedField
 
@@ -67,6 +68,32 @@ class Standin:
         }
         id_: str = self.ask("POST", "/sobjects/User", json=user)["id"]
         return id_
+
+    def layouts(self) -> dict[str, Any]:
+        """Every page layout as its tree."""
+        found = requests.get(f"{self.url}/standin/layouts", headers=self._as_admin(), timeout=10).json()
+        space = "http://soap.sforce.com/2006/04/metadata"
+        xsi = "http://www.w3.org/2001/XMLSchema-instance"
+        return {
+            each["fullName"]: etree.fromstring(
+                f'<Layout xmlns="{space}" xmlns:xsi="{xsi}">{each["xml"]}</Layout>'
+            )
+            for each in found["layouts"]
+        }
+
+    def set_layout(self, full_name: str, layout: Any) -> None:
+        """Replace a layout, as somebody does in Setup."""
+        inside = "".join(etree.tostring(child, encoding="unicode") for child in layout)
+        reply = requests.post(
+            f"{self.url}/standin/layouts",
+            json={"fullName": full_name, "xml": inside},
+            headers=self._as_admin(),
+            timeout=10,
+        )
+        assert reply.status_code < 300, reply.text
+
+    def _as_admin(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {ADMIN}"}
 
     def integration_token(self) -> str:
         if not self.token:
