@@ -20,8 +20,11 @@ import requests
 
 from bench.cpu import Child, run_child, server_seconds, settled_seconds
 from bench.people import Values, copy_ours, records, their_row
-from crm_sync.access.oauth import ClientCredentials
+from crm_sync.access.app import App
+from crm_sync.access.login import MemoryLogin
+from crm_sync.access.oauth import OAuthEndpoint
 from crm_sync.access.transport import MeteredSession
+from crm_sync.access.vault import KEYS_VARIABLE, new_entry
 from crm_sync.decide.mapping import ObjectMapping, load_mappings
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database
@@ -70,6 +73,7 @@ class World:
     client_id: str = field(default_factory=lambda: "3MVG9" + secrets.token_hex(20))
     client_secret: str = field(default_factory=lambda: secrets.token_hex(32))
     token: str = field(default_factory=lambda: "00D5g000000AbCd!" + secrets.token_hex(20))
+    vault_keys: str = field(default_factory=lambda: new_entry("bench"))
     mappings: Mapping[Object, ObjectMapping] = field(default_factory=lambda: load_mappings("salesforce"))
 
     @property
@@ -109,6 +113,7 @@ class World:
             ),
             "AIRFLOW_CONN_GPTWEB": self.database,
             "CRM_SYNC_DATABASE_URL": self.database,
+            KEYS_VARIABLE: self.vault_keys,
             "REQUESTS_CA_BUNDLE": str(self.certificate),
             "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("include", "plugins", "")),
         }
@@ -234,7 +239,8 @@ def _provision(made: World) -> None:
     """The fields in the org, by the product's own provisioning; the administrator sees them too."""
     os.environ["AIRFLOW_HOME"] = str(made.folder / "airflow")  # where the connections' snapshot goes
     database = Database(made.database)
-    login = ClientCredentials(made.url, made.client_id, made.client_secret)
+    endpoint = OAuthEndpoint(App(made.url, made.client_id, made.client_secret))
+    login = MemoryLogin(lambda: endpoint.fetch().session)
     meter = LedgerMeter(database, NAME, None, "provision")
     with MeteredSession(login, meter, connection=NAME, purpose="provision") as session:
         org = SalesforceSchema(session)

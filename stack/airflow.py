@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import requests
 
+from crm_sync.access.vault import KEYS_VARIABLE
 from stack.errors import StackError
 from stack.ports import LOOPBACK
 from stack.postgres import Server
@@ -34,7 +35,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 def environment(settings: Settings, server: Server, base: Mapping[str, str]) -> dict[str, str]:
     """The environment of every Airflow process: the caller's, without its AIRFLOW variables, and ours."""
     kept = {
-        name: value for name, value in base.items() if not name.startswith(("AIRFLOW", "SALESFORCE_", "PG"))
+        name: value
+        for name, value in base.items()
+        if not name.startswith(("AIRFLOW", "CRM_SYNC_", "SALESFORCE_", "PG"))
     }
     return kept | _core(settings) | _database(server) | _pace() | _addresses(settings)
 
@@ -57,6 +60,7 @@ def _core(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.airflow_home / "passwords.json"),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.airflow_home / "logs"),
         "AIRFLOW__API_AUTH__JWT_SECRET": settings.secrets.jwt_secret,
+        KEYS_VARIABLE: settings.secrets.vault_keys,
     }
 
 

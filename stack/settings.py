@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from crm_sync.access.vault import new_entry
 from stack.errors import StackError
 from stack.ports import LOOPBACK, choose
 
@@ -32,12 +33,17 @@ def _org_token() -> str:
     return "00D5g00000" + "".join(secrets.choice(letters) for _ in range(5)) + "!AQ" + secrets.token_hex(44)
 
 
+def _vault_ring() -> str:
+    return new_entry("local-1")
+
+
 @dataclass
 class Secrets:
     """Made once per checkout; never printed, but for the demo's own UI password."""
 
     fernet_key: str = field(default_factory=_fernet_key)
     jwt_secret: str = field(default_factory=lambda: secrets.token_urlsafe(64))
+    vault_keys: str = field(default_factory=_vault_ring)
     airflow_password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     standin_token: str = field(default_factory=_org_token)
     standin_client_id: str = field(default_factory=lambda: "3MVG9" + secrets.token_hex(40))

@@ -1,11 +1,15 @@
-"""The command line: ``python -m crm_sync migrate`` and ``python -m crm_sync connect <name>``."""
+"""The command line: ``python -m crm_sync migrate``, ``connect <name>``, ``vault new-key`` and ``vault rotate``."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import sys
+from datetime import UTC, datetime
 
+from crm_sync.access import rotation
+from crm_sync.access.vault import KeyRing, Vault, new_entry
 from crm_sync.errors import SyncError
 from crm_sync.ledger import migrate as migrations
 from crm_sync.ledger import settings, snapshot
@@ -23,10 +27,17 @@ def main(arguments: list[str] | None = None) -> int:
     connect.add_argument(
         "--set", action="append", default=[], metavar="SETTING=VALUE", help="e.g. frequency=hourly"
     )
+    vault = commands.add_parser("vault", help="the keys under which tokens are sealed")
+    vault.add_argument(
+        "action", choices=["new-key", "rotate"],
+        help="new-key: print a fresh entry for CRM_SYNC_VAULT_KEYS; rotate: seal every stored token under its first key",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     try:
         if options.command == "migrate":
             migrations.migrate(database_url())
+        elif options.command == "vault":
+            _new_key() if options.action == "new-key" else _rotate()
         else:
             _connect(options.name, options.vendor, dict(_setting(text) for text in options.set))
     except SyncError as error:
@@ -40,6 +51,14 @@ def _connect(name: str, vendor: str, chosen: dict[str, object]) -> None:
         connection = settings.connect(tx, name, vendor, chosen)
         snapshot.write(tx)
     print(f"connection {name} ({connection.vendor}): {connection.settings.model_dump_json()}")
+
+
+def _new_key() -> None:
+    print(new_entry(f"k{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(2)}"))
+
+
+def _rotate() -> None:
+    print(*rotation.rotate(Database(database_url()), Vault(KeyRing.from_environment())).lines(), sep="\n")
 
 
 def _setting(text: str) -> tuple[str, object]:

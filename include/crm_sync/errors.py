@@ -14,6 +14,7 @@ __all__ = [
     "IncompleteRead",
     "Misconfigured",
     "NotSent",
+    "ReconnectNeeded",
     "RefusedPlan",
     "RetryLater",
     "SessionExpired",
@@ -53,6 +54,10 @@ class SessionExpired(SyncError):
 
 class Misconfigured(SyncError):
     """A setting, mapping, permission or schema has to be mended by a person; repeating is useless."""
+
+
+class ReconnectNeeded(Misconfigured):
+    """The grant is dead, or there never was one: nothing leaves until a person connects again or mends the app."""
 
 
 class BudgetExhausted(SyncError):

@@ -15,8 +15,11 @@ __all__ = ["MODULES", "preload"]
 MODULES: Final = (
     "crm_airflow.hooks.sync_hook",
     "crm_sync.access.oauth",
+    "crm_sync.access.rotation",
     "crm_sync.access.transport",
+    "crm_sync.access.vault_login",
     "crm_sync.decide.mapping",
+    "crm_sync.engine.notes",
     "crm_sync.engine.pull",
     "crm_sync.engine.plan",
     "crm_sync.engine.push_ours",

@@ -70,6 +70,7 @@ def airflow_home() -> Path:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "CRM_SYNC_VAULT_KEYS": "test:" + "QUJD" * 21 + "QQ",
     }
     write_snapshot(CONNECTIONS)
     return home

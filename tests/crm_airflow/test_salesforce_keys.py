@@ -9,7 +9,8 @@ from airflow.sdk import Connection
 from airflow.sdk._shared.secrets_masker import redact
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from crm_airflow.hooks.salesforce_keys import SalesforceKeys, salesforce_keys
+from crm_airflow.hooks.salesforce_keys import salesforce_app
+from crm_sync.access.app import App
 from crm_sync.errors import Misconfigured
 
 COMPLETE = {
@@ -19,14 +20,14 @@ COMPLETE = {
 }
 
 
-def keys_of(extra: object, conn_type: str = "salesforce") -> SalesforceKeys:
+def keys_of(extra: object, conn_type: str = "salesforce") -> App:
     text = extra if isinstance(extra, str) else json.dumps(extra)
     connection = Connection(conn_id="salesforce_main", conn_type=conn_type, extra=text)
-    return salesforce_keys("salesforce_main", lambda conn_id: connection)
+    return salesforce_app("salesforce_main", lambda conn_id: connection)
 
 
 def test_a_complete_connection_is_read():
-    assert keys_of(COMPLETE) == SalesforceKeys("https://acme.my.salesforce.com", "key", "s3cret")
+    assert keys_of(COMPLETE) == App("https://acme.my.salesforce.com", "key", "s3cret")
 
 
 def test_blanks_around_a_value_are_a_slip_of_the_clipboard():
@@ -52,7 +53,7 @@ def test_a_missing_connection_says_where_to_make_it():
         raise AirflowNotFoundException(conn_id)
 
     with pytest.raises(Misconfigured) as caught:
-        salesforce_keys("salesforce_emea", get)
+        salesforce_app("salesforce_emea", get)
     for word in (
         "'salesforce_emea'",
         "Admin > Connections",
@@ -66,12 +67,65 @@ def test_a_missing_connection_says_where_to_make_it():
 
 def test_an_undefined_connection_in_real_airflow_is_the_same_error():
     with pytest.raises(Misconfigured, match="There is no Airflow connection 'crm_test_undefined'"):
-        salesforce_keys("crm_test_undefined")
+        salesforce_app("crm_test_undefined")
 
 
 def test_a_connection_of_another_type_says_which():
     with pytest.raises(Misconfigured, match="is of type 'http'; change it to 'salesforce'"):
         keys_of(COMPLETE, conn_type="http")
+
+
+BROWSER = {"grant": "authorization_code", "consumer_key": "key"}
+SIGNED = {
+    "consumer_key": "key",
+    "private_key": "-----BEGIN\\nPRIVATE",
+    "username": "integration@acme.example",
+}
+
+
+def test_the_browsers_grant_needs_the_consumer_key_alone():
+    assert keys_of(BROWSER) == App("https://login.salesforce.com", "key", grant="authorization_code")
+
+
+@pytest.mark.parametrize(
+    ("where", "address"),
+    [
+        ({"domain": "test"}, "https://test.salesforce.com"),
+        ({"domain": "acme.my"}, "https://acme.my.salesforce.com"),
+        ({"domain": "test", "instance_url": "https://acme--full.sandbox.my.salesforce.com"},
+         "https://acme--full.sandbox.my.salesforce.com"),
+    ],
+)  # fmt: skip
+def test_where_to_log_in(where, address):
+    assert keys_of({**BROWSER, **where}).address == address
+
+
+def test_a_private_key_means_signed_log_ins_and_may_have_its_lines_spelled_out():
+    app = keys_of(SIGNED)
+    assert (app.grant, app.username, app.private_key) == (
+        "jwt_bearer", "integration@acme.example", "-----BEGIN\nPRIVATE",
+    )  # fmt: skip
+
+
+def test_a_signed_log_in_needs_a_user():
+    with pytest.raises(Misconfigured, match="lacks login"):
+        keys_of({**SIGNED, "username": ""})
+
+
+def test_another_grant_is_refused_with_those_that_there_are():
+    with pytest.raises(
+        Misconfigured, match=r"'password'.*client_credentials, authorization_code, jwt_bearer"
+    ):
+        keys_of({**COMPLETE, "grant": "password"})
+
+
+def test_user_name_and_password_alone_are_answered_with_what_is_offered():
+    connection = Connection(
+        conn_id="main", conn_type="salesforce", login="ann@acme.example", password="hunter2"
+    )
+    with pytest.raises(Misconfigured, match=r"password is not offered.*external client app") as caught:
+        salesforce_app("main", lambda conn_id: connection)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", sorted(COMPLETE))

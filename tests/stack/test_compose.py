@@ -40,6 +40,7 @@ def test_only_the_demo_profile_has_passwords_of_its_own() -> None:
     assert not secret.findall(yaml.safe_dump(outside))
     assert compose_check.required_variables() == {
         "POSTGRES_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_ADMIN_PASSWORD",
+        "CRM_SYNC_VAULT_KEYS",
     }  # fmt: skip
 
 

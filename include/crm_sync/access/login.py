@@ -1,10 +1,12 @@
 """What the transport needs from a login: a session, a new one when that is refused, and an address to trust.
 
-``access.oauth`` has the logins; where a token is kept between processes is theirs to know, never the transport's.
+``access.vault_login`` keeps sessions for all processes; where a token is kept is never the transport's to know.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Protocol
@@ -12,7 +14,7 @@ from urllib.parse import urlsplit
 
 from crm_sync.errors import Misconfigured
 
-__all__ = ["Login", "Session", "is_loopback", "trusted_address"]
+__all__ = ["Login", "MemoryLogin", "Session", "is_loopback", "trusted_address"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,29 @@ class Login(Protocol):
     def renew(self, refused: Session) -> Session:
         """A session other than the refused one; only the first to ask for it logs in again."""
         ...
+
+
+class MemoryLogin:
+    """A login that keeps its session in the memory of this process: for measurements and tools without a ledger."""
+
+    def __init__(self, fetch: Callable[[], Session]) -> None:
+        self._fetch = fetch
+        self._session: Session | None = None
+        self._lock = threading.Lock()
+
+    def token(self) -> Session:
+        """The present session, fetched when there is none."""
+        with self._lock:
+            if self._session is None:
+                self._session = self._fetch()
+            return self._session
+
+    def renew(self, refused: Session) -> Session:
+        """A session other than the refused one; whoever asks second gets what the first one fetched."""
+        with self._lock:
+            if self._session is None or self._session == refused:
+                self._session = self._fetch()
+            return self._session
 
 
 def trusted_address(url: str) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "connections",
     "load",
     "mark_provisioned",
+    "pin",
 ]
 
 Frequency = Literal["5min", "15min", "hourly"]
@@ -200,6 +201,21 @@ def mark_provisioned(tx: Transaction, name: str) -> None:
         "update crm_sync.connection set provisioned_at = coalesce(provisioned_at, clock_timestamp()) where name = %s",
         (name,),
     )
+
+
+def pin(tx: Transaction, name: str, organization: str) -> None:
+    """A connection belongs to the first org that it met: links and bases of one org mean nothing in another."""
+    tx.run(
+        "update crm_sync.connection set organization_id = %s where name = %s and organization_id is null",
+        (organization, name),
+    )
+    pinned = tx.one("select organization_id from crm_sync.connection where name = %s", (name,))
+    if pinned != organization:
+        raise Misconfigured(
+            f"Connection {name} belongs to org {pinned}, but the keys in Airflow are those of org {organization}. Enter "
+            "the keys of the first org again; another org, or a refreshed sandbox, needs a connection of its own: "
+            "python -m crm_sync connect <name>."
+        )
 
 
 def _fill_outbox(tx: Transaction, name: str) -> None:

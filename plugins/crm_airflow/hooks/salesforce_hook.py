@@ -71,10 +71,12 @@ class CrmSalesforceHook(SalesforceHook):
         self.__dict__.pop("conn", None)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Log in, and say as whom; no API call is spent."""
+        """Log in anew, also after the connection was given up, and say as whom; no API call is spent."""
         from crm_sync.access.oauth import identity  # noqa: PLC0415
 
         try:
+            with CrmSyncHook(self.conn_id).login() as login:
+                login.try_again()
             session = self._metered()
             user = identity(session)
         except SyncError as error:

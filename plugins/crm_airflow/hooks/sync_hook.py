@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from crm_airflow.hooks.salesforce_keys import SalesforceKeys, salesforce_keys
+from crm_airflow.hooks.salesforce_keys import salesforce_app
+from crm_airflow.hooks.vault_hook import vault
 from crm_sync.errors import Misconfigured, SyncError
 
 if TYPE_CHECKING:
+    from crm_sync.access.app import App
     from crm_sync.access.transport import MeteredSession
+    from crm_sync.access.vault import Vault
+    from crm_sync.access.vault_login import VaultLogin
     from crm_sync.engine import Engine, RunOptions
     from crm_sync.ledger.database import Database
     from crm_sync.ledger.runs import Run
@@ -37,7 +41,8 @@ class CrmSyncHook(BaseHook):
 
     Args:
         connection: name of the connection, in GPTWeb's settings and in Airflow.
-        keys: reads the keys of the CRM's account from Airflow.
+        app: reads from Airflow by which app to come in.
+        vault: gives the vault that keeps the tokens.
 
     Example:
         One run in a task of your own::
@@ -47,10 +52,13 @@ class CrmSyncHook(BaseHook):
                 engine.pull(run_id)
     """
 
-    def __init__(self, connection: str, keys: Callable[[str], SalesforceKeys] = salesforce_keys) -> None:
+    def __init__(
+        self, connection: str, app: Callable[[str], App] = salesforce_app, vault: Callable[[], Vault] = vault
+    ) -> None:
         super().__init__()
         self.connection = connection
-        self._keys = keys
+        self._app = app
+        self._vault = vault
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -160,22 +168,34 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def session(self, run_id: int | None = None, lane: RunKind = "sync") -> Iterator[MeteredSession]:
         """The way out to the CRM: every call is booked, on a database connection of its own, before it leaves."""
-        from crm_sync.access.oauth import ClientCredentials, identity  # noqa: PLC0415
+        from crm_sync.access.oauth import identity  # noqa: PLC0415
         from crm_sync.access.transport import MeteredSession  # noqa: PLC0415
+        from crm_sync.ledger.settings import pin  # noqa: PLC0415
         from crm_sync.ledger.spending import LedgerMeter  # noqa: PLC0415
 
-        keys = self._keys(self.connection)
-        with self.database() as database:
+        with self.database() as database, self.login() as login:
             connection = self.settings(database)
             meter = LedgerMeter(database, connection.name, run_id, lane)
-            login = ClientCredentials(keys.instance_url, keys.consumer_key, keys.consumer_secret)
             # An answer has to be due before the lease on the records ends, or nothing may be sent at all.
             patience = max(5.0, min(READ_TIMEOUT, connection.settings.lease_seconds - SPARE_SECONDS))
             with MeteredSession(
                 login, meter, connection=connection.name, purpose=lane, read_timeout=patience
             ) as session:
-                self._pin(database, connection, identity(session).organization_id)
+                organization = identity(session).organization_id
+                with database.transaction() as tx:
+                    pin(tx, connection.name, organization)
                 yield session
+
+    @contextmanager
+    def login(self) -> Iterator[VaultLogin]:
+        """The way in: the app of the Airflow connection, the tokens in the vault; nothing is asked before it is used."""
+        from crm_sync.access.oauth import OAuthEndpoint  # noqa: PLC0415
+        from crm_sync.access.vault_login import VaultLogin  # noqa: PLC0415
+
+        endpoint = OAuthEndpoint(self._app(self.connection))
+        # Two database connections of its own: a row stays locked while the CRM is asked for a token.
+        with self.database() as database, self.database() as marks:
+            yield VaultLogin(self.connection, endpoint, self._vault(), database, marks)
 
     def settings(self, database: Database) -> Connection:
         """The connection's live settings; an unknown name lists the known ones."""
@@ -189,19 +209,3 @@ class CrmSyncHook(BaseHook):
         except (InvalidSchemaName, UndefinedColumn, UndefinedTable):
             msg = "GPTWeb's database has no ledger yet, or one of another release: run python -m crm_sync migrate."
             raise Misconfigured(msg) from None
-
-    def _pin(self, database: Database, connection: Connection, organization: str) -> None:
-        """A connection belongs to the first org that it met: links and bases of one org mean nothing in another."""
-        if connection.organization_id is None:
-            with database.transaction() as tx:
-                tx.run(
-                    "update crm_sync.connection set organization_id = %s where name = %s and organization_id is null",
-                    (organization, connection.name),
-                )
-        elif connection.organization_id != organization:
-            msg = (
-                f"Connection {connection.name} belongs to org {connection.organization_id}, but the keys in Airflow are "
-                f"those of org {organization}. Enter the keys of the first org again; another org, or a refreshed "
-                "sandbox, needs a connection of its own: python -m crm_sync connect <name>."
-            )
-            raise Misconfigured(msg)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 
-from crm_sync.access.oauth import ClientCredentials, identity
+from crm_sync.access.app import App
+from crm_sync.access.login import MemoryLogin
+from crm_sync.access.oauth import OAuthEndpoint, identity
 from crm_sync.access.transport import MeteredSession
 from crm_sync.decide.mapping import load_mappings
 from crm_sync.engine import Engine
@@ -30,7 +32,8 @@ def engine_on(database: Database, session: MeteredSession, later: timedelta = ti
 def main(url: str, org: str, run_id: str, *stages: str) -> None:
     """Run the stages."""
     database = Database(url)
-    login = ClientCredentials(org, CLIENT["client_id"], CLIENT["client_secret"])
+    endpoint = OAuthEndpoint(App(org, CLIENT["client_id"], CLIENT["client_secret"]))
+    login = MemoryLogin(lambda: endpoint.fetch().session)
     with MeteredSession(login, CountingMeter(), sleep=lambda _seconds: None) as session:
         engine = engine_on(database, session)
         for stage in stages:

@@ -10,7 +10,9 @@ from typing import Any
 
 import requests
 
-from crm_sync.access.oauth import ClientCredentials, identity
+from crm_sync.access.app import App
+from crm_sync.access.login import MemoryLogin
+from crm_sync.access.oauth import OAuthEndpoint, identity
 from crm_sync.access.transport import MeteredSession
 from crm_sync.decide.mapping import load_mappings
 from crm_sync.model import ApiUsage, Object, Value
@@ -116,7 +118,8 @@ class StandinOrg:
 def standin_org() -> Iterator[StandinOrg]:
     with start() as standin:
         meter = CountingMeter()
-        login = ClientCredentials(standin.url, CLIENT["client_id"], CLIENT["client_secret"])
+        endpoint = OAuthEndpoint(App(standin.url, CLIENT["client_id"], CLIENT["client_secret"]))
+        login = MemoryLogin(lambda: endpoint.fetch().session)
         with MeteredSession(login, meter, sleep=lambda _seconds: None) as session:
             stages = Provisioning("test", lambda _run: SalesforceSchema(session), MAPPINGS, MemoryLedger())
             run_id, _report = stages.plan("provision")
