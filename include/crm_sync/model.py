@@ -25,6 +25,11 @@ Direction = Literal["bidirectional", "push", "pull"]
 ConflictPolicy = Literal["crm_wins", "gptweb_wins", "most_recent"]
 RunKind = Literal["sync", "backfill", "reconcile", "undo", "agent", "provision"]
 LinkState = Literal["creating", "live", "gone", "merged", "converted", "lost"]
+Archiver = Literal["person", "engine"]
+TheirDelete = Literal["archive", "keep"]
+"""What becomes of ours when a person deletes theirs."""
+OurArchive = Literal["keep", "delete"]
+"""What becomes of theirs when a person deletes ours; ``delete`` puts it into the CRM's recycle bin."""
 Outcome = Literal[
     "acknowledged",
     "parked",
@@ -46,6 +51,7 @@ class Image:
 
     ``stamp`` is the store's own time of last change (Salesforce: SystemModstamp, whole seconds, UTC).
     ``our_id`` is our key as their record carries it, ``marker`` the id of the last intent written to it.
+    ``merged_into``: the record that a deleted one was merged into.  ``converted_to``: the contact that a lead became.
     """
 
     id: str
@@ -56,6 +62,12 @@ class Image:
     modified_by_us: bool = False
     deleted: bool = False
     merged_into: str | None = None
+    converted_to: str | None = None
+
+    @property
+    def fate(self) -> str | bool:
+        """What became of the record: False while it simply lives; part of what a read compares."""
+        return self.converted_to or self.merged_into or self.deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +182,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class OurRecord:
-    """One record of ours.  ``times``: the last change per column; a column without one last changed at ``created_at``."""
+    """One record of ours.  ``times``: the last change per column; a column without one last changed at ``created_at``.
+
+    ``archived_by``: who deleted it, as long as it is deleted; only what the engine archived comes back by itself.
+    """
 
     id: str
     version: int
@@ -178,6 +193,7 @@ class OurRecord:
     times: Mapping[str, datetime]
     created_at: datetime
     deleted: bool = False
+    archived_by: Archiver | None = None
 
     def time_of(self, column: str) -> datetime:
         """When a column last changed, in our clock; for a value from the CRM: when it was edited there."""
@@ -191,6 +207,8 @@ class Link:
     ``seen_lo`` and ``seen_hi`` bound, per field that moved since the base, when theirs must have changed (their clock).
     ``parked``: (side, column) -> the value that was refused there.  ``spelling_of``: the intent whose values have not
     yet been read back.  ``reread``: two reads could not be ordered, so nothing is decided until the next one.
+    ``alive``: who was there when both sides last agreed on it, ours and theirs (algorithm.md 6.1).  ``merged_into`` and
+    ``converted_to`` are what their record said when it was last seen.
     """
 
     link_id: int
@@ -212,6 +230,14 @@ class Link:
     seen_lo: Mapping[str, datetime] = field(default_factory=dict)
     seen_hi: Mapping[str, datetime] = field(default_factory=dict)
     parked: Mapping[tuple[Side, str], Value] = field(default_factory=dict)
+    alive: tuple[bool, bool] = (True, True)
+    merged_into: str | None = None
+    converted_to: str | None = None
+
+    @property
+    def fate(self) -> str | bool:
+        """What became of their record, as ``Image.fate``."""
+        return self.converted_to or self.merged_into or not self.their_alive
 
     def claimed_by_another(self, run_id: int | None, now: datetime) -> bool:
         """Whether a live run other than this one is writing to the link."""

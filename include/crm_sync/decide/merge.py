@@ -13,7 +13,18 @@ from typing import Literal
 
 from crm_sync.decide.mapping import FieldMapping, ObjectMapping
 from crm_sync.decide.values import same
-from crm_sync.model import ClockReading, ConflictPolicy, Direction, Link, OurRecord, Value
+from crm_sync.model import (
+    OBJECTS,
+    ClockReading,
+    ConflictPolicy,
+    Direction,
+    Link,
+    Object,
+    OurArchive,
+    OurRecord,
+    TheirDelete,
+    Value,
+)
 
 __all__ = [
     "KEY",
@@ -48,6 +59,9 @@ class Rules:
     direction: Direction = "bidirectional"
     policy: ConflictPolicy = "most_recent"
     clock: ClockReading = UNMEASURED
+    their_delete: TheirDelete = "archive"
+    our_archive: OurArchive = "keep"
+    creates: Collection[Object] = OBJECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,7 @@ class Decision:
 
 def is_asleep(link: Link, ours: OurRecord | None) -> bool:
     """Whether no field may travel: one side is deleted, or the link is not a living pair."""
-    return link.state != "live" or not link.their_alive or ours is None or ours.deleted
+    return link.state != "live" or bool(link.fate) or ours is None or ours.deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +102,12 @@ def merge(
     mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None, parents: Parents = NO_PARENTS,
     only: Collection[str] | None = None,
 ) -> tuple[Decision, ...]:  # fmt: skip
-    """Decide every mapped field of one living link, or ``only`` some; nothing while it is asleep or in doubt."""
+    """Decide every mapped field of one living link, or ``only`` some; nothing while it is asleep or in doubt.
+
+    Of a record that was deleted there, what only they had changed before is still pulled (algorithm.md 6.1.2).
+    """
     if link.reread or ours is None or is_asleep(link, ours):
-        return ()
+        return _last_values(mapping, rules, link, ours, only)
     decisions = []
     for mapped in mapping.fields:
         name = mapped.ours
@@ -113,13 +130,29 @@ def merge(
     return tuple(decisions)
 
 
+def _last_values(
+    mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None, only: Collection[str] | None
+) -> tuple[Decision, ...]:
+    """What the tombstone of theirs shows that only they had changed, for a living record of ours."""
+    if link.reread or ours is None or ours.deleted or link.fate is not True or rules.direction == "push":
+        return ()
+    decisions = [
+        Decision(m.ours, "pull", ours.values[m.ours], link.seen[m.ours], "theirs_changed")
+        for m in mapping.fields
+        if m.direction != "out" and not m.references and (only is None or m.ours in only)
+        and m.ours in link.seen and m.ours in link.base_ours and ours.values.get(m.ours) == link.base_ours[m.ours]
+        and link.seen[m.ours] != link.base_theirs.get(m.ours) and not same(ours.values[m.ours], link.seen[m.ours])
+    ]  # fmt: skip
+    return tuple(d for d in decisions if not _is_parked(link, d))
+
+
 def work_left(
     mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None, parents: Parents = NO_PARENTS
 ) -> bool:
     """Whether the link must be planned again: something can travel, or it waits for a read or for its parent."""
-    if link.reread or ours is None or is_asleep(link, ours):
-        return link.reread
-    return bool(merge(mapping, rules, link, ours, parents)) or _waits_for_parent(mapping, link, ours, parents)
+    if link.reread or merge(mapping, rules, link, ours, parents):
+        return True
+    return ours is not None and not is_asleep(link, ours) and _waits_for_parent(mapping, link, ours, parents)
 
 
 def _waits_for_parent(mapping: ObjectMapping, link: Link, ours: OurRecord, parents: Parents) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from crm_sync.decide.existence import EXISTS
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY
 from crm_sync.decide.values import same
@@ -49,7 +50,7 @@ def observe(
     takes that image's stamp, because our write bumped the record's stamp without changing the field.
     """
     if not is_newer(sent_no, image.stamp, link.seen_recv, link.seen_stamp):
-        differs = _differs(link.seen, image.values) or image.deleted == link.their_alive
+        differs = _differs(link.seen, image.values) or image.fate != link.fate
         return replace(link, reread=True) if differs else link
     seen, lo, hi = dict(link.seen), dict(link.seen_lo), dict(link.seen_hi)
     for column, value in image.values.items():
@@ -66,20 +67,25 @@ def observe(
     return replace(
         spelled, seen=seen, seen_lo=lo, seen_hi=hi, seen_stamp=image.stamp, seen_recv=recv_no, reread=False,
         their_alive=not image.deleted, keyed=_is_keyed(link, image), spelling_of=None,
+        merged_into=image.merged_into, converted_to=image.converted_to,
     )  # fmt: skip
 
 
-def resolve(link: Link, intents: Sequence[Intent], image: Image, read_began: datetime) -> Observation:
+def resolve(
+    link: Link, intents: Sequence[Intent], image: Image, read_began: datetime, *, came_back: bool = False
+) -> Observation:
     """Which unanswered writes to this link landed, and the base they leave: what was sent, before any decision.
 
     Proof is our marker on the record; for a create also that the record exists under our key; for want of both, a
-    field that shows the value sent.  An intent expires once a read began after its last possible commit.
+    field that shows the value sent.  A record that ``came_back`` had our key before, so its key proves nothing; a delete
+    that landed means that neither side was there (algorithm.md 6.1.5).  An intent expires once a read began after its last possible commit.
     """
     base_ours, base_theirs = dict(link.base_ours), dict(link.base_theirs)
+    alive = link.alive
     closed = []
     for intent in intents:
         proven = image.marker == intent.id or (
-            intent.creates and image.our_id == link.our_id and not image.deleted
+            intent.creates and image.our_id == link.our_id and not image.deleted and not came_back
         )
         landed = []
         for column, value in intent.values.items():
@@ -88,10 +94,14 @@ def resolve(link: Link, intents: Sequence[Intent], image: Image, read_began: dat
             shown = image.values.get(column)
             if column == KEY:
                 shown = image.our_id
+            elif column == EXISTS:
+                shown = not image.deleted or image.merged_into is not None
             if not (proven or same(shown, value)):
                 continue
             landed.append(column)
-            if column != KEY:
+            if column == EXISTS:
+                alive = (False, False)
+            elif column != KEY:
                 base_ours[column] = value
                 base_theirs[column] = (
                     shown if _is_our_spelling(image, intent, shown, value, proven=proven) else value
@@ -100,7 +110,8 @@ def resolve(link: Link, intents: Sequence[Intent], image: Image, read_began: dat
         expired = not done and intent.expires_at < read_began
         if landed or expired:
             closed.append(Closed(replace(intent, settled=(*intent.settled, *landed)), tuple(landed), expired))
-    return Observation(replace(link, base_ours=base_ours, base_theirs=base_theirs), tuple(closed))
+    based = replace(link, base_ours=base_ours, base_theirs=base_theirs, alive=alive)
+    return Observation(based, tuple(closed))
 
 
 def _is_our_spelling(image: Image, intent: Intent, shown: Value, value: Value, *, proven: bool) -> bool:

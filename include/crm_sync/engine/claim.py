@@ -10,6 +10,7 @@ from uuid import uuid4
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY, Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.existence import let_go
 from crm_sync.ledger import identity, intents, linking, links, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
@@ -69,6 +70,7 @@ def claim_creates(
 ) -> list[Sending]:
     """Claim records of ours for creation: the link's unique key decides between linking and creating."""
     now = engine.now()
+    let_go(tx, engine, context, mapping, changes)
     known = links.make(tx, context.name, mapping, [(c.our_id, None) for c in changes])
     del known  # a link that was there before is as good as a new one; what counts is its state below
     records = {

@@ -151,8 +151,9 @@ class Engine:
             run = runs.load(tx, run_id)
             connection = settings.load(tx, run.connection)
         rules = Rules(
-            run.direction or connection.settings.direction, connection.settings.conflict_policy, run.clock
-        )
+            run.direction or connection.settings.direction, connection.settings.conflict_policy, run.clock,
+            connection.settings.their_delete, connection.settings.our_archive, connection.settings.created,
+        )  # fmt: skip
         missing = [object for object in OBJECTS if object not in self.mappings]
         if missing:
             raise Misconfigured(

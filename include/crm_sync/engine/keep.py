@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from crm_sync.decide.existence import work_left
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.merge import work_left
 from crm_sync.engine.answers import Kept, Work, refused, written
 from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context, Engine

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from crm_sync.decide.existence import work_left
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.merge import Decision, Parents, is_asleep, merge, work_left
+from crm_sync.decide.merge import Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
-from crm_sync.engine.existence import fall_asleep, lines_of
+from crm_sync.engine.existence import Planned, fall_asleep, plan_existence
 from crm_sync.engine.identify import identify_ours, identify_theirs
 from crm_sync.engine.reports import PlanReport, Tally
-from crm_sync.ledger import links, parking, trail, worklist
+from crm_sync.ledger import existence, links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
 from crm_sync.model import Link, OurRecord, Side
@@ -69,13 +70,18 @@ def plan_links(
     stored: list[tuple[Link, bool]] = []
     clean: list[tuple[str, int]] = []
     changed: list[tuple[int, Side, str]] = []
+    agreed: list[Link] = []
     for link, ours in found:
         if link.claimed_by_another(context.run_id, now) or link.their_id is None:
             continue
         changed.extend(_parked_no_more(mapping, link, ours))
-        awake = fall_asleep(link, ours)
-        lines.extend(lines_of(mapping, link, awake, ours))
-        planned, after = _plan_link(mapping, context, awake, ours, parents)
+        planned, after = _plan_link(mapping, context, fall_asleep(link, ours), ours, parents)
+        fate = _plan_existence(context, mapping, after, ours, planned, parents)
+        lines.extend(fate.lines)
+        planned.extend(fate.changes)
+        if fate.link is not after:
+            after = fate.link
+            agreed.append(after)
         room = worklist.room(tx, context.run, len(changes))
         changes.extend(planned[:room])
         dirty = bool(planned) or work_left(mapping, context.standing, after, ours, parents)
@@ -87,6 +93,7 @@ def plan_links(
     trail.note(tx, context.run_id, context.name, mapping.object, lines)
     parking.lift_changed(tx, changed)
     links.store(tx, mapping, stored)
+    existence.store(tx, agreed)
     worklist.clear_outbox(tx, context.name, mapping.object, clean)
     _tally(tally, mapping.object, changes)
     return len(changes)
@@ -95,7 +102,7 @@ def plan_links(
 def _plan_link(
     mapping: ObjectMapping, context: Context, link: Link, ours: OurRecord | None, parents: Parents
 ) -> tuple[list[trail.Change], Link]:
-    if ours is None or is_asleep(link, ours):
+    if ours is None:
         return [], link
     decisions = merge(mapping, context.rules, link, ours, parents)
     agreed = agree(link, [d for d in decisions if d.action == "agree"])
@@ -105,6 +112,17 @@ def _plan_link(
         if any(d.action == action for d in decisions)
     ]
     return changes, agreed
+
+
+def _plan_existence(
+    context: Context, mapping: ObjectMapping, link: Link, ours: OurRecord | None, planned: Sequence[trail.Change],
+    parents: Parents,
+) -> Planned:  # fmt: skip
+    """Most links are as both sides agreed, and cost no more than a look."""
+    if link.alive == (ours is not None and not ours.deleted, link.their_alive):
+        return Planned(link)
+    pulled = {f: v for change in planned if change.side == "ours" for f, v in change.after.items()}
+    return plan_existence(context, mapping, link, ours, pulled, parents)
 
 
 def _parked_no_more(

@@ -9,6 +9,7 @@ from datetime import datetime
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Create, judge
 from crm_sync.decide.merge import Decision, Parents, merge
+from crm_sync.engine.archive import write_ours
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import PushReport, Tally
@@ -93,7 +94,11 @@ def _apply(
     parking.park(tx, context.run_id, context.name, batch.refusals)
     parking.lift_written(tx, [(r.link.link_id, "ours", d.field) for r in batch.ready for d in r.decisions])
     settle_links(tx, context, mapping, based)
-    for _, outcome, fields, _, _ in batch.outcomes:
+    # After the fields: the tombstone's last values are pulled before ours is archived.
+    fates = [c for c in changes if c.op in ("archive", "unarchive")]
+    became = write_ours(tx, engine, context, mapping, fates) if fates else []
+    trail.outcomes(tx, context.run_id, became)
+    for _, outcome, fields, _, _ in [*batch.outcomes, *became]:
         tally.add(mapping.object, outcome, len(fields))
 
 

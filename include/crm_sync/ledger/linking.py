@@ -54,7 +54,7 @@ def link_strays(
         select w.link_id, s.values from unnest(%(links)s::bigint[], %(theirs)s::text[]) as w (link_id, their_id)
         cross join lateral (select * from crm_sync.stray s where s.connection = %(c)s and s.their_object = %(t)s
           and s.their_id = w.their_id offset 0) s
-        on conflict (link_id) do update set seen = excluded.seen""",
+        on conflict (link_id) do update set seen = excluded.seen, base_ours = '{}', base_theirs = '{}'""",
         linked,
     )
     tx.run(

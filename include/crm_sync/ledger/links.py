@@ -33,8 +33,9 @@ Pair = tuple[Link, OurRecord | None]
 
 _LINK = sql.SQL("""l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.keyed, l.their_alive, l.reread, l.claim_run,
   l.claim_until, l.seen_stamp, l.seen_recv, l.spelling_of::text,
+  l.base_alive_ours, l.base_alive_theirs, l.merged_into, l.converted_to,
   i.base_ours, i.base_theirs, i.seen, i.seen_lo, i.seen_hi""")
-_WIDTH = 18
+_WIDTH = 22
 
 
 def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], *, lock: bool) -> list[Pair]:
@@ -226,7 +227,7 @@ def _stored(
     head: dict[str, object] = {
         "link_id": link.link_id, "their_id": link.their_id, "state": link.state, "keyed": link.keyed,
         "their_alive": link.their_alive, "dirty": dirty, "reread": link.reread, "seen_stamp": link.seen_stamp,
-        "seen_recv": link.seen_recv, "digest": None if link.spelling_of else digest_of(mapping, link.seen, link.our_id if link.keyed else None, deleted=not link.their_alive).hex(),
+        "seen_recv": link.seen_recv, "digest": None if link.spelling_of else digest_of(mapping, link.seen, link.our_id if link.keyed else None, fate=link.fate).hex(),
         "spelling_of": link.spelling_of, "match": link.seen.get(mapping.match[0]),
     }  # fmt: skip
     body: dict[str, object] = {
@@ -239,10 +240,10 @@ def _stored(
 
 def _link(row: Sequence[Any]) -> Link:
     (link_id, object, our_id, their_id, state, keyed, alive, reread, claim_run, claim_until, stamp, recv, spelling,
-     base_ours, base_theirs, seen, lo, hi) = row  # fmt: skip
+     alive_ours, alive_theirs, merged_into, converted_to, base_ours, base_theirs, seen, lo, hi) = row  # fmt: skip
     return Link(
         link_id, object, our_id, their_id, state, keyed, alive, reread, claim_run, claim_until, stamp, recv, spelling,
-        base_ours, base_theirs, seen, _times(lo), _times(hi),
+        base_ours, base_theirs, seen, _times(lo), _times(hi), {}, (alive_ours, alive_theirs), merged_into, converted_to,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY
 from crm_sync.decide.observe import Closed, is_newer, observe, resolve
-from crm_sync.ledger import intents, links, parking
+from crm_sync.ledger import existence, former, intents, links, parking
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import digest_of
 from crm_sync.ledger.strays import store_strays
@@ -21,6 +21,10 @@ from crm_sync.ledger.trail import Line, note, outcomes
 from crm_sync.model import Image, Intent, Link
 
 __all__ = ["mark_absent", "move_cursor", "next_number", "store_page"]
+
+LOST = (
+    "restore it or the integration user's access to it, or delete ours; it is taken up again when it shows up"
+)
 
 
 def next_number(tx: Transaction) -> int:
@@ -42,19 +46,19 @@ def store_page(
     differing: dict[int, Image] = {}
     for their_id, (link_id, _, digest, stamp, recv, _, spelling, in_doubt) in known.items():
         image = by_id[their_id]
-        if (
-            spelling
-            or in_doubt
-            or digest != digest_of(mapping, image.values, image.our_id, deleted=image.deleted)
-        ):
+        if spelling or in_doubt or digest != digest_of(mapping, image.values, image.our_id, fate=image.fate):
             differing[link_id] = image
         elif is_newer(sent_no, image.stamp, recv, stamp):
             unchanged.append((link_id, image.stamp))
     _touch(tx, unchanged, recv_no)
     strangers = [image for their_id, image in by_id.items() if their_id not in known]
+    back: dict[int, Image] = {}
+    if strangers:
+        back, known_before = former.recognise(tx, run_id, connection, mapping, strangers, sent_no)
+        strangers = [image for image in strangers if image.id not in known_before]
     taken = _take_over(tx, connection, mapping, strangers)
-    differing.update(taken)
-    _observe(tx, run_id, connection, mapping, differing, sent_no, recv_no, read_began)
+    differing.update(taken | back)
+    _observe(tx, run_id, connection, mapping, differing, sent_no, recv_no, read_began, set(back))
     new = {image.id for image in taken.values()}
     store_strays(
         tx, connection, mapping, [image for image in strangers if image.id not in new], sent_no, recv_no
@@ -89,6 +93,10 @@ def mark_absent(
     detail = "their record can't be read any more: purged, or the integration user lost access; restore it or its access"
     note(tx, run_id, connection, mapping.object, [
         Line("lost", "noted", our_id=our_id, their_id=their_id, side="theirs", detail=detail) for our_id, their_id in lost
+    ])  # fmt: skip
+    parking.park(tx, run_id, connection, [
+        parking.Refusal(mapping.object, "theirs", "lost", "their record can't be read any more", LOST, our_id=our_id, their_id=their_id)
+        for our_id, their_id in lost
     ])  # fmt: skip
     tx.run(
         "delete from crm_sync.stray where connection = %s and their_object = %s and their_id = any(%s) and reread",
@@ -133,7 +141,10 @@ def _take_over(
     tx: Transaction, connection: str, mapping: ObjectMapping, strangers: Sequence[Image]
 ) -> dict[int, Image]:
     """A record that carries our key belongs to the link that was being created: this is the answer that got lost."""
-    keyed = {image.our_id: image for image in strangers if image.our_id is not None}
+    by_life = sorted(
+        strangers, key=lambda image: not image.deleted
+    )  # of two with our key the living one is it
+    keyed = {image.our_id: image for image in by_life if image.our_id is not None}
     if not keyed:
         return {}
     rows = tx.rows(
@@ -144,7 +155,8 @@ def _take_over(
     taken = {link_id: keyed[our_id] for link_id, our_id in rows}
     for link_id, image in taken.items():
         tx.run(
-            "update crm_sync.link set their_id = %s, state = 'live', dirty = true where link_id = %s",
+            "update crm_sync.link set their_id = %s, state = 'live', dirty = true, seen_stamp = null, seen_recv = 0 "
+            "where link_id = %s",
             (image.id, link_id),
         )
     tx.run(
@@ -156,7 +168,7 @@ def _take_over(
 
 def _observe(
     tx: Transaction, run_id: int, connection: str, mapping: ObjectMapping, differing: dict[int, Image], sent_no: int,
-    recv_no: int, read_began: datetime,
+    recv_no: int, read_began: datetime, came_back: set[int],
 ) -> None:  # fmt: skip
     if not differing:
         return
@@ -165,12 +177,23 @@ def _observe(
     closed: list[Closed] = []
     owners: dict[int, Link] = {}
     moved: list[tuple[int, str]] = []
+    changed: list[Link] = []
+    found: list[str] = []
     for link in links.load(tx, list(differing)):
         image = differing[link.link_id]
-        resolved = resolve(link, in_doubt.get(link.link_id, ()), image, read_began)
+        resolved = resolve(
+            link, in_doubt.get(link.link_id, ()), image, read_began, came_back=link.link_id in came_back
+        )
         after = observe(mapping, resolved.link, image, sent_no, recv_no)
         if link.state == "lost":
             after = replace(after, state="live")
+            found.append(image.id)
+        if (after.alive, after.merged_into, after.converted_to) != (
+            link.alive,
+            link.merged_into,
+            link.converted_to,
+        ):
+            changed.append(after)
         # A write found landed moves the base, so that what ours holds by now may have to travel once more.
         stale = bool(resolved.closed) or after.state != link.state
         stored.append((after, stale or _differs_from_base(mapping, after)))
@@ -178,6 +201,9 @@ def _observe(
         owners[link.link_id] = after
         moved += [(link.link_id, c) for c, v in after.seen.items() if c in link.seen and link.seen[c] != v]
     links.store(tx, mapping, stored, keep_dirty=True)
+    existence.store(tx, changed)
+    if found:
+        parking.lift_linked(tx, connection, mapping.object, [], found)
     # What was refused beside the old value of theirs may be accepted beside the new one (algorithm.md 1.1).
     parking.lift_changed(tx, [(link_id, "theirs", column) for link_id, column in moved])
     _close(tx, run_id, connection, mapping.object, closed, owners, read_began)

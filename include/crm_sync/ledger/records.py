@@ -20,7 +20,7 @@ from crm_sync.model import OurRecord, Row
 __all__ = ["check_columns", "columns", "digest_of", "match_function", "our_record", "table"]
 
 ABSENT = "\x00absent"  # not a value Salesforce can hold: NUL is refused everywhere
-FIXED = ("version", "deleted_at", "changed_at", "created_at")
+FIXED = ("version", "deleted_at", "changed_at", "created_at", "archived_by")
 """What every query of our records selects before the mapped columns."""
 
 
@@ -41,7 +41,7 @@ def columns(mapping: ObjectMapping, alias: str) -> sql.Composed:
 
 def our_record(mapping: ObjectMapping, our_id: object, row: Sequence[Any]) -> OurRecord | None:
     """An OurRecord from ``columns``; None when the outer join found no row."""
-    version, deleted_at, changed_at, created_at, *values = row
+    version, deleted_at, changed_at, created_at, archived_by, *values = row
     if version is None:
         return None
     # Texts are canonical as they are: the capture trigger stores no empty ones.
@@ -49,7 +49,7 @@ def our_record(mapping: ObjectMapping, our_id: object, row: Sequence[Any]) -> Ou
         values[i] = canonical(mapped, values[i])
     return OurRecord(
         str(our_id), version, dict(zip(mapping.columns, values, strict=True)), _times(changed_at), created_at,
-        deleted_at is not None,
+        deleted_at is not None, archived_by,
     )  # fmt: skip
 
 
@@ -71,10 +71,10 @@ def check_columns(tx: Transaction, mapping: ObjectMapping) -> None:
         )
 
 
-def digest_of(mapping: ObjectMapping, values: Row, our_key: str | None, *, deleted: bool) -> bytes:
+def digest_of(mapping: ObjectMapping, values: Row, our_key: str | None, *, fate: str | bool) -> bytes:
     """What a read compares: equal digests mean an equal record, whatever its stamp (hotpath.md 4)."""
     row = [values.get(column, ABSENT) for column in mapping.columns]
-    return sha256(orjson.dumps([row, our_key, deleted])).digest()[:16]
+    return sha256(orjson.dumps([row, our_key, fate])).digest()[:16]
 
 
 def match_function(mapping: ObjectMapping, column: str | None = None) -> sql.SQL:

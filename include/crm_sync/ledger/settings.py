@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from crm_sync.decide.schema import Choices
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
-from crm_sync.model import ConflictPolicy, Direction, Object
+from crm_sync.model import OBJECTS, ConflictPolicy, Direction, Object, OurArchive, TheirDelete
 
 __all__ = [
     "Connection",
@@ -51,7 +51,9 @@ class Settings(BaseModel):
     ``owner_id``: owner of records made in the CRM (blank: the integration user).  ``daily_calls``: the promise of
     the guide.  ``org_reserve``: the part of the org's own calls that is left to its other users.  ``run_calls``,
     ``object_calls``: calls of one run, in all and for one object, beyond which something must be wrong.
-    ``look_seconds``: how often a paused run looks whether it may go on.  ``lag_seconds``: how long a record may show up late; ``lease_seconds``: how long a run may hold a link
+    ``look_seconds``: how often a paused run looks whether it may go on.  ``their_delete``: a record deleted in the CRM is
+    archived in GPTWeb, or kept; ``our_archive``: one deleted in GPTWeb is kept in the CRM, or put into its recycle bin.
+    ``lag_seconds``: how long a record may show up late; ``lease_seconds``: how long a run may hold a link
     while it writes; ``late_commit_seconds``: how long after its time-out a write may still commit there.
     ``sales_users`` (usernames or ids) and ``sales_profiles`` (all active users of them): who is to see GPTWeb's fields;
     ``layouts``: whether provisioning puts them on the page layouts.
@@ -65,6 +67,8 @@ class Settings(BaseModel):
     create_accounts: bool = True
     create_contacts: bool = True
     create_leads: bool = True
+    their_delete: TheirDelete = "archive"
+    our_archive: OurArchive = "keep"
     owner_id: str | None = None
     batch_size: int = Field(default=500, ge=1, le=500)
     daily_calls: int = Field(default=15_000, ge=1)
@@ -87,6 +91,11 @@ class Settings(BaseModel):
     def provisioning(self) -> Choices:
         """What the settings choose for provisioning."""
         return Choices(self.sales_users, self.sales_profiles, layouts=self.layouts)
+
+    @property
+    def created(self) -> tuple[Object, ...]:
+        """The objects of which records may be created."""
+        return tuple(object for object in OBJECTS if self.creates(object))
 
     @property
     def lag(self) -> timedelta:
@@ -173,7 +182,7 @@ def change_settings(tx: Transaction, name: str, settings: dict[str, object]) -> 
 def replan_if_changed(tx: Transaction, connection: Connection, mapping_digest: str) -> bool:
     """When settings or mapping are not those of the last run, what they held back is work again."""
     text = connection.settings.model_dump_json(include={"direction", "conflict_policy", "create_accounts",
-                                                        "create_contacts", "create_leads"})  # fmt: skip
+                                                        "create_contacts", "create_leads", "their_delete", "our_archive"})  # fmt: skip
     digest = f"{sha256(text.encode()).hexdigest()}.{mapping_digest}"
     before = tx.one(
         "select settings_digest from crm_sync.connection where name = %s for update", (connection.name,)

@@ -35,7 +35,7 @@ def store_strays(
     }
     rows, doubtful = [], []
     for image in sorted(images, key=lambda image: image.id):
-        digest = digest_of(mapping, image.values, image.our_id, deleted=image.deleted)
+        digest = digest_of(mapping, image.values, image.our_id, fate=image.fate)
         before = known.get(image.id)
         rows.append(_stray_row(mapping, image, digest))
         if before and before[0] != digest and not is_newer(sent_no, image.stamp, before[2], before[1]):

@@ -17,7 +17,7 @@ from crm_sync.model import Outcome, Row, Side, Value
 
 __all__ = ["PENDING", "UNDONE", "Change", "Line", "note", "outcomes", "pending", "plan"]
 
-Op = Literal["create", "update"]
+Op = Literal["create", "update", "archive", "unarchive", "delete", "convert"]
 UNDONE = "its run ended before it was carried out; the next run plans it again"
 """What settle says of a change to which nothing happened; the run's task, cleared, may still carry it out."""
 

@@ -72,10 +72,10 @@ MUTANTS = [
     Mutant("a row without news orders reads all the same", "ledger/reading.py",
            "    _touch(tx, unchanged, recv_no)\n", "", "test_unchanged_row_still_orders_reads"),
     Mutant("nothing is decided on an image in doubt", "decide/merge.py",
-           "    if link.reread or ours is None or is_asleep(link, ours):\n        return ()",
-           "    if ours is None or is_asleep(link, ours):\n        return ()", "test_decide_on_doubtful_image"),
+           "    if link.reread or ours is None or is_asleep(link, ours):\n        return _last_values",
+           "    if ours is None or is_asleep(link, ours):\n        return _last_values", "test_decide_on_doubtful_image"),
     Mutant("values are compared, never stamps", "ledger/reading.py",
-           "digest != digest_of(mapping, image.values, image.our_id, deleted=image.deleted)", "stamp != image.stamp",
+           "digest != digest_of(mapping, image.values, image.our_id, fate=image.fate)", "stamp != image.stamp",
            "test_same_second_second_edit"),
     Mutant("what was seen is the work list", "ledger/reading.py",
            "stored.append((after, stale or _differs_from_base(mapping, after)))", "stored.append((after, stale))",
@@ -240,7 +240,7 @@ def _run(server: str, schedule: str) -> str:
     from psycopg import sql
 
     from crm_sync.ledger.migrate import migrate
-    from tests.crm_sync.engine import test_schedules
+    from tests.crm_sync.engine import test_existence, test_schedules
     from tests.crm_sync.engine.world import World
 
     name = f"mutant_{os.getpid()}"
@@ -254,7 +254,8 @@ def _run(server: str, schedule: str) -> str:
         made.append(World(url, policy, **settings))  # type: ignore[arg-type]
         return made[-1]
 
-    test = getattr(test_schedules, schedule)
+    modules = (test_schedules, test_existence)
+    test = next(getattr(module, schedule) for module in modules if hasattr(module, schedule))
     try:
         if "make_world" in test.__code__.co_varnames[: test.__code__.co_argcount]:
             test(make)

@@ -305,6 +305,17 @@ class World:
         store.person_edits(id, column, value, stamp=stamp and stamp.replace(microsecond=0))
         self.compare()
 
+    def their_delete(self, crm: str = "") -> None:
+        """Somebody of the CRM deletes the person's record there."""
+        crm = crm or self._first
+        self.crms[crm].person_deletes(self.theirs[crm])
+
+    def their_undelete(self, crm: str = "") -> None:
+        """Somebody of the CRM takes it out of the recycle bin."""
+        crm = crm or self._first
+        self.crms[crm].person_undeletes(self.theirs[crm])
+        self.compare()
+
     def tick(self, seconds: float = 1) -> None:
         """Time passes for everybody."""
         self.now += timedelta(seconds=seconds)

@@ -1,0 +1,363 @@
+"""Deletes, undeletes and archives on the real engine and Postgres: algorithm.md 6.1 and its holes 29 to 44.
+
+The settings' defaults: what is deleted in the CRM is archived here, what is deleted here stays in the CRM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from tests.crm_sync.engine.world import LEASE, World
+
+MakeWorld = Callable[..., World]
+
+
+def archived_by(world: World, id: str = "") -> str | None:
+    """Who deleted ours; None while it lives."""
+    row = world.client.execute(
+        "select archived_by from gptweb.contacts where id = %s", (id or world.ours,)
+    ).fetchone()
+    assert row is not None
+    return str(row[0]) if row[0] else None
+
+
+def rules(world: World) -> list[str]:
+    """What the trail says about existence."""
+    return [line.rule for line in world.trail() if line.field in (None, "exists")]
+
+
+def alive(world: World) -> int:
+    """How many contacts the CRM has."""
+    return len(world.crms["crm"].images("contact"))
+
+
+# ------------------------------------------------------------------------------------------- their deletes
+
+
+def test_deleted_there_is_archived_here(world: World) -> None:
+    world.their_delete()
+    world.assert_sound()
+    assert archived_by(world) == "engine"
+    assert "deleted_theirs" in rules(world)
+
+
+def test_undeleted_there_comes_back_here(world: World) -> None:
+    world.their_delete()
+    world.run()
+    world.tick(20)
+    world.their_undelete()
+    world.assert_sound()
+    assert archived_by(world) is None
+    assert "undeleted_theirs" in rules(world)
+
+
+def test_kept_here_when_so_set(make_world: MakeWorld) -> None:
+    world = make_world(their_delete="keep").with_person()
+    world.our_edit("title", "O1")
+    world.their_delete()
+    world.assert_sound()
+    assert archived_by(world) is None
+    assert alive(world) == 0
+    world.their_undelete()
+    world.assert_sound()
+    assert world.their_value("title") == "O1"
+
+
+def test_link_row_deleted_with_the_record(world: World) -> None:
+    """29: an unsent measure of ours is no reason to make it again, nor is a link that is gone."""
+    world.our_edit("total_score", 5)
+    world.their_delete()
+    world.assert_sound()
+    assert alive(world) == 0
+
+
+def test_score_recomputed_after_their_delete(world: World) -> None:
+    """30: GPTWeb's own fields are no edit of a person."""
+    world.their_delete()
+    world.our_edit("total_score", 5)
+    world.assert_sound()
+    assert archived_by(world) == "engine"
+    assert alive(world) == 0
+
+
+def test_edit_here_delete_there(world: World) -> None:
+    """32: an unsent edit is not archived unseen: the record is made again."""
+    world.our_edit("title", "O1")
+    world.their_delete()
+    world.assert_sound()
+    assert archived_by(world) is None
+    assert world.image(id=world.linked(world.ours)).values["title"] == "O1"
+    assert world.linked(world.ours) != world.theirs["crm"]
+
+
+def test_a_refused_edit_is_no_reason_to_make_it_again(world: World) -> None:
+    world.our_edit("title", "bad")
+    world.run()
+    world.tick(20)
+    world.their_delete()
+    world.assert_sound()
+    assert archived_by(world) == "engine"
+
+
+def test_deleted_after_our_unanswered_write(world: World) -> None:
+    """33: O1 arrived, its answer got lost, a person saw it, typed over it and deleted: no unsent edit."""
+    world.our_edit("title", "O1")
+    world.start().to("push_ours").to("written").kill()
+    world.their_edit("title", "T2")
+    world.their_delete()
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    assert archived_by(world) == "engine"
+    assert alive(world) == 0
+
+
+def test_deleted_while_in_doubt(world: World) -> None:
+    """34: what a retrieve does not show is asked for with the deleted ones."""
+    world.our_edit("title", "O1")
+    slow = world.start().to("push_ours").to("sent")
+    world.their_delete()
+    world.move_cursor(1)
+    slow.finish()
+    world.assert_sound()
+    assert archived_by(world) is None
+    assert alive(world) == 1
+
+
+def test_edited_then_deleted_there_edited_here(world: World) -> None:
+    """36: the tombstone has values; the last edit of a deleted record arrives before it is made again."""
+    world.our_edit("title", "O1")
+    world.their_edit("phone", "T1")
+    world.their_delete()
+    world.assert_sound()
+    assert world.our_value("phone") == "T1"
+    made = world.image(id=world.linked(world.ours))
+    assert (made.values["title"], made.values["phone"]) == ("O1", "T1")
+
+
+def test_edited_then_deleted_there(world: World) -> None:
+    world.their_edit("phone", "T1")
+    world.their_delete()
+    world.assert_sound()
+    row = world.client.execute("select phone, archived_by from gptweb.contacts").fetchone()
+    assert row == ("T1", "engine")
+
+
+def test_undeleted_after_our_re_create(world: World) -> None:
+    """37: the old record comes back beside the one made again: left to a person, nothing is made of it."""
+    old = world.theirs["crm"]
+    world.our_edit("email", None)
+    world.run()
+    world.tick(20)
+    world.our_edit("title", "O1")
+    world.their_delete()
+    world.run()
+    world.tick(20)
+    world.crms["crm"].person_undeletes(old)
+    world.assert_sound()
+    assert world.count("select count(*) from gptweb.contacts") == 1
+    assert (
+        world.count("select count(*) from crm_sync.parked where code = 'came_back' and lifted_at is null")
+        == 1
+    )
+    world.crms["crm"].person_deletes(old)
+    world.assert_sound()
+    assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 0
+
+
+@pytest.mark.parametrize("where", ["sent", "written"])
+def test_recreate_in_doubt_then_undeleted(world: World, where: str) -> None:
+    """38: the record under our key is the old one that came back: it proves nothing about the one we may have made."""
+    old = world.theirs["crm"]
+    world.our_edit("title", "O1")
+    world.their_delete()
+    world.start().to("push_ours").to(where).kill()
+    world.crms["crm"].person_undeletes(old)
+    world.our_edit("title", "O2")
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    assert world.our_value("title") == "O2"
+
+
+def test_undeleted_before_we_made_it_again_is_taken_back(world: World) -> None:
+    old = world.theirs["crm"]
+    world.our_edit("title", "O1")
+    world.their_delete()
+    world.start().to("push_ours").to("sent").kill()
+    world.crms["crm"].person_undeletes(old)
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    assert world.linked(world.ours) == old
+    assert alive(world) == 1
+    assert world.their_value("title") == "O1"
+
+
+# ---------------------------------------------------------------------------------------------- our archive
+
+
+def test_archived_here_edited_there(world: World) -> None:
+    """31: with 'do not propagate' the difference is agreed once and stays silent."""
+    world.our_archive()
+    world.run()
+    world.their_edit("title", "T1")
+    world.assert_sound()
+    assert world.image().values["title"] == "T1"
+    assert archived_by(world) == "person"
+
+
+def test_pull_into_archived_record(world: World) -> None:
+    """31: nothing is pulled into a record that sleeps; what was typed meanwhile travels on waking."""
+    world.our_archive()
+    world.run()
+    world.tick(20)
+    world.their_edit("title", "T1")
+    world.assert_sound()
+    world.our_unarchive()
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
+
+
+def test_undelete_against_our_archive(world: World) -> None:
+    """39: what a person of ours archived is not taken out by a change there."""
+    world.our_archive()
+    world.run()
+    world.their_delete()
+    world.tick(20)
+    world.run()
+    world.their_undelete()
+    world.assert_sound()
+    assert archived_by(world) == "person"
+
+
+def test_taken_out_of_the_archive_here_is_made_again_there(world: World) -> None:
+    world.their_delete()
+    world.run()
+    world.tick(20)
+    world.our_unarchive()
+    world.assert_sound()
+    assert archived_by(world) is None
+    assert world.image(id=world.linked(world.ours)).values["title"] == "n0"
+
+
+def test_hard_delete_in_sql_counts_as_archived_by_a_person(world: World) -> None:
+    world.client.execute("delete from gptweb.contacts where id = %s", (world.ours,))
+    world.assert_sound()
+    assert alive(world) == 1
+    world.their_delete()
+    world.assert_sound()
+    world.their_undelete()
+    world.assert_sound()
+    assert world.count("select count(*) from gptweb.contacts") == 0
+
+
+def test_who_archived_is_noted_by_the_database(world: World) -> None:
+    with psycopg.connect(world.url) as client:
+        client.execute(
+            "update gptweb.contacts set deleted_at = now(), archived_by = 'engine' where id = %s",
+            (world.ours,),
+        )
+    assert archived_by(world) == "person"
+    world.our_unarchive()
+    assert archived_by(world) is None
+
+
+def test_what_is_typed_while_theirs_is_deleted_travels_on_waking(make_world: MakeWorld) -> None:
+    world = make_world(their_delete="keep").with_person()
+    world.their_delete()
+    world.run()
+    world.our_edit("title", "O1")
+    world.assert_sound()
+    assert world.image().values["title"] == "n0"
+    world.their_undelete()
+    world.assert_sound()
+    assert world.their_value("title") == "O1"
+
+
+# ------------------------------------------------------------------------------------------------ overtaken
+
+
+def test_approved_archive_after_undelete(world: World) -> None:
+    """52: what was planned is decided once more when it is written."""
+    world.their_delete()
+    run = world.start().to("plan")
+    world.tick()
+    world.their_undelete()
+    world.start(kind="backfill").to("plan")
+    run.finish()
+    assert archived_by(world) is None
+    for other in world.runs:
+        other.finish()
+    world.assert_sound()
+
+
+def test_approved_archive_after_our_edit(world: World) -> None:
+    world.their_delete()
+    run = world.start().to("plan")
+    world.our_edit("title", "O1")
+    run.finish()
+    world.assert_sound()
+    assert archived_by(world) is None
+    assert world.image(id=world.linked(world.ours)).values["title"] == "O1"
+
+
+def test_approved_twice(world: World) -> None:
+    """The same plan pushed twice: the second finds nothing left to do."""
+    world.our_edit("title", "O1")
+    world.their_delete()
+    run = world.start().to("push_ours")
+    world.again(run, "push_theirs").finish()
+    world.tick(LEASE + 1)
+    run.finish()
+    world.assert_sound()
+    assert alive(world) == 1
+    assert world.crms["crm"].written == 2
+
+
+def test_archived_between_plan_and_making_it_again(world: World) -> None:
+    world.our_edit("title", "O1")
+    world.their_delete()
+    run = world.start().to("push_ours")
+    world.our_archive()
+    run.finish()
+    world.assert_sound()
+    assert alive(world) == 0
+
+
+# ------------------------------------------------------------------------------------------ creates in doubt
+
+
+def test_create_in_doubt_then_deleted_there(world: World) -> None:
+    """42: the look-up by our key sees deleted ones; the link takes it over, and it is deleted like any other."""
+    id = world.our_new(title="X", email="e9@example.com")
+    world.start().to("push_ours").to("written").kill()
+    (made,) = [i.id for i in world.crms["crm"].images("contact") if i.our_id == id]
+    world.crms["crm"].person_deletes(made)
+    world.move_cursor(2)
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    assert alive(world) == 1
+    assert archived_by(world, id) == "engine"
+
+
+# ---------------------------------------------------------------------------------------- purged, out of sight
+
+
+def test_purged_is_left_to_a_person(world: World) -> None:
+    """Absence proves no delete: the link is lost, nothing is archived, and a person is told."""
+    crm = world.crms["crm"]
+    world.our_edit("title", "O1")
+    slow = world.start().to("push_ours").to("sent")
+    record = crm._records.pop(world.theirs["crm"])
+    slow.finish()
+    world.tick(30)
+    world.run()
+    assert archived_by(world) is None
+    assert world.count("select count(*) from crm_sync.link where state = 'lost'") == 1
+    assert world.count("select count(*) from crm_sync.parked where code = 'lost' and lifted_at is null") == 1
+    crm._records[record.id] = record
+    crm.person_edits(record.id, "phone", "P1")
+    world.assert_sound()
+    assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 0
+    assert world.our_value("phone") == "P1"
