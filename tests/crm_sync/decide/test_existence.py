@@ -10,10 +10,10 @@ import pytest
 from crm_sync.decide.existence import EXISTS, agreed, decide_existence, lost_values, work_left
 from crm_sync.decide.merge import Rules, merge
 from crm_sync.decide.observe import resolve
-from crm_sync.model import Image, Intent, OurRecord
+from crm_sync.model import Image, Intent, OurRecord, Value
 from tests.crm_sync.decide.records import CONTACT, KEY, T0, at, link, record
 
-VALUES = {"title": "a", "phone": "1", "total_score": 1.0}
+VALUES: dict[str, Value] = {"title": "a", "phone": "1", "total_score": 1.0}
 
 
 def rules(their_delete: str = "archive", our_archive: str = "keep", **more: Any) -> Rules:
@@ -90,7 +90,7 @@ def test_what_is_no_edit() -> None:
 
 def test_nothing_is_decided_in_doubt_or_after_a_merge() -> None:
     for change in ({"reread": True}, {"their_id": None}, {"state": "lost"}, {"merged_into": "003W"}):
-        assert decide_existence(CONTACT, DEFAULTS, replace(DELETED, **change), ours()) is None  # type: ignore[arg-type]
+        assert decide_existence(CONTACT, DEFAULTS, replace(DELETED, **change), ours()) is None
 
 
 @pytest.mark.parametrize(

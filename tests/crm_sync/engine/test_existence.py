@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import psycopg
-import pytest
 
 from tests.crm_sync.engine.world import LEASE, World
 
@@ -167,9 +166,17 @@ def test_undeleted_after_our_re_create(world: World) -> None:
     assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 0
 
 
-@pytest.mark.parametrize("where", ["sent", "written"])
-def test_recreate_in_doubt_then_undeleted(world: World, where: str) -> None:
+def test_recreate_in_doubt_then_undeleted_is_not_the_new_one(world: World) -> None:
     """38: the record under our key is the old one that came back: it proves nothing about the one we may have made."""
+    _recreate_in_doubt_then_undeleted(world, "sent")
+
+
+def test_recreate_that_arrived_then_undeleted(world: World) -> None:
+    """38: the old one comes back without our key, which the new one has."""
+    _recreate_in_doubt_then_undeleted(world, "written")
+
+
+def _recreate_in_doubt_then_undeleted(world: World, where: str) -> None:
     old = world.theirs["crm"]
     world.our_edit("title", "O1")
     world.their_delete()
