@@ -216,6 +216,7 @@ def _differs_from_base(mapping: ObjectMapping, link: Link) -> bool:
         link.reread
         or not link.keyed
         or link.their_alive != alive
+        or link.their_alive != link.alive[1]
         or any(c not in link.base_theirs or link.base_theirs[c] != v for c, v in link.seen.items())
     )
 

@@ -147,7 +147,7 @@ def test_edited_then_deleted_there(world: World) -> None:
 def test_undeleted_after_our_re_create(world: World) -> None:
     """37: the old record comes back beside the one made again: left to a person, nothing is made of it."""
     old = world.theirs["crm"]
-    world.our_edit("email", None)
+    world.client.execute("update gptweb.contacts set email = null")
     world.run()
     world.tick(20)
     world.our_edit("title", "O1")
@@ -212,6 +212,7 @@ def test_archived_here_edited_there(world: World) -> None:
     world.assert_sound()
     assert world.image().values["title"] == "T1"
     assert archived_by(world) == "person"
+    assert rules(world).count("deleted_ours") == 1
 
 
 def test_pull_into_archived_record(world: World) -> None:
@@ -221,6 +222,7 @@ def test_pull_into_archived_record(world: World) -> None:
     world.tick(20)
     world.their_edit("title", "T1")
     world.assert_sound()
+    assert world.count("select count(*) from gptweb.contacts where title = 'n0'") == 1
     world.our_unarchive()
     world.assert_sound()
     assert world.our_value("title") == "T1"
@@ -330,6 +332,7 @@ def test_archived_between_plan_and_making_it_again(world: World) -> None:
     run.finish()
     world.assert_sound()
     assert alive(world) == 0
+    assert world.linked(world.ours) == world.theirs["crm"]
 
 
 # ------------------------------------------------------------------------------------------ creates in doubt
