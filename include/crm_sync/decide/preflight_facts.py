@@ -160,3 +160,4 @@ class Expectations:
     daily_calls: int
     spent: int = 0
     provisioned: bool = False
+    layouts: bool = False

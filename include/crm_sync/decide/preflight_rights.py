@@ -83,7 +83,12 @@ def right_lines(expected: Expectations, facts: Facts) -> Iterator[CheckLine]:
     """Each right of the least set, except those that concern records."""
     pending = not expected.provisioned or bool(_unusable(expected, facts) or _lacking(expected, facts))
     for right in RIGHTS:
-        yield _right_line(right, facts.rights, pending=pending)
+        if right.need == "layouts" and not expected.layouts:
+            yield ok(
+                f"right_{right.name}", f"'{right.label}'", "not needed: page layouts are left as they are"
+            )
+        else:
+            yield _right_line(right, facts.rights, pending=pending)
 
 
 def access_lines(expected: Expectations, facts: Facts) -> Iterator[CheckLine]:
@@ -135,7 +140,7 @@ def _missing(right: Right, check: str, title: str, rights: frozenset[str]) -> Ch
     evidence = f"not granted: without it {right.without}"
     remedy = f"In {_PLACE} → {_SYSTEM}, tick '{right.label}'."
     if right.need == "layouts":
-        return warning(check, title, evidence, f"{remedy} Or add the fields to the layouts in Setup by hand.")
+        remedy += " Or set layouts to false, and add the fields to the layouts in Setup by hand."
     if right.name == "CustomizeApplication" and "ModifyAllData" in rights:
         # The product guide names Modify All Data for it; Salesforce's own guide names this one.
         return warning(check, title, "not granted, only 'Modify All Data' is", remedy)

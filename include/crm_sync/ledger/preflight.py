@@ -48,6 +48,7 @@ class SqlPreflightLedger:
             daily_calls=chosen.daily_calls,
             spent=spent,
             provisioned=connection.provisioned_at is not None,
+            layouts=chosen.provisioning.layouts,
         )
 
     def keep(self, report: PreflightReport) -> None:

@@ -35,6 +35,7 @@ EXPECTED = Expectations(
     creates=frozenset({"account", "contact", "lead"}),
     every=timedelta(minutes=5),
     daily_calls=15_000,
+    layouts=True,
 )
 PROVISIONED = replace(EXPECTED, provisioned=True)
 LEAST = frozenset(

@@ -171,10 +171,17 @@ def test_a_greater_right_includes_a_lesser(name: str, instead: str) -> None:
     assert (found.result, found.evidence) == ("ok", f"granted by {instead}")
 
 
-def test_layouts_can_be_changed_by_hand_so_their_right_is_no_problem() -> None:
+def test_layouts_can_be_changed_by_hand_so_their_right_is_needed_only_where_they_are_switched_on() -> None:
     found = line("right_ModifyMetadata", replace(new_org(), rights=LEAST - {"ModifyMetadata"}))
-    assert found.result == "warning"
+    assert found.result == "problem"
     assert "by hand" in found.remedy
+    switched_off = replace(EXPECTED, layouts=False)
+    assert (
+        line(
+            "right_ModifyMetadata", replace(new_org(), rights=LEAST - {"ModifyMetadata"}), switched_off
+        ).result
+        == "ok"
+    )
 
 
 def test_modify_all_data_alone_may_create_fields_or_not() -> None:
