@@ -24,6 +24,7 @@ from typing import Protocol
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.schema import FoundSchema, WantedField
 from crm_sync.decide.schema_diff import plan_schema, wanted_fields
+from crm_sync.decide.schema_made import drift_of, made_by
 from crm_sync.decide.schema_steps import Done, SchemaPlan, Step
 from crm_sync.errors import Misconfigured, RetryLater, Unanswered
 from crm_sync.model import Object
@@ -34,11 +35,13 @@ from crm_sync.provision_ledger import (
     TrailLine,
     counts_of,
     done_line,
+    drift_line,
     found_done,
     not_taken,
     open_lines,
     planned_line,
     refused_line,
+    step_of,
 )
 from crm_sync.provision_report import ProvisionReport, Stage
 
@@ -91,13 +94,15 @@ class Provisioning:
             run_id = self._ledger.open(self._connection, dag_run_id)
         org = self._org_of(run_id)
         with self._closing_on_misconfigured(run_id):
-            plan, _ = self._decide(run_id, org)
+            found, plan = self._look(org)
+            drift = self._drift(run_id, plan, found)
+            self._refuse(run_id, plan, drift)
             if dry_run:
                 self._end_dry_run(run_id, plan)
             else:
                 self._note(run_id, plan.steps)
         note = f"Dry run: {len(plan.steps)} steps planned, none taken." if dry_run else ""
-        return run_id, self._report("plan", org, plan.steps, note, plan.notes)
+        return run_id, self._report("plan", org, plan.steps, note, plan.notes, drift)
 
     def apply(self, run_id: int) -> ProvisionReport:
         """Plan afresh and take what is left to do."""
@@ -107,7 +112,8 @@ class Provisioning:
         taken: list[Step] = []
         with self._closing_on_misconfigured(run_id):
             for attempt in range(_ROUNDS):
-                plan, found = self._decide(run_id, org)
+                found, plan = self._look(org)
+                self._refuse(run_id, plan)
                 self._close_what_is_done(run_id, plan)
                 self._note(run_id, plan.steps)
                 if self._take(run_id, org, plan, found, taken, last=attempt == _ROUNDS - 1):
@@ -128,7 +134,9 @@ class Provisioning:
                     f"The integration user can't use every field of {self._connection}:\n{said}\n"
                     "Look for a muting permission set or a restriction on the user, then run provisioning again"
                 )
-        self._ledger.mark_provisioned(self._connection)
+        lines = self._ledger.recorded(run_id)
+        new = any((line.rule, line.outcome) == ("create_field", "acknowledged") for line in lines)
+        self._ledger.mark_provisioned(self._connection, read_again=new)
         self._close(run_id, "succeeded", f"every field of {self._connection} can be read and written")
         return self._report("verify", org, ())
 
@@ -138,13 +146,21 @@ class Provisioning:
         if run_id is not None:
             self._close(run_id, "failed", error)
 
-    def _decide(self, run_id: int, org: Org) -> tuple[SchemaPlan, FoundSchema]:
+    def _look(self, org: Org) -> tuple[FoundSchema, SchemaPlan]:
         found = org.look(self._wanted)
-        plan = plan_schema(self._wanted, found)
+        return found, plan_schema(self._wanted, found)
+
+    def _drift(self, run_id: int, plan: SchemaPlan, found: FoundSchema) -> tuple[str, ...]:
+        """What changed since provisioning made it, noted in the trail."""
+        drifted = drift_of(plan, found, self._ledger.made(self._connection))
+        if drifted:
+            self._ledger.record(run_id, [drift_line(made, words) for made, words in drifted])
+        return tuple(words for _, words in drifted)
+
+    def _refuse(self, run_id: int, plan: SchemaPlan, drift: Sequence[str] = ()) -> None:
         if plan.refusals:
             self._ledger.record(run_id, [refused_line(refusal) for refusal in plan.refusals])
-        plan.raise_if_refused()
-        return plan, found
+            plan.raise_if_refused(drift)
 
     def _take(
         self, run_id: int, org: Org, plan: SchemaPlan, found: FoundSchema, taken: list[Step], *, last: bool
@@ -153,7 +169,8 @@ class Provisioning:
         complete = True
         try:
             for done in org.take(plan, found):
-                self._ledger.record(run_id, [done_line(each) for each in done])
+                made = [made_by(each.step) for each in done if not each.existed]
+                self._ledger.record(run_id, [done_line(each) for each in done], made)
                 taken += [each.step for each in done if not each.existed]
                 complete &= not any(each.existed for each in done)
         except Unanswered:
@@ -171,11 +188,10 @@ class Provisioning:
 
     def _close_what_is_done(self, run_id: int, plan: SchemaPlan) -> None:
         left = {planned_line(step).key for step in plan.steps}
-        lines = [
-            found_done(line) for line in open_lines(self._ledger.recorded(run_id)) if line.key not in left
-        ]
+        lines = [line for line in open_lines(self._ledger.recorded(run_id)) if line.key not in left]
         if lines:
-            self._ledger.record(run_id, lines)
+            made = [made_by(step_of(line, self._wanted), certain=False) for line in lines]
+            self._ledger.record(run_id, [found_done(line) for line in lines], made)
 
     def _end_dry_run(self, run_id: int, plan: SchemaPlan) -> None:
         message = f"dry run: {len(plan.steps)} steps planned, none taken"
@@ -203,6 +219,14 @@ class Provisioning:
             raise
 
     def _report(
-        self, stage: Stage, org: Org, steps: Sequence[Step], note: str = "", notes: tuple[str, ...] = ()
+        self,
+        stage: Stage,
+        org: Org,
+        steps: Sequence[Step],
+        note: str = "",
+        notes: tuple[str, ...] = (),
+        drift: tuple[str, ...] = (),
     ) -> ProvisionReport:
-        return ProvisionReport(self._connection, stage, self._wanted, tuple(steps), org.calls, note, notes)
+        return ProvisionReport(
+            self._connection, stage, self._wanted, tuple(steps), org.calls, note, notes, drift
+        )

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
+from urllib.parse import unquote
 
-from crm_sync.decide.schema_steps import Done, Refusal, Step
+from crm_sync.decide.schema import WantedField
+from crm_sync.decide.schema_made import Made
+from crm_sync.decide.schema_steps import Done, Refusal, Step, StepKind
 from crm_sync.model import Outcome
 
 __all__ = [
+    "DRIFT",
     "DRY_RUN",
     "ProvisionLedger",
     "RunState",
     "TrailLine",
     "counts_of",
     "done_line",
+    "drift_line",
     "open_lines",
     "planned_line",
+    "step_of",
 ]
 
 RunState = Literal["succeeded", "failed", "refused"]
 
 DRY_RUN = "dry_run"
+DRIFT = "drift"
 _REFUSED = "schema"
+_REMARKS = {DRY_RUN, DRIFT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,12 @@ class ProvisionLedger(Protocol):
         """Open a run of kind provision, state running."""
         ...
 
-    def record(self, run_id: int, lines: Sequence[TrailLine]) -> None:
-        """Append lines to the audit trail of a run; also after it was closed, when a stage is repeated."""
+    def record(self, run_id: int, lines: Sequence[TrailLine], made: Sequence[Made] = ()) -> None:
+        """Append lines to the audit trail of a run, also after it was closed, and keep what was made with them."""
+        ...
+
+    def made(self, connection: str) -> Sequence[Made]:
+        """What provisioning made for a connection and has not removed."""
         ...
 
     def recorded(self, run_id: int) -> Sequence[TrailLine]:
@@ -72,8 +84,11 @@ class ProvisionLedger(Protocol):
         """End a run with its state, its counts (columns of run_summary) and one message; again = replaced."""
         ...
 
-    def mark_provisioned(self, connection: str) -> None:
-        """Let the connection's syncs begin, and rewrite the snapshot that DAG parsing reads."""
+    def mark_provisioned(self, connection: str, *, read_again: bool) -> None:
+        """Let the connection's syncs begin, and rewrite the snapshot that DAG parsing reads.
+
+        ``read_again``: fields are new and therefore empty, so the next sync reads every record once more.
+        """
         ...
 
 
@@ -104,6 +119,11 @@ def not_taken(line: TrailLine) -> TrailLine:
     return TrailLine(line.object, line.field, line.rule, "superseded", detail, line.before, line.before)
 
 
+def drift_line(made: Made, words: str) -> TrailLine:
+    """Something that is no longer as provisioning made it."""
+    return TrailLine("permission_set", made.name, DRIFT, "noted", words, before=made.label)
+
+
 def refused_line(refusal: Refusal) -> TrailLine:
     """A difference that a person has to settle."""
     return TrailLine(
@@ -113,7 +133,7 @@ def refused_line(refusal: Refusal) -> TrailLine:
 
 def open_lines(lines: Sequence[TrailLine]) -> list[TrailLine]:
     """The planned lines that no later line closes."""
-    last = {line.key: line for line in lines if line.rule != DRY_RUN}
+    last = {line.key: line for line in lines if line.rule not in _REMARKS}
     return [line for line in last.values() if line.outcome == "noted"]
 
 
@@ -122,6 +142,25 @@ def counts_of(lines: Sequence[TrailLine]) -> dict[str, int]:
     ends = [line.outcome for line in lines if line.outcome in {"acknowledged", "parked", "superseded"}]
     counts = {name: ends.count(name) for name in ("acknowledged", "parked", "superseded")}
     return {"planned": len(ends), **counts, "in_doubt": 0, "conflicts": 0}
+
+
+def step_of(line: TrailLine, wanted: Sequence[WantedField]) -> Step:
+    """The step that a planned line of this module stands for."""
+    kind = cast("StepKind", line.rule)
+    if line.object == "permission_set":
+        return Step(kind, target=line.field or "")
+    field = next((f for f in wanted if (f.object, f.column) == (line.object, line.field)), None)
+    type_ = next(f.type for f in wanted if f.object == line.object)
+    if kind == "place_fields":
+        return Step(
+            kind,
+            type=type_,
+            target=line.field or "",
+            label=unquote(line.field or ""),
+            fields=tuple(line.after),
+        )
+    create = field.create if field and kind == "create_field" else None
+    return Step(kind, type=type_, field=field.name if field else "", create=create)
 
 
 def _line(step: Step, outcome: Outcome, detail: str, their_id: str | None = None) -> TrailLine:

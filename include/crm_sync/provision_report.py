@@ -35,7 +35,10 @@ _DONE = {
 
 @dataclass(frozen=True, slots=True)
 class ProvisionReport:
-    """One stage: ``steps`` are planned (plan) or were taken (apply); ``notes`` come behind, ``note`` is the last line."""
+    """One stage: ``steps`` are planned (plan) or were taken (apply).
+
+    ``drift`` (what changed since provisioning made it) and ``notes`` come behind them, ``note`` is the last line.
+    """
 
     connection: str
     stage: Stage
@@ -44,6 +47,7 @@ class ProvisionReport:
     api_calls: int = 0
     note: str = ""
     notes: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
 
     @property
     def pending(self) -> bool:
@@ -56,6 +60,7 @@ class ProvisionReport:
         kinds = {
             **SchemaPlan(self.steps).counts,
             "fields_wanted": len(self.wanted),
+            "drifted": len(self.drift),
             "api_calls": self.api_calls,
         }
         del kinds["refused"]
@@ -65,7 +70,7 @@ class ProvisionReport:
         """The report for the task log."""
         head = f"Provisioning of {self.connection}: {self.stage}"
         tail = f"{self.note or self._summary()}  API calls of this stage: {self.api_calls}."
-        return [head, *(_aligned(self._rows()) if self.wanted else ()), *self.notes, tail]
+        return [head, *(_aligned(self._rows()) if self.wanted else ()), *self.drift, *self.notes, tail]
 
     def _summary(self) -> str:
         if not self.steps:

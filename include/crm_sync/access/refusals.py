@@ -19,6 +19,9 @@ GONE = "The record is read again by its id; if it was deleted or merged, the lin
 CONTACT_ADMIN = (
     "Correct the value on either side, or have the rule changed in Salesforce; it is then sent again."
 )
+DRIFT = (
+    "A dry run of crm_provision__<connection> says what changed in the org, and a run of it makes it anew."
+)
 ROWS: dict[str, tuple[FailureKind, str]] = {
     "UNABLE_TO_LOCK_ROW": ("transient", AGAIN),
     "SERVER_UNAVAILABLE": ("transient", AGAIN),
@@ -91,11 +94,15 @@ ROWS: dict[str, tuple[FailureKind, str]] = {
     ),
     "INVALID_FIELD": (
         "permanent",
-        "The field is missing or hidden for the integration user: run provisioning again.",
+        "The field is missing or hidden for the integration user. " + DRIFT,
     ),
     "INVALID_FIELD_FOR_INSERT_UPDATE": (
         "permanent",
-        "The integration user may not edit the field: run provisioning again, or map the field as incoming only.",
+        "The integration user may not edit the field; map it as incoming only if that is meant. " + DRIFT,
+    ),
+    "INVALID_TYPE_ON_FIELD_IN_RECORD": (
+        "permanent",
+        "The field has another type in Salesforce than it was mapped with. " + DRIFT,
     ),
     "INSUFFICIENT_ACCESS_OR_READONLY": (
         "permanent",

@@ -149,7 +149,10 @@ def _remedy(status: int, error: VendorError) -> str:
 
 def _field_remedy(message: str) -> str:
     if hidden := HIDDEN_FIELD.search(message):
-        return f"field {hidden.group(1)} is missing or hidden for the integration user; run {PROVISION}"
+        field = f"field {hidden.group(1)} is missing or hidden for the integration user"
+        return (
+            f"{field}; a dry run of {PROVISION} says what changed in the org, and a run of it makes it anew"
+        )
     if unfilterable := UNFILTERABLE.search(message):
         return f"records can't be looked up by field {unfilterable.group(1)}; take it out of 'match' in the mapping file"
-    return "compare the field names in the mapping files with the org's"
+    return f"compare the field names in the mapping files with the org's; a dry run of {PROVISION} does that"

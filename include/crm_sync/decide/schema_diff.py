@@ -118,7 +118,7 @@ def _set_up(wanted: tuple[WantedField, ...], found: FoundSchema) -> Iterator[Ste
     if found.permission_set is None:
         yield Step("create_permission_set")
     if not found.assigned:
-        yield Step("assign")
+        yield Step("assign", target=found.user_id)
     for ours, type_ in sorted({(field.object, field.type) for field in wanted}):
         grant = found.grants.get(type_.lower())
         if grant is None or not grant.rights >= {"read", "create", "edit"}:

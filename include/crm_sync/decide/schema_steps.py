@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -161,10 +161,10 @@ class SchemaPlan:
         yield from (step.words for step in self.steps)
         yield from self.notes
 
-    def raise_if_refused(self) -> None:
-        """Misconfigured with every refusal at once."""
+    def raise_if_refused(self, drift: Sequence[str] = ()) -> None:
+        """Misconfigured with every refusal at once, and with what drifted."""
         if self.refusals:
-            said = "\n".join(f"- {refusal.words}" for refusal in self.refusals)
+            said = "\n".join([*(f"- {refusal.words}" for refusal in self.refusals), *drift])
             raise Misconfigured(f"Provisioning is refused, nothing was changed:\n{said}")
 
 

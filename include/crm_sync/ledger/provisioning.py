@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from crm_sync.decide.schema_made import Made
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger import runs, settings, snapshot
-from crm_sync.ledger.database import Database, Jsonb
+from crm_sync.ledger.database import Database, Jsonb, Transaction
 from crm_sync.provision_ledger import RunState, TrailLine
 
 __all__ = ["SqlProvisionLedger"]
@@ -42,8 +43,8 @@ class SqlProvisionLedger:
             )
             return runs.insert(tx, connection, "provision", dag_run_id, {})
 
-    def record(self, run_id: int, lines: Sequence[TrailLine]) -> None:
-        """Append lines to the audit trail of a run."""
+    def record(self, run_id: int, lines: Sequence[TrailLine], made: Sequence[Made] = ()) -> None:
+        """Append lines to the audit trail of a run, and keep what was made with them."""
         with self._database.transaction() as tx:
             connection = _connection_of(
                 tx.one("select connection from crm_sync.run where run_id = %s", (run_id,)), run_id
@@ -57,6 +58,19 @@ class SqlProvisionLedger:
                     for n in lines
                 ),
             )  # fmt: skip
+
+            for each in made:
+                _keep(tx, connection, run_id, each)
+
+    def made(self, connection: str) -> Sequence[Made]:
+        """What provisioning made for a connection and has not removed, oldest first."""
+        with self._database.transaction() as tx:
+            rows = tx.rows(
+                "select kind, name, label, details, certain, made_at from crm_sync.provisioned "
+                "where connection = %s and removed_at is null order by made_at, kind, name",
+                (connection,),
+            )
+        return [Made(row[0], row[1], row[2], tuple(row[3]), row[4], row[5]) for row in rows]
 
     def recorded(self, run_id: int) -> Sequence[TrailLine]:
         """The lines of a run, in the order in which they were appended."""
@@ -78,11 +92,27 @@ class SqlProvisionLedger:
                 (state, message, *(counts.get(name, 0) for name in SUMS), run_id),
             )
 
-    def mark_provisioned(self, connection: str) -> None:
+    def mark_provisioned(self, connection: str, *, read_again: bool) -> None:
         """Let the connection's syncs begin, and rewrite the snapshot that DAG parsing reads."""
         with self._database.transaction() as tx:
             settings.mark_provisioned(tx, connection)
+            if read_again:
+                settings.read_again(tx, connection)
             snapshot.write(tx)
+
+
+def _keep(tx: Transaction, connection: str, run_id: int, made: Made) -> None:
+    """Keep what was made; fields that come to a layout later are added to those that it got before."""
+    tx.run(
+        """insert into crm_sync.provisioned as p (connection, kind, name, label, details, certain, run_id)
+        values (%s, %s, %s, %s, %s, %s, %s)
+        on conflict (connection, kind, name) do update set label = excluded.label, certain = excluded.certain,
+          run_id = excluded.run_id, made_at = excluded.made_at, removed_at = null,
+          details = case when p.removed_at is null and p.kind = 'place_fields'
+            then p.details || array(select unnest(excluded.details) except select unnest(p.details))
+            else excluded.details end""",
+        (connection, made.kind, made.name, made.label, list(made.details), made.certain, run_id),
+    )
 
 
 def _connection_of(connection: str | None, run_id: int) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "mark_provisioned",
     "pin",
+    "read_again",
 ]
 
 Frequency = Literal["5min", "15min", "hourly"]
@@ -193,8 +194,7 @@ def replan_if_changed(tx: Transaction, connection: Connection, mapping_digest: s
             "update crm_sync.connection set settings_digest = %s where name = %s", (digest, connection.name)
         )
         if before is not None and before.rpartition(".")[2] != mapping_digest:
-            # A field that is new was never read: everything is, once more.
-            tx.run("delete from crm_sync.cursor where connection = %s", (connection.name,))
+            read_again(tx, connection.name)  # a field that is new was never read
         tx.run(
             "update crm_sync.link set dirty = true where connection = %s and not dirty", (connection.name,)
         )
@@ -225,6 +225,11 @@ def pin(tx: Transaction, name: str, organization: str) -> None:
             "the keys of the first org again; another org, or a refreshed sandbox, needs a connection of its own: "
             "python -m crm_sync connect <name>."
         )
+
+
+def read_again(tx: Transaction, name: str) -> None:
+    """Let the next sync read every record of theirs once more, whenever it was last changed."""
+    tx.run("delete from crm_sync.cursor where connection = %s", (name,))
 
 
 def _fill_outbox(tx: Transaction, name: str) -> None:

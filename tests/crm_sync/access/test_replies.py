@@ -85,7 +85,7 @@ def test_what_to_do_next(
 def test_a_hidden_field_is_named_with_its_remedy() -> None:
     text = str(error_of(400, "INVALID_FIELD", NO_COLUMN))
     assert (
-        "field Nope__c is missing or hidden for the integration user; run crm_provision__salesforce_main"
+        "field Nope__c is missing or hidden for the integration user; a dry run of crm_provision__salesforce_main"
         in text
     )
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from crm_sync.decide.mapping import load_mappings
 from crm_sync.decide.schema import FoundField, FoundSales, FoundSchema, Grant, WantedField
 from crm_sync.decide.schema_diff import access_problems, wanted_fields
+from crm_sync.decide.schema_made import Made
 from crm_sync.decide.schema_steps import Done, SchemaPlan, Step
 from crm_sync.provision_ledger import RunState, TrailLine
 
 MAPPINGS = load_mappings("salesforce")
 WANTED = wanted_fields(MAPPINGS)
+
+MADE_AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 DESCRIBED = {"Number": "double", "Checkbox": "boolean", "DateTime": "datetime", "Text": "string"}
 CARRIED = {
@@ -186,6 +190,8 @@ class MemoryLedger:
 
     runs: dict[int, MemoryRun] = field(default_factory=dict)
     provisioned: list[str] = field(default_factory=list)
+    read_again: list[str] = field(default_factory=list)
+    kept: dict[object, Made] = field(default_factory=dict)
 
     def running(self, connection: str, dag_run_id: str) -> int | None:
         found = (n for n, run in self.runs.items() if (run.dag_run_id, run.state) == (dag_run_id, "running"))
@@ -195,8 +201,12 @@ class MemoryLedger:
         self.runs[len(self.runs) + 1] = MemoryRun(connection, dag_run_id)
         return len(self.runs)
 
-    def record(self, run_id: int, lines: Sequence[TrailLine]) -> None:
+    def record(self, run_id: int, lines: Sequence[TrailLine], made: Sequence[Made] = ()) -> None:
         self.runs[run_id].lines += lines
+        self.kept |= {each.key: replace(each, at=MADE_AT) for each in made}
+
+    def made(self, connection: str) -> Sequence[Made]:
+        return list(self.kept.values())
 
     def recorded(self, run_id: int) -> Sequence[TrailLine]:
         return tuple(self.runs[run_id].lines)
@@ -205,5 +215,6 @@ class MemoryLedger:
         run = self.runs[run_id]
         run.state, run.counts, run.message = state, counts, message
 
-    def mark_provisioned(self, connection: str) -> None:
+    def mark_provisioned(self, connection: str, *, read_again: bool) -> None:
         self.provisioned.append(connection)
+        self.read_again += [connection] if read_again else []

@@ -209,5 +209,33 @@ def test_the_counts_are_plain_numbers() -> None:
         "assign_user": 0,
         "place_fields": 0,
         "fields_wanted": len(WANTED),
+        "drifted": 0,
         "api_calls": 4,
     }
+
+
+def test_a_field_that_was_made_anew_lets_the_next_sync_read_everything_once_more() -> None:
+    org, ledger = MemoryOrg(SMALL), MemoryLedger()
+    run_all(org, ledger)
+    run_all(org, ledger, "again")
+    assert ledger.provisioned == ["salesforce_main"] * 2
+    assert ledger.read_again == ["salesforce_main"]
+
+
+def test_what_was_made_is_kept_also_when_the_reply_was_lost() -> None:
+    org, ledger = MemoryOrg(SMALL, dies_at=3, after=True), MemoryLedger()
+    with pytest.raises(Killed):
+        run_all(org, ledger)
+    org.dies_at = 0
+    run_all(org, ledger)
+    kept = {(each.kind, each.name): (each.certain, each.details) for each in ledger.made("salesforce_main")}
+    assert kept == {
+        ("create_field", "Lead.GPTWeb_Id__c"): (False, ("Text(36, external id, unique)",)),
+        ("grant_field", "Lead.GPTWeb_Id__c"): (True, ()),
+    }
+
+
+def test_what_was_there_before_is_not_kept() -> None:
+    ledger = MemoryLedger()
+    run_all(MemoryOrg(ready_org()), ledger)
+    assert ledger.made("salesforce_main") == []

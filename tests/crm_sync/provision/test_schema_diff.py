@@ -92,8 +92,11 @@ def test_an_org_that_has_everything_gets_an_empty_plan() -> None:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (replace(ready_org(), permission_set=None, assigned=False), ["create_permission_set", "assign"]),
-        (replace(ready_org(), assigned=False), ["assign"]),
+        (
+            replace(ready_org(), permission_set=None, assigned=False),
+            ["create_permission_set", "assign 005000000000001AAA"],
+        ),
+        (replace(ready_org(), assigned=False), ["assign 005000000000001AAA"]),
         (without_grant(ready_org(), "lead"), ["grant_object Lead"]),
         (without_grant(ready_org(), "Lead.GPTWeb_Id__c"), ["grant_field Lead.GPTWeb_Id__c"]),
         (
