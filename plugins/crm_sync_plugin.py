@@ -3,11 +3,13 @@
 from airflow.plugins_manager import AirflowPlugin
 
 from crm_airflow.preload import preload
+from crm_airflow.web.app import PREFIX, LazyApp
 
 preload()
 
 
 class CrmSyncPlugin(AirflowPlugin):
-    """Makes Airflow's long-lived processes ready to fork the tasks of the sync."""
+    """Our pages in Airflow's UI; and Airflow's long-lived processes are made ready to fork the tasks of the sync."""
 
     name = "crm_sync"
+    fastapi_apps = [{"app": LazyApp(), "url_prefix": PREFIX, "name": "GPTWeb CRM Sync"}]  # noqa: RUF012  as Airflow has it

@@ -14,6 +14,7 @@ __all__ = ["MODULES", "preload"]
 
 MODULES: Final = (
     "crm_airflow.hooks.sync_hook",
+    "crm_sync.access.connecting",
     "crm_sync.access.oauth",
     "crm_sync.access.rotation",
     "crm_sync.access.transport",

@@ -76,11 +76,14 @@ class OAuthEndpoint:
                 return new if new.refresh_token else _with_refresh(new, refresh_token)
 
     def authorize_url(self, state: str, code_verifier: str, redirect_uri: str) -> str:
-        """Where to send the browser; only the verifier's SHA-256 is in the address (PKCE)."""
+        """Where to send the browser; only the verifier's SHA-256 is in the address (PKCE).
+
+        It has to log in there, or the session of whoever administers the org would be taken for the integration user's.
+        """
         with self._client() as client:
             url: str = client.create_authorization_url(
                 self._address + AUTHORIZE, state=state, code_verifier=code_verifier, redirect_uri=redirect_uri,
-                scope=SCOPE,
+                scope=SCOPE, prompt="login",
             )[0]  # fmt: skip
         return url
 

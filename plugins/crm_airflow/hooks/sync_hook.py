@@ -15,6 +15,7 @@ from crm_sync.errors import Misconfigured, SyncError
 
 if TYPE_CHECKING:
     from crm_sync.access.app import App
+    from crm_sync.access.oauth import OAuthEndpoint
     from crm_sync.access.transport import MeteredSession
     from crm_sync.access.vault import Vault
     from crm_sync.access.vault_login import VaultLogin
@@ -58,7 +59,7 @@ class CrmSyncHook(BaseHook):
         super().__init__()
         self.connection = connection
         self._app = app
-        self._vault = vault
+        self.vault = vault
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -189,13 +190,17 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def login(self) -> Iterator[VaultLogin]:
         """The way in: the app of the Airflow connection, the tokens in the vault; nothing is asked before it is used."""
-        from crm_sync.access.oauth import OAuthEndpoint  # noqa: PLC0415
         from crm_sync.access.vault_login import VaultLogin  # noqa: PLC0415
 
-        endpoint = OAuthEndpoint(self._app(self.connection))
         # Two database connections of its own: a row stays locked while the CRM is asked for a token.
         with self.database() as database, self.database() as marks:
-            yield VaultLogin(self.connection, endpoint, self._vault(), database, marks)
+            yield VaultLogin(self.connection, self.endpoint(), self.vault(), database, marks)
+
+    def endpoint(self) -> OAuthEndpoint:
+        """The OAuth endpoints of the app that the Airflow connection names."""
+        from crm_sync.access.oauth import OAuthEndpoint  # noqa: PLC0415
+
+        return OAuthEndpoint(self._app(self.connection))
 
     def settings(self, database: Database) -> Connection:
         """The connection's live settings; an unknown name lists the known ones."""

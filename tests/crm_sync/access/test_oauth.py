@@ -99,7 +99,7 @@ def test_the_address_for_the_browser_has_the_challenge_and_not_the_verifier(endp
     )
     assert url.path == "/services/oauth2/authorize"
     assert dict(parse_qsl(url.query)) == {
-        "response_type": "code", "client_id": "consumer-key", "state": "the-state", "scope": "api refresh_token",
+        "response_type": "code", "client_id": "consumer-key", "state": "the-state", "scope": "api refresh_token", "prompt": "login",
         "redirect_uri": "https://airflow.example/crm-sync/oauth/callback",
         "code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256",
     }  # fmt: skip

@@ -1,0 +1,83 @@
+"""Connecting in the browser: a person logs in at the org, and comes back with a code that only we can exchange.
+
+What the return is checked against is kept in the ledger: ten minutes, for one use, the PKCE verifier sealed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from authlib.common.security import generate_token
+
+from crm_sync.access.oauth import Identity, OAuthEndpoint, Tokens, identity_of
+from crm_sync.access.vault import Vault
+from crm_sync.access.vault_login import keep
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger import credentials, settings
+from crm_sync.ledger.credentials import Authorization
+from crm_sync.ledger.database import Database
+
+__all__ = ["Connected", "Started", "begin", "finish", "take"]
+
+GOOD_FOR: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Where to send the browser, and what it has to bring back from there."""
+
+    url: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Whose tokens are stored now."""
+
+    connection: str
+    instance_url: str
+    identity: Identity
+
+
+def begin(
+    database: Database, vault: Vault, endpoint: OAuthEndpoint, connection: str, redirect_uri: str
+) -> Started:
+    """Put by a state and a verifier, and give the address of the org's log-in page."""
+    state, verifier = generate_token(48), generate_token(64)
+    sealed = vault.seal(connection, "code verifier", {"code_verifier": verifier})
+    with database.transaction() as tx:
+        kept = Authorization(connection, sealed, redirect_uri)
+        credentials.begin_authorization(tx, state, kept, vault.ring.first, GOOD_FOR)
+    return Started(endpoint.authorize_url(state, verifier, redirect_uri), state)
+
+
+def take(database: Database, state: str) -> Authorization:
+    """What was put by for this state, once; Misconfigured when it is unknown, used or too old."""
+    with database.transaction() as tx:
+        kept = credentials.take_authorization(tx, state)
+    if kept is None:
+        raise Misconfigured(
+            "this log-in was finished before, was begun more than ten minutes ago, or was never begun here: begin again"
+        )
+    return kept
+
+
+def finish(
+    database: Database, vault: Vault, endpoint: OAuthEndpoint, kept: Authorization, code: str
+) -> Connected:
+    """Exchange the code and store the tokens, unless they are those of another org than the connection's."""
+    verifier = vault.open(kept.connection, "code verifier", kept.sealed)["code_verifier"]
+    tokens = endpoint.exchange(code, verifier, kept.redirect_uri)
+    identity = _identity(tokens)
+    with database.transaction() as tx:
+        settings.pin(tx, kept.connection, identity.organization_id)
+        keep(tx, vault, kept.connection, tokens, endpoint.app.digest())
+    return Connected(kept.connection, tokens.instance_url, identity)
+
+
+def _identity(tokens: Tokens) -> Identity:
+    if known := identity_of(tokens.identity):
+        return known
+    raise Misconfigured('the org\'s reply does not say whose log-in this is ("id" is missing): begin again')

@@ -1,0 +1,46 @@
+"""Connecting a CRM from the UI: what the ledger, the vault and the app of the Airflow connection do for it together."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from crm_airflow.hooks.sync_hook import CrmSyncHook
+from crm_sync.access import connecting
+from crm_sync.access.connecting import Connected, Started
+from crm_sync.access.grant_errors import grant_error
+from crm_sync.access.oauth import identity_of
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger.database import Database, database_url
+from crm_sync.ledger.settings import pin
+
+__all__ = ["begin", "finish"]
+
+
+def begin(connection: str, redirect_uri: str) -> Started | Connected:
+    """Where to send the browser; a grant that needs none logs in at once."""
+    hook = CrmSyncHook(connection)
+    with hook.database() as database:
+        hook.settings(database)
+        endpoint = hook.endpoint()
+        if endpoint.app.grant == "authorization_code":
+            return connecting.begin(database, hook.vault(), endpoint, connection, redirect_uri)
+        with hook.login() as login:
+            session = login.try_again()
+        identity = identity_of(session.identity)
+        if identity is None:
+            msg = "The org's reply does not say whose log-in this is: add the scope 'id' to the app."
+            raise Misconfigured(msg)
+        with database.transaction() as tx:
+            pin(tx, connection, identity.organization_id)
+        return Connected(connection, session.instance_url, identity)
+
+
+def finish(state: str, code: str, error: str = "", description: str = "") -> Connected:
+    """Store the tokens for the code that the browser brought back, or raise what the CRM says in its place."""
+    with closing(Database(database_url())) as database:
+        kept = connecting.take(database, state)
+        hook = CrmSyncHook(kept.connection)
+        endpoint = hook.endpoint()
+        if error or not code:
+            raise grant_error(error or "access_denied", description, endpoint.app.grant, endpoint.app.address)
+        return connecting.finish(database, hook.vault(), endpoint, kept, code)

@@ -1,0 +1,34 @@
+"""The FastAPI app of our pages, built when the first request comes: only the API server ever needs it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import Receive, Scope, Send
+
+__all__ = ["PREFIX", "LazyApp", "create_app"]
+
+PREFIX: Final = "/crm-sync"
+
+
+@cache
+def create_app() -> FastAPI:
+    """All routes; none is listed for the public (docs and schema are open to anyone in a plugin's app)."""
+    from fastapi import FastAPI  # noqa: PLC0415  the scheduler loads plugins too, and has no use for it
+
+    from crm_airflow.web import connecting  # noqa: PLC0415
+
+    app = FastAPI(title="GPTWeb CRM Sync", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(connecting.router)
+    return app
+
+
+class LazyApp:
+    """An ASGI app that is built on its first request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on."""
+        await create_app()(scope, receive, send)

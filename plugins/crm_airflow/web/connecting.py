@@ -1,0 +1,92 @@
+"""Two routes: one sends an administrator's browser to the CRM's log-in page, the other takes it back with a code."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Final
+from urllib.parse import urlsplit
+
+from airflow.api_fastapi.core_api.security import requires_access_connection
+from airflow.configuration import conf
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from crm_airflow.hooks import connect_hook
+from crm_airflow.web.app import PREFIX
+from crm_airflow.web.pages import page
+from crm_sync.access.connecting import Connected
+from crm_sync.access.login import is_loopback
+from crm_sync.errors import Misconfigured, SyncError
+
+__all__ = ["public_url", "router"]
+
+CALLBACK: Final = "/oauth/callback"
+COOKIE: Final = "crm_sync_state"
+PUBLIC_URL: Final = "CRM_SYNC_PUBLIC_URL"
+router = APIRouter()
+
+
+def public_url() -> str:
+    """The address under which people reach Airflow: the callback that the CRM knows begins with it, to the letter."""
+    url = (os.environ.get(PUBLIC_URL) or conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        return url
+    raise Misconfigured(
+        f"the address of Airflow, {url or 'which is not set'}, is no address that a CRM sends a code to: set {PUBLIC_URL} "
+        "(or Airflow's [api] base_url) to its https address"
+    )
+
+
+@router.get("/connections/{connection_id}/connect", dependencies=[Depends(requires_access_connection("PUT"))])
+def connect(connection_id: str) -> Response:
+    """Send the browser to the CRM's log-in page; where the grant needs no browser, log in at once."""
+    try:
+        address = public_url()
+        started = connect_hook.begin(connection_id, address + PREFIX + CALLBACK)
+        if isinstance(started, Connected):
+            return page("connected.html", connected=started)
+    except SyncError as error:
+        return _problem(error)
+    reply = RedirectResponse(
+        started.url, status_code=303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    )
+    # Who comes back has to be who was sent: the state alone could be somebody else's who was talked into a click.
+    reply.set_cookie(
+        COOKIE,
+        started.state,
+        max_age=600,
+        path=PREFIX,
+        httponly=True,
+        samesite="lax",
+        secure=address.startswith("https"),
+    )
+    return reply
+
+
+@router.get(CALLBACK)
+def callback(
+    request: Request,
+    state: str = "",
+    code: str = "",
+    error: str = "",
+    error_description: str = "",
+) -> HTMLResponse:
+    """Take the browser back; open to anyone, and good only for who brings the state of a log-in that was begun here."""
+    request.scope["query_string"] = b""  # whoever logs the request after us shall not have the code
+    try:
+        if not state or not secrets.compare_digest(request.cookies.get(COOKIE, "").encode(), state.encode()):
+            raise Misconfigured(
+                "this browser did not begin this log-in, or more than ten minutes ago: begin again, in one browser, and "
+                f"at the address {public_url()}, to which the CRM sends you back"
+            )
+        reply = page("connected.html", connected=connect_hook.finish(state, code, error, error_description))
+    except SyncError as problem:
+        reply = _problem(problem)
+    reply.delete_cookie(COOKIE, path=PREFIX)
+    return reply
+
+
+def _problem(error: SyncError) -> HTMLResponse:
+    return page("problem.html", status=400, problem=str(error))

@@ -1,0 +1,175 @@
+"""Connecting in the browser, through Airflow's own application: who may, what comes back, and what nobody gets to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from crm_sync.access.vault import KeyRing, Vault
+from crm_sync.errors import Misconfigured
+from tests.crm_airflow.real import Org, airflow_connection, make_connection, rows
+from tests.crm_airflow.ui import ADDRESS, airflow_app, browser
+from tests.salesforce_standin.browser import Browser
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
+NAME, CONNECT, CALLBACK = "browsing", "/crm-sync/connections/browsing/connect", "/crm-sync/oauth/callback"
+USER, PASSWORD = "integration@gptweb.example", "a-pass-word"
+
+
+@pytest.fixture(scope="module")
+def app():
+    return airflow_app()
+
+
+@pytest.fixture
+def connecting(app, hub, org, monkeypatch) -> str:
+    """A connection with the browser's grant, in Airflow, in GPTWeb and in the org; gives the database's address."""
+    make_connection(hub, NAME)
+    rows(hub, "delete from crm_sync.credential where connection = %s", NAME)
+    browser_grant = {**org.extra(), "grant": "authorization_code"}
+    airflow_connection(monkeypatch, NAME, browser_grant)
+    monkeypatch.setenv("CRM_SYNC_PUBLIC_URL", ADDRESS)
+    org.control("/passwords", {"username": USER, "password": PASSWORD})
+    org.change_app(redirect_uris=[ADDRESS + CALLBACK])
+    return str(hub)
+
+
+@pytest.fixture
+def admin(app) -> Iterator:
+    with browser(app, "admin") as client:
+        yield client
+
+
+def consent(org: Org, address: str, user: str = USER, decision: str = "approve") -> str:
+    """Log in and consent; the address to which the org sends the browser back."""
+    person = Browser(org.url)
+    person.go(address)
+    person.log_in(user, PASSWORD)
+    if not person.callback:
+        person.submit(decision=decision)
+    person.http.close()
+    return person.address
+
+
+def test_from_the_click_to_the_first_token(connecting, admin, org, caplog, capfd):
+    sent = admin.get(CONNECT)
+    assert sent.status_code == 303
+    back = consent(org, sent.headers["Location"])
+    with caplog.at_level("DEBUG"):
+        page = admin.get(back)
+    assert (page.status_code, "Connected" in page.text) == (200, True), page.text
+    assert f"{ADDRESS}{CALLBACK}?" in back
+    [(sealed, state)] = rows(
+        connecting, "select sealed, state from crm_sync.credential where connection = %s", NAME
+    )
+    tokens = Vault(KeyRing.from_environment()).open(NAME, "tokens", sealed)
+    assert state == "good"
+    assert tokens["refresh_token"]
+    assert tokens["instance_url"] == org.url
+    code = parse_qs(urlsplit(back).query)["code"][0]
+    told = page.text + str(page.headers) + caplog.text + "".join(capfd.readouterr())
+    assert "request finished" in told  # Airflow's access log is among what is searched
+    for secret in (code, tokens["access_token"], tokens["refresh_token"], org.client_secret):
+        assert secret.rpartition("!")[2][:20] not in told  # a part that no encoding changes
+    assert rows(connecting, "select count(*) from crm_sync.authorization") == [(0,)]
+    pinned = rows(connecting, "select organization_id from crm_sync.connection where name = %s", NAME)
+    assert pinned[0][0].startswith("00D")
+
+
+@pytest.mark.parametrize(("user", "status"), [("", 401), ("viewer", 403)])
+def test_only_who_may_edit_connections_may_begin(connecting, app, user, status):
+    with browser(app, user) as client:
+        assert client.get(CONNECT).status_code == status
+
+
+def test_the_pages_of_our_app_are_listed_for_nobody(app):
+    with browser(app) as client:
+        assert [
+            client.get(f"/crm-sync{path}").status_code for path in ("/docs", "/redoc", "/openapi.json", "/")
+        ] == [404] * 4
+
+
+def test_a_return_is_good_once(connecting, admin, org):
+    back = consent(org, admin.get(CONNECT).headers["Location"])
+    cookie = admin.cookies.get("crm_sync_state")
+    assert admin.get(back).status_code == 200
+    admin.cookies.set("crm_sync_state", cookie, path="/crm-sync")
+    again = admin.get(back)
+    assert (again.status_code, "finished before" in again.text) == (400, True)
+
+
+def test_a_return_that_is_too_late_is_refused(connecting, admin, org):
+    back = consent(org, admin.get(CONNECT).headers["Location"])
+    rows(connecting, "update crm_sync.authorization set expires_at = now() - interval '1 second'")
+    assert "more than ten minutes ago" in admin.get(back).text
+
+
+def test_only_the_browser_that_began_may_return(connecting, admin, app, org):
+    back = consent(org, admin.get(CONNECT).headers["Location"])
+    with browser(app, "admin") as other:
+        page = other.get(back)
+    assert (page.status_code, "did not begin this log-in" in page.text) == (400, True)
+    assert rows(connecting, "select count(*) from crm_sync.credential where connection = %s", NAME) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?code=abc", "?state=guessed&code=abc", "?state=%22%3E%3Cscript%3E&code=a"]
+)
+def test_a_return_without_a_state_of_ours_is_refused(connecting, app, query):
+    with browser(app) as client:
+        page = client.get(CALLBACK + query)
+    assert page.status_code == 400
+    assert "<script" not in page.text
+
+
+def test_no_consent_is_told_with_what_to_do(connecting, admin, org):
+    org.control("/passwords", {"username": "admin@gptweb.example", "password": PASSWORD})
+    back = consent(org, admin.get(CONNECT).headers["Location"], "admin@gptweb.example", "deny")
+    page = admin.get(back)
+    assert (page.status_code, "connect again and choose Allow" in page.text) == (400, True)
+
+
+def test_another_orgs_tokens_are_not_stored(connecting, admin, org):
+    rows(
+        connecting,
+        "update crm_sync.connection set organization_id = '00D5g000000OTHEREA0' where name = %s",
+        NAME,
+    )
+    page = admin.get(consent(org, admin.get(CONNECT).headers["Location"]))
+    assert "belongs to org 00D5g000000OTHEREA0" in page.text
+    assert rows(connecting, "select count(*) from crm_sync.credential where connection = %s", NAME) == [(0,)]
+    rows(connecting, "update crm_sync.connection set organization_id = null where name = %s", NAME)
+
+
+def test_a_page_loads_nothing_and_is_kept_by_nobody(connecting, app):
+    with browser(app) as client:
+        headers = client.get(CALLBACK).headers
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'nonce-")
+    assert (headers["Cache-Control"], headers["Referrer-Policy"]) == ("no-store", "no-referrer")
+
+
+def test_a_grant_without_browser_logs_in_at_once(connecting, admin, org, monkeypatch):
+    airflow_connection(monkeypatch, NAME, org.extra())
+    page = admin.get(CONNECT)
+    assert (page.status_code, "Connected" in page.text) == (200, True), page.text
+
+
+def test_keys_that_are_wrong_are_told_on_the_page_and_not_shown(connecting, admin, org, monkeypatch):
+    airflow_connection(monkeypatch, NAME, {**org.extra(), "consumer_secret": "guessed-secret"})
+    page = admin.get(CONNECT)
+    assert (page.status_code, "copy both again" in page.text) == (400, True)
+    assert "guessed-secret" not in page.text
+
+
+@pytest.mark.parametrize(
+    "address", ["http://airflow.example", "", "airflow.example", "ftp://airflow.example"]
+)
+def test_an_address_that_gets_no_code_is_refused(monkeypatch, address):
+    from crm_airflow.web.connecting import public_url
+
+    monkeypatch.setenv("CRM_SYNC_PUBLIC_URL", address)
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", address)
+    with pytest.raises(Misconfigured, match="set CRM_SYNC_PUBLIC_URL"):
+        public_url()
