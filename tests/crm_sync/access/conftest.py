@@ -114,10 +114,13 @@ class FakeLogin:
 
 
 class Book:
-    """A meter that keeps its bookings; ``refuse`` may raise."""
+    """A meter that keeps its bookings and what replies said; ``refuse`` may raise."""
 
     def __init__(self, refuse: Callable[[], None] | None = None) -> None:
         self.purposes: list[str] = []
+        self.times: list[datetime | None] = []
+        self.usages: list[tuple[ApiUsage | None, bool]] = []
+        self.doubts = False
         self._refuse = refuse
 
     def book(self, purpose: str) -> None:
@@ -126,10 +129,12 @@ class Book:
         self.purposes.append(purpose)
 
     def saw(self, at: datetime | None, usage: ApiUsage | None, *, exact: bool = False) -> None:
-        pass
+        self.times.append(at)
+        self.usages.append((usage, exact))
 
     def asks_limits(self) -> bool:
-        return False
+        doubts, self.doubts = self.doubts, False
+        return doubts
 
 
 @pytest.fixture
