@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _SEASONS = ("Spring", "Summer", "Winter")
 _RESOURCES = (
-    "tooling", "limits", "query", "queryAll", "composite", "sobjects", "identity",
+    "tooling", "limits", "query", "queryAll", "composite", "sobjects", "identity", "jobs",
 )  # fmt: skip
 _LIMITS = {
     "DailyAsyncApexExecutions": 250_000,

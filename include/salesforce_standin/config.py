@@ -30,6 +30,7 @@ _OPTIONS: dict[str, tuple[str, str]] = {
     "integration-username": ("integration@gptweb.example", "name of the integration user"),
     "session-seconds": ("7200", "inactivity after which a session ends"),
     "daily-limit": ("15000", "API calls in any 24 hours"),
+    "bulk-milliseconds": ("100", "time that a bulk job spends in each state at least"),
     "random-seed": ("1", "seed of the jitter and of the order of collated subrequests"),
 }
 
@@ -53,6 +54,7 @@ class Settings:
     seed: Path | None = None
     session_seconds: int = 7200
     daily_limit: int = 15000
+    bulk_milliseconds: int = 100
     random_seed: int = 1
     redirect_uris: list[str] = field(default_factory=list)
     certificate: str = ""
@@ -102,6 +104,7 @@ def settings_from(arguments: argparse.Namespace, remembered: dict[str, str]) -> 
         seed=Path(arguments.seed) if arguments.seed not in {"", "none"} else None,
         session_seconds=int(arguments.session_seconds),
         daily_limit=int(arguments.daily_limit),
+        bulk_milliseconds=int(arguments.bulk_milliseconds),
         random_seed=int(arguments.random_seed),
         redirect_uris=arguments.redirect_uris.split(),
         certificate=Path(arguments.certificate).read_text("ascii") if arguments.certificate else "",

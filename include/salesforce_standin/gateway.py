@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from salesforce_standin import about, bulk_v1, metadata, soap
+from salesforce_standin import about, metadata, soap
 from salesforce_standin.admin import Admin
-from salesforce_standin.bulk_v1 import BulkV1
+from salesforce_standin.bulk import classic
 from salesforce_standin.config import LATEST, OLDEST
 from salesforce_standin.errors import ApiError, fail, no_session, not_found
 from salesforce_standin.http_call import Call, Incoming, Reply
@@ -29,6 +29,9 @@ VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d+)(/.*)?\Z")
 _ASYNC = re.compile(r"/services/async/(\d+)\.0(/.*)\Z")
 _SOAP = re.compile(r"/services/Soap/([cu])/(\d+)\.0(?:/\w+)?/?\Z")
 _METADATA = re.compile(r"/services/Soap/m/(\d+)\.0(?:/\w*)?\Z")
+# Where a body may be something else than JSON.
+_BULK = re.compile(r"/services/data/v\d+\.0/jobs/ingest")
+_BULK_CONTENT = frozenset({"text/csv", "multipart/form-data"})
 _OLDEST_RETIRED = 21
 _API_SCOPES = {"api", "full"}
 
@@ -38,10 +41,9 @@ register(ROUTER)
 class Gateway:
     """Answers requests for one org."""
 
-    def __init__(self, org: Org, admin: Admin, bulk: BulkV1) -> None:
+    def __init__(self, org: Org, admin: Admin) -> None:
         self.org = org
         self.admin = admin
-        self.bulk = bulk
 
     def answer(self, incoming: Incoming) -> tuple[Reply, int]:
         """Do what is asked, durably; a request that fails as a whole leaves nothing behind."""
@@ -102,24 +104,23 @@ class Gateway:
 
     def _bulk(self, incoming: Incoming, version: int, path: str) -> Reply:
         """Serve Bulk API 1.0, whose token comes in a header of its own."""
-        session = self.org.sessions.find(incoming.headers.get("x-sfdc-session", ""))
-        if session is None:
-            raise bulk_v1.no_session()
-        if not self.org.meter.allows():
-            raise bulk_v1.over_limit()
-        self.count(incoming)
-        incoming.user_id = session.user_id
-        posted = incoming.method == "POST"
         call = Call(
             method=incoming.method,
             path=path,
             version=version,
-            user_id=session.user_id,
+            user_id="",
             base=incoming.base,
-            body=_json(incoming) if posted and not path.rstrip("/").endswith("/batch") else None,
+            headers=incoming.headers,
             content=incoming.content,
         )
-        return self.bulk.serve(call)
+        user = self._user_of(self.org.sessions.find(incoming.headers.get("x-sfdc-session", "")))
+        if user is None:
+            raise classic.no_session(call)
+        if not self.org.meter.allows():
+            raise classic.over_limit(call)
+        self.count(incoming)
+        incoming.user_id = user["Id"]
+        return classic.serve(self.org, call.inner(user_id=user["Id"]))
 
     def _metadata(self, incoming: Incoming, version: int) -> Reply:
         """Serve the Metadata API, whose session comes inside the envelope."""
@@ -171,6 +172,8 @@ def _json(incoming: Incoming) -> Any:
     if not incoming.content or incoming.method in {"GET", "HEAD", "DELETE"}:
         return None
     kind = incoming.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind in _BULK_CONTENT and _BULK.match(incoming.path):
+        return None
     if kind != "application/json":
         message = f"Content-Type header specified in HTTP request is not supported: {kind}"
         raise fail(415, "UNSUPPORTED_MEDIA_TYPE", message)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from salesforce_standin import custom_fields, ids, policy
+from salesforce_standin.bulk.shelf import Shelf
 from salesforce_standin.clock import Clock
 from salesforce_standin.config import Settings
 from salesforce_standin.limits import Meter
@@ -33,11 +34,11 @@ class Org:
     objects: dict[str, SObject] = field(default_factory=standard_objects)
     tables: dict[str, Table] = field(default_factory=dict)
     cursors: dict[str, Any] = field(default_factory=dict)
-    jobs: dict[str, Any] = field(default_factory=dict)
     random: random.Random = field(default_factory=random.Random)  # noqa: S311 - an order, no secret
     policy: policy.Policy = field(init=False)
     meter: Meter = field(init=False)
     sessions: Sessions = field(init=False)
+    bulk: Shelf = field(init=False)
     apps: Apps = field(init=False)
     codes: Codes = field(init=False)
     login_rate: Rate = field(default_factory=Rate)
@@ -66,6 +67,7 @@ class Org:
             self.tables[name].put(row["Id"], row)
             if name == "CustomField":
                 custom_fields.attach(self, row)
+        self.bulk = Shelf(self, self.settings.data)
 
     def access(self, user_id: str, name: str) -> Access:
         """Return a user's view of an object (which must exist)."""
@@ -104,7 +106,7 @@ class Org:
         self.remember("schema_changed_at", self.schema_changed_at)
 
     def remember(self, name: str, document: Any) -> None:
-        """Store a named document with the request's commit."""
+        """Store a named document with the request's commit; None forgets it."""
         self._documents[name] = document
 
     def keep_sessions(self) -> None:
@@ -133,6 +135,7 @@ class Org:
         """Store the counters and let go of the files."""
         self.storage.commit([], {"calls": self.meter.dump(), "sessions": self.sessions.dump()})
         self.storage.close()
+        self.bulk.close()
 
     def users(self) -> Iterable[Row]:
         """Return the users."""

@@ -1,4 +1,4 @@
-"""What an administrator can change while the org runs: session length, log-in rules, the allowance of calls."""
+"""What an administrator can change while the org runs: session length, log-in rules, the allowance of calls, the pace of bulk jobs."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Policy:
     # [from, to): hours of the day, GMT; none means always.
     login_hours: list[int] = field(default_factory=list)
     org_locked: bool = False
+    # How long a bulk job spends in each state at least.
+    bulk_milliseconds: int = 100
     changed: dict[str, Any] = field(default_factory=dict)
 
     def show(self) -> dict[str, Any]:
@@ -50,7 +52,11 @@ class Policy:
 
 def of(settings: Settings, changed: dict[str, Any] | None) -> Policy:
     """Return the switches as the command line sets them, with what was changed while the org ran."""
-    made = Policy(session_seconds=settings.session_seconds, daily_limit=settings.daily_limit)
+    made = Policy(
+        session_seconds=settings.session_seconds,
+        daily_limit=settings.daily_limit,
+        bulk_milliseconds=settings.bulk_milliseconds,
+    )
     made.change(changed or {})
     return made
 

@@ -16,6 +16,7 @@ from salesforce_standin import (
     tooling,
     tree,
 )
+from salesforce_standin.bulk import ingest, query_jobs
 from salesforce_standin.router import Router
 
 
@@ -34,6 +35,16 @@ def register(router: Router) -> None:
     router.add(r"/tooling/sobjects/CustomField", POST=tooling.create)
     router.add(r"/tooling/sobjects/CustomField/{part}", PATCH=tooling.change, DELETE=tooling.remove)
     router.add(r"/tooling/sobjects/(CustomField|Layout)/{part}", GET=tooling.show)
+    router.add(r"/jobs/ingest", GET=ingest.list_jobs, POST=ingest.create)
+    router.add(r"/jobs/ingest/{part}", GET=ingest.show, PATCH=ingest.change, DELETE=ingest.remove)
+    router.add(r"/jobs/ingest/{part}/batches", PUT=ingest.upload)
+    router.add(r"/jobs/ingest/{part}/successfulResults", GET=ingest.successful)
+    router.add(r"/jobs/ingest/{part}/failedResults", GET=ingest.failed)
+    router.add(r"/jobs/ingest/{part}/unprocessed[rR]ecords", GET=ingest.unprocessed)
+    router.add(r"/jobs/query", GET=query_jobs.list_jobs, POST=query_jobs.create)
+    router.add(r"/jobs/query/{part}", GET=query_jobs.show, PATCH=query_jobs.change, DELETE=query_jobs.remove)
+    router.add(r"/jobs/query/{part}/results", GET=query_jobs.results)
+    router.add(r"/jobs/query/{part}/resultPages", GET=query_jobs.result_pages)
     router.add(r"/composite/batch", POST=batch.batch)
     router.add(r"/composite/graph", POST=graph.graph)
     router.add(r"/composite/tree/{name}", POST=tree.tree)

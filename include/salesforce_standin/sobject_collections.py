@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from salesforce_standin import ids
 from salesforce_standin.errors import Fault, RowError, fail
 from salesforce_standin.http_call import Call, Reply
-from salesforce_standin.records import Ambiguous, Outcome, Writer, key_field
+from salesforce_standin.records import Outcome, Writer, key_field
 from salesforce_standin.rows import access_to, field_names, render
+from salesforce_standin.upsert_keys import Upserts
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
@@ -64,24 +65,10 @@ def upsert(org: Org, call: Call, name: str, key: str) -> Reply:
     kind = access.sobject.name
     if any(_type(record).lower() != kind.lower() for record in records):
         raise fail(400, "INVALID_TYPE", "The sobject type in the URI must match the type of every record")
-    repeated = _repeated([_value(record, field.name) for record in records], exact=field.case_sensitive)
+    upserts = Upserts(field, records)
 
     def write(writer: Writer, record: dict[str, Any]) -> Outcome:
-        value = _value(record, field.name)
-        if _folded(value, exact=field.case_sensitive) in repeated:
-            raise RowError(
-                Fault("DUPLICATE_VALUE", f"Duplicate external id specified: {value}", (field.name,))
-            )
-        if field.type != "id" and (value is None or not str(value).strip()):
-            raise RowError(Fault("MISSING_ARGUMENT", f"{field.name} not specified", ()))
-        data = _without(record, field.name)
-        try:
-            return writer.upsert(kind, field, value, data)
-        except Ambiguous as several:
-            message = (
-                f"{field.name}: more than one record found for external id field: [{', '.join(several.ids)}]"
-            )
-            raise RowError(Fault("DUPLICATE_EXTERNAL_ID", message, ())) from None
+        return upserts.write(writer, kind, record)
 
     return _write(org, call, records, write)
 
@@ -152,37 +139,6 @@ def _not_too_many(items: list[Any], most: int) -> None:
 
 def _type(record: dict[str, Any]) -> str:
     return str(record["attributes"]["type"])
-
-
-def _value(record: dict[str, Any], name: str) -> Any:
-    if name in record:
-        return record[name]
-    return next((value for key, value in record.items() if key.lower() == name.lower()), None)
-
-
-def _without(record: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a record without its key, which is nearly always spelt as the field is."""
-    if name in record:
-        rest = dict(record)
-        del rest[name]
-        return rest
-    return {key: value for key, value in record.items() if key.lower() != name.lower()}
-
-
-def _folded(value: Any, *, exact: bool) -> str:
-    text = str(value).strip() if value is not None else ""
-    return text if exact else text.lower()
-
-
-def _repeated(values: list[Any], *, exact: bool) -> set[str]:
-    """Return the keys that stand in the list more than once: none of their rows is written."""
-    seen: set[str] = set()
-    twice: set[str] = set()
-    for value in values:
-        folded = _folded(value, exact=exact)
-        if folded:
-            (twice if folded in seen else seen).add(folded)
-    return twice
 
 
 def _write(

@@ -46,6 +46,13 @@ class Storage:
         found = self._db.execute("SELECT body FROM settings WHERE name = ?", (name,)).fetchone()
         return orjson.loads(found[0]) if found else None
 
+    def documents(self, prefix: str) -> Iterator[tuple[str, Any]]:
+        """Yield (name, document) of every name that begins so, in the order of names."""
+        if self._db is not None:
+            like = "SELECT name, body FROM settings WHERE substr(name, 1, ?) = ? ORDER BY name"
+            for name, body in self._db.execute(like, (len(prefix), prefix)):
+                yield name, orjson.loads(body)
+
     def commit(self, changes: Iterable[Change], settings: dict[str, Any] | None = None) -> None:
         """Store all of it or nothing."""
         if self._db is None:
@@ -61,8 +68,10 @@ class Storage:
         try:
             db.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", puts)
             db.executemany("DELETE FROM records WHERE object = ? AND id = ?", gone)
-            documents = [(name, orjson.dumps(body)) for name, body in (settings or {}).items()]
+            documents = [(n, orjson.dumps(body)) for n, body in (settings or {}).items() if body is not None]
             db.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", documents)
+            forgotten = [(name,) for name, body in (settings or {}).items() if body is None]
+            db.executemany("DELETE FROM settings WHERE name = ?", forgotten)
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")

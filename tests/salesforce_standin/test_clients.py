@@ -30,7 +30,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def secure(certificate):
-    running = Running(secure=certificate)
+    running = Running("--bulk-milliseconds", "0", secure=certificate)
     yield running
     running.stop()
 

@@ -1,0 +1,182 @@
+"""The worker of bulk jobs: it takes batches from Queued over InProgress to their end, a little at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from salesforce_standin.bulk import outcomes, pk_chunks
+from salesforce_standin.bulk.content import BadContent, rows
+from salesforce_standin.bulk.extract import Extract
+from salesforce_standin.bulk.jobs import CLASSIC, FINISHED, Batch, Job
+from salesforce_standin.bulk.shelf import CONTENT, INDEX, OUTCOMES, RESULT
+from salesforce_standin.bulk.writes import CHUNK, write_chunk
+from salesforce_standin.errors import ApiError
+
+if TYPE_CHECKING:
+    from salesforce_standin.org import Org
+
+_LOG = logging.getLogger(__name__)
+# What a batch's state means for a job of Bulk API 2.0.
+_JOB_STATES = {
+    "Queued": "UploadComplete",
+    "InProgress": "InProgress",
+    "Completed": "JobComplete",
+    "Failed": "Failed",
+    "NotProcessed": "Aborted",
+}
+
+
+class _Task(Protocol):
+    """What a batch in progress needs to have done."""
+
+    def step(self) -> bool:
+        """Do some of it; say whether that was the last."""
+
+
+class _Writing:
+    """Rows that are written, one chunk a step; rows that an earlier process wrote are passed over."""
+
+    def __init__(self, org: Org, job: Job, batch: Batch) -> None:
+        self._org, self._job, self._batch = org, job, batch
+        access = org.access(job.user_id, job.object)
+        found: Iterator[dict[str, Any]] = rows(job, access, org.bulk.path(batch, CONTENT))
+        self._rows = islice(found, batch.processed, None)
+
+    def step(self) -> bool:
+        """Write a chunk."""
+        chunk = list(islice(self._rows, CHUNK))
+        if not chunk:
+            return True
+        batch, shelf = self._batch, self._org.bulk
+        done = write_chunk(self._org, self._job, chunk)
+        batch.outcome_bytes = outcomes.append(shelf.path(batch, OUTCOMES), done)
+        batch.processed += len(done)
+        batch.failed += sum(not outcome.success for outcome in done)
+        return len(chunk) < CHUNK
+
+
+class _Reading:
+    """A query, some thousand records a step."""
+
+    def __init__(self, org: Org, job: Job, batch: Batch) -> None:
+        parts = (org.bulk.path(batch, part) for part in (CONTENT, RESULT, INDEX))
+        self._batch, self._extract = batch, Extract(org, job, batch, *parts)
+        self._org = org
+
+    def step(self) -> bool:
+        """Find some more."""
+        last = self._extract.step()
+        self._batch.processed = self._extract.done
+        if last:
+            self._batch.result_id = self._org.sequence.next("752")
+        return last
+
+
+class Worker:
+    """Works off what waits on the shelf; every step is a transaction of its own."""
+
+    def __init__(self, org: Org) -> None:
+        self._org = org
+        self._shelf = org.bulk
+        self._due: dict[str, float] = {}
+        self._tasks: dict[str, _Task] = {}
+        self._began: dict[str, float] = {}
+
+    @property
+    def _delay(self) -> float:
+        return self._org.policy.bulk_milliseconds / 1000
+
+    def wait(self) -> float | None:
+        """Return the seconds until there is something to do, 0 for at once, None if nothing waits."""
+        now = time.monotonic()
+        waits = [max(self._due_at(batch, now) - now, 0.0) for batch in self._ready()]
+        return min(waits, default=None)
+
+    def _ready(self) -> list[Batch]:
+        """Return the batches that may go on: of a serial job only the first."""
+        taken: set[str] = set()
+        found = []
+        for batch in self._shelf.waiting:
+            serial = self._shelf.jobs[batch.job_id].concurrency == "Serial"
+            if not serial or batch.job_id not in taken:
+                found.append(batch)
+            taken.add(batch.job_id)
+        return found
+
+    def _due_at(self, batch: Batch, now: float) -> float:
+        return self._due.setdefault(batch.id, now + self._delay)
+
+    def step(self) -> None:
+        """Do the next thing for the batch that has waited longest."""
+        now = time.monotonic()
+        batch = next((one for one in self._ready() if self._due_at(one, now) <= now), None)
+        if batch is None:
+            return
+        self._shelf.waiting.remove(batch)
+        job = self._shelf.jobs[batch.job_id]
+        try:
+            self._advance(job, batch, now)
+        except (ApiError, BadContent) as error:
+            self._org.abandon()
+            self._end(job, batch, "Failed", _reason(error))
+        except Exception:  # noqa: BLE001 - one bad batch must not stop the others
+            _LOG.exception("batch %s failed", batch.id)
+            self._org.abandon()
+            self._end(job, batch, "Failed", "InternalServerError : An unexpected error occurred")
+        if batch.state in FINISHED:
+            for memory in (self._tasks, self._due, self._began):
+                memory.pop(batch.id, None)
+        else:
+            self._shelf.waiting.append(batch)
+
+    def _advance(self, job: Job, batch: Batch, now: float) -> None:
+        if job.state == "Aborted" and (job.kind != CLASSIC or batch.state == "Queued"):
+            self._end(job, batch, "NotProcessed", None)
+        elif batch.state == "Queued":
+            if job.chunk and not batch.high:
+                pk_chunks.split(self._org, job, batch)
+                self._end(job, batch, "NotProcessed", None)
+                return
+            self._began[batch.id] = now
+            self._due[batch.id] = now + self._delay
+            self._move(job, batch, "InProgress")
+            self._org.commit()
+        else:
+            self._work(job, batch, now)
+
+    def _work(self, job: Job, batch: Batch, now: float) -> None:
+        task = self._tasks.get(batch.id)
+        if task is None:
+            task = self._tasks[batch.id] = (_Reading if job.queries else _Writing)(self._org, job, batch)
+        last = task.step()
+        done = time.monotonic()
+        batch.active_ms += (done - now) * 1000
+        batch.total_ms = (done - self._began.setdefault(batch.id, now)) * 1000
+        if last:
+            self._end(job, batch, "Completed", None)
+        else:
+            self._shelf.keep(batch)
+            self._org.commit()
+
+    def _end(self, job: Job, batch: Batch, state: str, message: str | None) -> None:
+        batch.message = message
+        self._move(job, batch, state)
+        self._org.commit()
+
+    def _move(self, job: Job, batch: Batch, state: str) -> None:
+        batch.state, batch.changed = state, self._org.clock.stamp()
+        self._shelf.keep(batch)
+        if job.kind != CLASSIC:
+            job.state, job.changed, job.message = _JOB_STATES[state], batch.changed, batch.message
+            self._shelf.keep(job)
+
+
+def _reason(error: ApiError | BadContent) -> str:
+    if isinstance(error, BadContent):
+        return str(error)
+    fault = error.body[0]
+    return f"InvalidBatch : Failed to process query: {fault['errorCode']}: {fault['message']}"
