@@ -66,7 +66,7 @@ class Bulk:
             if info["state"] in {"Completed", "Failed", "NotProcessed"}:
                 return info
             time.sleep(0.01)
-        raise AssertionError(info)
+        raise AssertionError(batch)
 
 
 def read(reply: requests.Response) -> Any:

@@ -48,7 +48,7 @@ def ended(client: Client, job_id: str, family: str = "ingest") -> dict[str, Any]
         if found["state"] in {"JobComplete", "Failed", "Aborted"}:
             return found
         time.sleep(0.01)
-    raise AssertionError(found)
+    raise AssertionError(job_id)
 
 
 def worked_off(
