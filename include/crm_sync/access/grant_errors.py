@@ -45,10 +45,11 @@ GRANT_REMEDIES: Final[dict[GrantName, str]] = {
 }
 """What helps against invalid_grant, by the grant."""
 
-WORDED: Final = (
-    ("authorization code", "the code came too late or a second time: connect again"),
-    ("code verifier", "the log-in was finished by another one than began it: connect again"),
-    ("approved this consumer", "let the app pre-authorize its users, and give the integration user a permission set of it"),
+WORDED: Final[tuple[tuple[str, str, GrantName], ...]] = (
+    ("authorization code", "the code came too late or a second time: connect again", "authorization_code"),
+    ("code verifier", "the log-in was finished by another one than began it: connect again", "authorization_code"),
+    ("approved this consumer", "let the app pre-authorize its users, and give the integration user a permission set of it",
+     "jwt_bearer"),
 )  # fmt: skip
 """What helps against invalid_grant and invalid_request where the description says more than the code."""
 
@@ -66,8 +67,8 @@ def grant_error(code: str, description: str, grant: GrantName, address: str) -> 
             f"{said}; this machine's address is outside the IP ranges, or it is outside the login hours, of the "
             "integration user: allow both in its profile or in the app's policies"
         )
-    for part, remedy in WORDED:
-        if part in lower:
+    for part, remedy, of in WORDED:
+        if part in lower and grant == of:
             return ReconnectNeeded(f"{said}; {remedy}")
     if code == "invalid_grant":
         return ReconnectNeeded(f"{said}; {GRANT_REMEDIES[grant]}")

@@ -199,6 +199,7 @@ def test_an_app_that_may_not_introspect_knows_no_lifetime(
         ("invalid_grant", "expired access/refresh token", "authorization_code", ReconnectNeeded, "sixth log-in"),
         ("invalid_grant", "authentication failure", "client_credentials", ReconnectNeeded, "run-as user"),
         ("invalid_grant", "user hasn't approved this consumer", "jwt_bearer", ReconnectNeeded, "pre-authorize"),
+        ("invalid_grant", "expired authorization code", "jwt_bearer", ReconnectNeeded, "clock"),
         ("invalid_grant", "invalid assertion", "jwt_bearer", ReconnectNeeded, "clock"),
         ("invalid_grant", "expired authorization code", "authorization_code", ReconnectNeeded, "too late"),
         ("invalid_request", "invalid code verifier", "authorization_code", ReconnectNeeded, "another one than began"),

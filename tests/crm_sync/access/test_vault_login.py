@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -28,9 +24,9 @@ from crm_sync.errors import Misconfigured, NotSent, ReconnectNeeded, RetryLater,
 from crm_sync.ledger import credentials, settings
 from crm_sync.ledger.database import Database
 from tests.crm_sync.access.conftest import ERRORS_401, Answer, Book, Server
+from tests.crm_sync.access.processes import all_renew, workers
 from tests.crm_sync.access.worker import NAME, login_of
 
-ROOT = Path(__file__).parents[3]
 KEYS = new_entry("k1")
 VAULT = Vault(KeyRing.parse(KEYS))
 DEAD = Answer(400, {"error": "invalid_grant", "error_description": "expired access/refresh token"})
@@ -208,34 +204,6 @@ def test_a_token_that_another_process_renewed_is_taken(server, database, logs_in
     assert len(server.seen) == 1
 
 
-@contextmanager
-def workers(url: str, app: App, count: int, vault: str = "plain") -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that hold the stored session and wait for the word to renew it."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.crm_sync.access.worker",
-        url,
-        json.dumps(asdict(app)),
-        KEYS,
-        vault,
-    ]
-    started = [
-        subprocess.Popen(command, cwd=ROOT, env={"PYTHONPATH": f"{ROOT / 'include'}:{ROOT}"}, text=True,
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(count)
-    ]  # fmt: skip
-    try:
-        for process in started:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n", process.communicate()[1]
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
-
-
 @pytest.mark.parametrize("grant", ["client_credentials", "authorization_code"])
 def test_ten_processes_with_an_expired_token_refresh_once(
     server, database, database_url, own_app, browser_app, grant
@@ -244,13 +212,8 @@ def test_ten_processes_with_an_expired_token_refresh_once(
     app = own_app if grant == "client_credentials" else browser_app
     connected(database, app)
     server.script = [granted(server, "A2", "R2"), NO_INTROSPECTION]
-    with workers(database_url, app, 10) as started:
-        for process in started:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        said = [process.communicate()[0] for process in started]
-    assert said == ["A2\n"] * 10
+    with workers(database_url, app, KEYS, 10) as started:
+        assert all_renew(started) == ["A2\n"] * 10
     assert len(asked(server)) == 1
     assert stored(database)[0].generation == 2
 
@@ -261,8 +224,8 @@ def test_a_process_killed_between_receiving_and_storing_leaves_a_trace(
 ):
     connected(database, browser_app)
     server.script = [granted(server, "A2", "R2" if rotates else "")]
-    with workers(database_url, browser_app, 1, "deadly") as [process]:
-        process.communicate("go\n")
+    with workers(database_url, browser_app, KEYS, 1, "deadly") as [process]:
+        assert all_renew([process]) == [""]
     assert process.returncode == -9
     assert stored(database)[1] == Tokens("A1", server.address, "", "R1")
     login = logs_in(browser_app)
