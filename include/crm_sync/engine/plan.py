@@ -11,6 +11,7 @@ from crm_sync.decide.merge import Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.existence import Planned, fall_asleep, plan_existence
 from crm_sync.engine.identify import identify_ours, identify_theirs
+from crm_sync.engine.merges import follow_merges
 from crm_sync.engine.reports import PlanReport, Tally
 from crm_sync.ledger import existence, links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
@@ -27,6 +28,7 @@ def plan(engine: Engine, context: Context) -> PlanReport:
     tally = Tally()
     with engine.database.transaction() as tx:
         worklist.supersede_pending(tx, context.run_id)
+    follow_merges(engine, context, tally)
     for mapping in context.objects:
         identify_theirs(engine, context, mapping, tally)
         _plan_dirty_links(engine, context, mapping, tally)

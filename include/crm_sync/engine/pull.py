@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from psycopg import sql
@@ -10,7 +10,7 @@ from psycopg import sql
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import PullReport, Tally
-from crm_sync.ledger import reading, runs
+from crm_sync.ledger import merges, reading, runs
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import match_function, table
 from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, ClockReading, Page, Read
@@ -23,7 +23,8 @@ KEYS_PER_READ = 500
 def pull(engine: Engine, context: Context) -> PullReport:
     """Read and store page by page; the cursor of an object moves with its last page."""
     with engine.database.transaction() as tx:
-        reads = [read for mapping in context.objects for read in _reads(tx, context, mapping)]
+        merged = merges.unfollowed(tx, context.name)
+        reads = [read for mapping in context.objects for read in _reads(tx, context, mapping, merged)]
         sent_no = reading.next_number(tx)
     began = engine.now()
     tally = Tally()
@@ -50,7 +51,9 @@ def pull(engine: Engine, context: Context) -> PullReport:
     return PullReport(context.run_id, tally.numbers, tally.total())
 
 
-def _reads(tx: Transaction, context: Context, mapping: ObjectMapping) -> Iterable[Read]:
+def _reads(
+    tx: Transaction, context: Context, mapping: ObjectMapping, merged: Sequence[tuple[str, int, str]]
+) -> Iterable[Read]:
     name, object, run = context.name, mapping.object, context.run
     position = None
     if run.kind == "backfill":
@@ -60,7 +63,7 @@ def _reads(tx: Transaction, context: Context, mapping: ObjectMapping) -> Iterabl
             "select position from crm_sync.cursor where connection = %s and object = %s", (name, object)
         )
         yield ChangedSince(object, position)
-    for ids in _chunks(_ids_in_doubt(tx, name, mapping)):
+    for ids in _chunks(_ids_in_doubt(tx, name, mapping) + merges.awaited(tx, name, mapping, merged)):
         yield ById(object, ids)
     for our_ids in _chunks(_creates_in_doubt(tx, name, object)):
         yield ByOurKey(object, our_ids)

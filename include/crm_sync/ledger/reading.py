@@ -86,9 +86,12 @@ def mark_absent(
     """
     lost = tx.rows(
         "update crm_sync.link set state = 'lost', reread = false, dirty = false "
-        "where connection = %s and their_object = %s and their_id = any(%s) and state <> 'lost' "
+        "where connection = %(c)s and their_object = %(t)s and state not in ('lost', 'merged', 'converted') "
+        "and link_id = any(array(select link_id from crm_sync.link where connection = %(c)s and their_object = %(t)s "
+        "and their_id = any(%(ids)s) union all select link_id from crm_sync.link where connection = %(c)s "
+        "and object = %(o)s and merged_into = any(%(ids)s) and merged_into is not null and state in ('live', 'gone'))) "
         "returning our_id::text, their_id",
-        (connection, mapping.theirs, list(their_ids)),
+        {"c": connection, "o": mapping.object, "t": mapping.theirs, "ids": list(their_ids)},
     )
     detail = "their record can't be read any more: purged, or the integration user lost access; restore it or its access"
     note(tx, run_id, connection, mapping.object, [

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.observe import is_newer
+from crm_sync.ledger import parking
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.records import digest_of, match_function
 from crm_sync.model import Image, Value
@@ -55,20 +56,22 @@ def store_strays(
             "sent": sent_no,
         }
         tx.run(_upsert_strays(mapping), parameters)
+    if dead := [image.id for image in images if image.deleted]:
+        parking.lift_linked(tx, connection, mapping.object, [], dead)
 
 
 def _upsert_strays(mapping: ObjectMapping) -> sql.Composed:
     return sql.SQL("""
         insert into crm_sync.stray (connection, object, their_object, their_id, values, digest, match_first,
-          match_second, our_id, stamp, recv, deleted, merged_into)
+          match_second, our_id, stamp, recv, deleted, merged_into, converted_to)
         select %(c)s, %(o)s, %(t)s, w.their_id, w.values, decode(w.digest, 'hex'), {first}(w.first), {second}(w.second),
-          w.our_id, w.stamp, %(recv)s, w.deleted, w.merged_into
+          w.our_id, w.stamp, %(recv)s, w.deleted, w.merged_into, w.converted_to
         from jsonb_to_recordset(%(rows)s) as w (their_id text, values jsonb, digest text, first text, second text,
-          our_id uuid, stamp timestamptz, deleted boolean, merged_into text)
+          our_id uuid, stamp timestamptz, deleted boolean, merged_into text, converted_to text)
         on conflict (connection, their_object, their_id) do update set values = excluded.values,
           digest = excluded.digest, match_first = excluded.match_first, match_second = excluded.match_second,
           our_id = excluded.our_id, stamp = excluded.stamp, recv = excluded.recv, deleted = excluded.deleted,
-          merged_into = excluded.merged_into, reread = false
+          merged_into = excluded.merged_into, converted_to = excluded.converted_to, reread = false
         where %(sent)s > stray.recv or excluded.stamp > stray.stamp""").format(
         first=match_function(mapping), second=match_function(mapping, mapping.match[-1])
     )
@@ -78,7 +81,7 @@ def _stray_row(mapping: ObjectMapping, image: Image, digest: bytes) -> dict[str,
     return {
         "their_id": image.id, "values": image.values, "digest": digest.hex(),
         "first": _text(image.values.get(mapping.match[0])), "second": _text(image.values.get(mapping.match[-1])),
-        "our_id": _uuid(image.our_id), "stamp": image.stamp, "deleted": image.deleted, "merged_into": image.merged_into,
+        "our_id": _uuid(image.our_id), "stamp": image.stamp, "deleted": image.deleted, "merged_into": image.merged_into, "converted_to": image.converted_to,
     }  # fmt: skip
 
 

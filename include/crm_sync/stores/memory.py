@@ -121,13 +121,17 @@ class MemoryStore:
         record.deleted = False
         self._touch(record)
 
-    def person_merges(self, loser: str, winner: str) -> None:
-        """A person merges two records: the loser is deleted and names the winner, its children move over."""
+    def person_merges(self, loser: str, winner: str, *take: str) -> None:
+        """A person merges two records: the loser is deleted and names the winner, its children move over.
+
+        The winner ``take``s these columns from the loser.
+        """
         for child in self._children(loser):
             self._store(child, {self._reference(child.object): winner})
         self._records[loser].merged_into = winner
         self._records[loser].deleted = True
         self._touch(self._records[loser])
+        self._store(self._records[winner], {column: self._records[loser].values[column] for column in take})
 
     def image(self, id: str) -> Image:
         """The record as a read would show it now, deleted or not."""

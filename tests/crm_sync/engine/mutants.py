@@ -203,6 +203,44 @@ MUTANTS = [
     Mutant("absence proves no delete", "ledger/reading.py",
            "set state = 'lost', reread = false, dirty = false", "set their_alive = false, reread = false, dirty = true",
            "test_purged_is_left_to_a_person"),
+    Mutant("a merge is no delete", "decide/existence.py",
+           "    if link.merged_into is not None or link.converted_to is not None:", "    if link.converted_to is not None:",
+           "test_survivor_that_was_not_read_yet_is_asked_for"),
+    Mutant("the link follows the survivor", "engine/plan.py",
+           "    follow_merges(engine, context, tally)\n", "", "test_merged_into_unknown_winner"),
+    Mutant("what is gone may have been merged", "engine/answers.py",
+           "work.stored.append((replace(link, reread=True) if link.their_id else link, None))",
+           "work.stored.append((link, None))", "test_merged_between_pull_and_push"),
+    Mutant("a survivor that was not read is asked for", "engine/pull.py",
+           " + merges.awaited(tx, name, mapping, merged)", "", "test_survivor_that_was_not_read_yet_is_asked_for"),
+    Mutant("a survivor that can't be read is not asked for again", "ledger/reading.py",
+           "and object = %(o)s and merged_into = any(%(ids)s)", "and object = %(o)s and false and merged_into = any(%(ids)s)",
+           "test_survivor_that_nobody_can_read_is_left_to_a_person"),
+    Mutant("a merge keeps the base", "engine/merges.py",
+           "base_ours={c: v for c, v in link.base_ours.items() if c not in blank},", "base_ours={},",
+           "test_merge_result_overruled_by_old_values"),
+    Mutant("a blank of the survivor is no clear", "engine/merges.py",
+           "{c for c, v in winner.values.items() if v is None}", "set()", "test_blank_of_the_winner_is_no_clear"),
+    Mutant("a blank is filled only while the survivor lives", "engine/merges.py",
+           "blank = set() if winner.deleted else", "blank = set() if False else", "test_merged_then_winner_deleted"),
+    Mutant("an unread edit of the merged record is recorded", "engine/merges.py",
+           "[line, *_unread(mapping, link, winner)]", "[line]", "test_unread_edit_of_the_loser"),
+    Mutant("a survivor stays with whom it belongs to", "engine/merges.py",
+           "            _end(tx, context, mapping, pairs[link_id], pairs[end.link_id][0])\n", "            pass\n",
+           "test_merged_into_linked_winner"),
+    Mutant("a chain goes on through former ids", "ledger/merges.py",
+           "where o.connection = %(c)s and o.their_object = %(t)s and o.their_id = %(id)s))",
+           "where false and o.connection = %(c)s and o.their_object = %(t)s and o.their_id = %(id)s))",
+           "test_chain_through_an_id_that_moved_on"),
+    Mutant("a chain goes on through strangers", "ledger/merges.py",
+           "            merged_into = stray[0][0]\n", "            merged_into = None\n", "test_chain_of_strangers"),
+    Mutant("a link may return to what it had been", "ledger/merges.py",
+           "if merged_into is None or link_id == start:", "if merged_into is None:", "test_merged_back_into_what_it_had_been"),
+    Mutant("the survivor's twin of theirs is left to a person", "engine/merges.py",
+           "    if twins:", "    if False:", "test_winner_is_the_twin_of_our_create"),
+    Mutant("parking of a stranger that was merged lifts", "ledger/strays.py",
+           "    if dead := [image.id for image in images if image.deleted]:", "    if dead := []:",
+           "test_parked_stranger_that_is_merged_needs_nobody"),
 ]  # fmt: skip
 
 
@@ -280,7 +318,7 @@ def _run(server: str, schedule: str) -> str:
     from psycopg import sql
 
     from crm_sync.ledger.migrate import migrate
-    from tests.crm_sync.engine import test_existence, test_schedules
+    from tests.crm_sync.engine import test_existence, test_merges, test_schedules
     from tests.crm_sync.engine.world import World
 
     name = f"mutant_{os.getpid()}"
@@ -294,7 +332,7 @@ def _run(server: str, schedule: str) -> str:
         made.append(World(url, policy, **settings))  # type: ignore[arg-type]
         return made[-1]
 
-    modules = (test_schedules, test_existence)
+    modules = (test_schedules, test_existence, test_merges)
     test = next(getattr(module, schedule) for module in modules if hasattr(module, schedule))
     try:
         if "make_world" in test.__code__.co_varnames[: test.__code__.co_argcount]:

@@ -68,6 +68,16 @@ class Truth:
         """Whose record it is."""
         return self.names.get((side, id), f"{side}:{id}")
 
+    def becomes(self, one: tuple[str, str], other: tuple[str, str]) -> None:
+        """Somebody merged two records: what was typed into one of them was typed into the other's person."""
+        old, new = self.person(*one), self.person(*other)
+        for event in self.events:
+            if event.person == old and event.side == one[0]:
+                event.person = new
+        self.names[one] = new
+        for column in FIELDS:
+            self.cells[*one, column] = self.cells.get((*other, column))
+
     def typed(self, cell: Cell, value: Value) -> None:
         """A person typed a value."""
         side, id, column = cell

@@ -316,6 +316,26 @@ class World:
         self.crms[crm].person_undeletes(self.theirs[crm])
         self.compare()
 
+    def their_merge(self, winner: str, loser: str = "", *take: str) -> None:
+        """Somebody of the CRM merges a record (the person's, unless named) into another; ``take``: columns kept of it.
+
+        From then on the two are one person, unless the winner is known as somebody else; what the winner shows was chosen.
+        """
+        crm, loser = self._first, loser or self.theirs[self._first]
+        store, known = self.crms[crm], {their_id for _, _, their_id in self._links()}
+        before = store.image(winner).values
+        store.person_merges(loser, winner, *take)
+        if winner not in known and loser in known:
+            self.truth.becomes((crm, winner), (crm, loser))
+            chosen = [
+                c for c in FIELDS if store.image(winner).values[c] not in (None, store.image(loser).values[c])
+            ]
+        else:
+            chosen = [c for c in FIELDS if store.image(winner).values[c] != before[c]]
+        for column in chosen:
+            self.truth.typed((crm, winner, column), store.image(winner).values[column])
+        self.compare()
+
     def tick(self, seconds: float = 1) -> None:
         """Time passes for everybody."""
         self.now += timedelta(seconds=seconds)
