@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from salesforce_standin import rights
 from salesforce_standin.config import LATEST, OLDEST
 from salesforce_standin.errors import fail
 from salesforce_standin.http_call import Call, Reply
@@ -52,6 +53,7 @@ def resources(_org: Org, call: Call) -> Reply:
 
 def limits(org: Org, call: Call) -> Reply:
     """Show what is left of the org's allowances."""
+    rights.require(org, call.user_id, "ViewSetup")
     figures: dict[str, Any] = {name: {"Max": most, "Remaining": most} for name, most in _LIMITS.items()}
     left = max(org.meter.allowance - org.meter.used(), 0)
     figures["DailyApiRequests"] = {"Max": org.meter.allowance, "Remaining": left}

@@ -9,11 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from salesforce_standin import ids, layouts, lifecycle, xml_text
+from salesforce_standin import ids, layouts, lifecycle, setup, switches, xml_text
 from salesforce_standin.errors import RowError, fail, fail_row, not_found
 from salesforce_standin.faults import Faults
 from salesforce_standin.http_call import Call, Reply
-from salesforce_standin.switches import RESOURCES
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
@@ -47,7 +46,8 @@ class Admin:
             except RowError as refused:
                 raise fail_row(refused.faults) from None
         stem = f"{call.method} {call.path.rpartition('/')[0]}/*"
-        handler = RESOURCES.get(resource) or RESOURCES.get(stem)
+        served = switches.RESOURCES | setup.RESOURCES
+        handler = served.get(resource) or served.get(stem)
         if handler is None:
             raise not_found()
         return handler(org, call)

@@ -23,6 +23,8 @@ class Fault:
     code: str
     message: str
     fields: tuple[str, ...] | None = ()
+    # What a single-row reply says beyond that.
+    more: dict[str, Any] | None = None
 
     def as_item(self) -> dict[str, Any]:
         """Spell it as an entry of a row's own error list."""
@@ -30,6 +32,8 @@ class Fault:
 
     def as_reply(self) -> dict[str, Any]:
         """Spell it as an entry of a top-level error body."""
+        if self.more is not None:
+            return {**self.more, "errorCode": self.code, "message": self.message}
         if self.code == "NOT_FOUND":
             return {"errorCode": self.code, "message": self.message}
         body: dict[str, Any] = {"message": self.message, "errorCode": self.code}

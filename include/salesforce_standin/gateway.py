@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from salesforce_standin import about, metadata, soap
+from salesforce_standin import about, metadata, rights, soap
 from salesforce_standin.admin import Admin
 from salesforce_standin.bulk import classic
 from salesforce_standin.config import LATEST, OLDEST
@@ -96,6 +96,8 @@ class Gateway:
         session = self._authenticate(incoming)
         if not _API_SCOPES & set(session.scope.split()):
             raise no_session("This session is not valid for use with the REST API")
+        if not rights.may_use_api(self.org, session.user_id):
+            raise fail(403, *rights.API_DISABLED)
         if not self.org.meter.allows():
             raise fail(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
         self.count(incoming)
@@ -116,6 +118,8 @@ class Gateway:
         user = self._user_of(self.org.sessions.find(incoming.headers.get("x-sfdc-session", "")))
         if user is None:
             raise classic.no_session(call)
+        if not rights.may_use_api(self.org, user["Id"]):
+            raise classic.api_disabled(call)
         if not self.org.meter.allows():
             raise classic.over_limit(call)
         self.count(incoming)
@@ -128,6 +132,8 @@ class Gateway:
         user = self._user_of(self.org.sessions.find(request.token))
         if user is None:
             raise metadata.no_session(request.token)
+        if not rights.may_use_api(self.org, user["Id"]):
+            raise metadata.fault(*rights.API_DISABLED)
         if not self.org.meter.allows():
             raise metadata.over_limit()
         self.count(incoming)
@@ -142,6 +148,7 @@ class Gateway:
 
     def _call(self, incoming: Incoming, session: Session, path: str, version: int) -> Call:
         incoming.user_id = session.user_id
+        self.org.current_token = session.token
         return Call(
             method=incoming.method,
             path=path,

@@ -7,6 +7,7 @@ import hmac
 import ipaddress
 import secrets
 from collections import deque
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from salesforce_standin.tables import Row
@@ -87,6 +88,11 @@ def admit(org: Org, user: Row, remote: str) -> None:
         raise Refused("inactive_org", "organization is locked or suspended", "ORG_LOCKED")
     if not user.get("IsActive"):
         raise Refused("inactive_user", "user is inactive")
+    profile = org.tables["Profile"].rows.get(user["ProfileId"], {})
+    if not _is_in_ranges(remote, profile.get("_login_ranges") or []):
+        raise Refused("invalid_grant", "ip restricted", "LOGIN_DURING_RESTRICTED_DOMAIN")
+    if not _is_in_hours(org.clock.moment(), profile.get("_login_hours") or {}):
+        raise Refused("invalid_grant", "IP restricted or invalid login hours", "LOGIN_DURING_RESTRICTED_TIME")
     if policy.login_ranges and not _is_inside(remote, policy.login_ranges):
         raise Refused("invalid_grant", "ip restricted", "LOGIN_DURING_RESTRICTED_DOMAIN")
     if policy.login_hours and not _is_open(org.clock.moment().hour, *policy.login_hours):
@@ -105,3 +111,25 @@ def _is_inside(remote: str, ranges: list[str]) -> bool:
 
 def _is_open(hour: int, first: int, last: int) -> bool:
     return first <= hour < last if first <= last else hour >= first or hour < last
+
+
+def _is_in_ranges(remote: str, ranges: list[dict[str, str]]) -> bool:
+    """Whether an address lies in one of a profile's ranges, if it has any."""
+    if not ranges:
+        return True
+    try:
+        address = ipaddress.ip_address(remote)
+    except ValueError:
+        return False
+    edges = [(ipaddress.ip_address(r["startAddress"]), ipaddress.ip_address(r["endAddress"])) for r in ranges]
+    return any(
+        first.version == last.version == address.version and int(first) <= int(address) <= int(last)
+        for first, last in edges
+    )
+
+
+def _is_in_hours(now: datetime, hours: dict[str, int]) -> bool:
+    """Whether a profile's log-in hours, minutes of each day, are open; a day that they leave out is open."""
+    day, minute = now.strftime("%A").lower(), now.hour * 60 + now.minute
+    start, end = hours.get(day + "Start"), hours.get(day + "End")
+    return start is None or end is None or int(start) <= minute < int(end)

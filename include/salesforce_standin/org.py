@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from salesforce_standin import custom_fields, ids, policy
+from salesforce_standin import custom_fields, features, ids, policy, virtual
 from salesforce_standin.bulk.shelf import Shelf
 from salesforce_standin.clock import Clock
 from salesforce_standin.config import Settings
@@ -43,6 +43,9 @@ class Org:
     codes: Codes = field(init=False)
     login_rate: Rate = field(default_factory=Rate)
     passwords: dict[str, str] = field(default_factory=dict)
+    features: dict[str, Any] = field(default_factory=dict)
+    # The access token that the request at hand came with.
+    current_token: str = ""
     schema_changed_at: float = 0.0
     rows_written: int = 0
     _documents: dict[str, Any] = field(default_factory=dict)
@@ -55,7 +58,7 @@ class Org:
         self.policy = policy.of(self.settings, self.storage.setting("policy"))
         self.meter = Meter(self.clock, self.policy, self.settings.random_seed)
         self.meter.load(self.storage.setting("calls") or [])
-        self.sessions = Sessions(self.clock, self.policy, self.settings.org_id)
+        self.sessions = Sessions(self.clock, self.policy, self.settings.org_id, self.session_seconds)
         self.sessions.load(self.storage.setting("sessions") or [])
         self.apps = Apps(self.settings, self.storage.setting("apps"))
         self.codes = Codes(self.clock, self.storage.setting("codes"))
@@ -67,6 +70,9 @@ class Org:
             self.tables[name].put(row["Id"], row)
             if name == "CustomField":
                 custom_fields.attach(self, row)
+        virtual.define_entities(self)
+        self.features = self.storage.setting("features") or {}
+        features.apply(self, self.features)
         self.bulk = Shelf(self, self.settings.data)
 
     def access(self, user_id: str, name: str) -> Access:
@@ -108,6 +114,12 @@ class Org:
     def remember(self, name: str, document: Any) -> None:
         """Store a named document with the request's commit; None forgets it."""
         self._documents[name] = document
+
+    def session_seconds(self, user_id: str) -> float:
+        """Return how long a user's session lives without use: as the profile says, else as the org does."""
+        user = self.tables["User"].rows.get(user_id, {})
+        profile = self.tables["Profile"].rows.get(user.get("ProfileId", ""), {})
+        return float(profile.get("_session_seconds") or self.policy.session_seconds)
 
     def keep_sessions(self) -> None:
         """Store the tokens with the request's commit."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from salesforce_standin import ids, row_values
+from salesforce_standin import ids, row_values, rules
 from salesforce_standin.errors import DELETED, NOT_FOUND, Fault, RowError, fail
 from salesforce_standin.permission_rules import DELETE_RULES, DEPENDENTS, RULES
 from salesforce_standin.permissions import Access
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from salesforce_standin.org import Org
 
 _NO_ACCESS = Fault("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", ())
+_NO_RECORD = Fault("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
 _CONVERTED = Fault("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ())
 
 
@@ -53,9 +55,10 @@ class Ambiguous(Exception):
 class Writer:
     """Writes rows for one user; all of them carry the same stamp, as rows of one transaction do."""
 
-    def __init__(self, org: Org, user_id: str) -> None:
+    def __init__(self, org: Org, user_id: str, headers: Mapping[str, str] | None = None) -> None:
         self.org = org
         self.user_id = user_id
+        self.allow_duplicates = rules.saves_duplicates(headers or {})
         self.stamp = org.clock.stamp()
 
     def access(self, name: str) -> Access:
@@ -176,14 +179,18 @@ class Writer:
             if not id18.startswith(access.sobject.prefix):
                 message = f"{access.sobject.label} ID: id value of incorrect type: {id18}"
                 raise RowError(Fault("MALFORMED_ID", message, ("Id",)))
-            raise RowError(Fault("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ()))
+            raise RowError(_NO_RECORD)
         if row.get("IsDeleted"):
             raise RowError(DELETED)
+        if access.changes is not None and not access.changes(row):
+            raise RowError(_NO_ACCESS if access.shows(row) else _NO_RECORD)
         return row
 
     def _store(self, table: Table, row: Row, old: Row | None) -> None:
         row.update(self.touch(table))
         row_values.compose(table.sobject, row)
+        if table.sobject.soft_deletes:
+            rules.check(self.org, table, row, old, allow_duplicates=self.allow_duplicates)
         row_values.refuse_twins(table, row, old)
         rule = RULES.get(table.sobject.name)
         if rule is not None:

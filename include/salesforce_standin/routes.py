@@ -14,6 +14,7 @@ from salesforce_standin import (
     rows,
     sobject_collections,
     tooling,
+    tooling_setup,
     tree,
 )
 from salesforce_standin.bulk import ingest, query_jobs
@@ -34,7 +35,10 @@ def register(router: Router) -> None:
         router.add(prefix + r"/composite", POST=composite.composite)
     router.add(r"/tooling/sobjects/CustomField", POST=tooling.create)
     router.add(r"/tooling/sobjects/CustomField/{part}", PATCH=tooling.change, DELETE=tooling.remove)
-    router.add(r"/tooling/sobjects/(CustomField|Layout)/{part}", GET=tooling.show)
+    router.add(r"/tooling/sobjects/ValidationRule", POST=tooling_setup.create_rule)
+    router.add(r"/tooling/sobjects/ValidationRule/{part}", DELETE=tooling_setup.remove_rule)
+    router.add(r"/tooling/sobjects/(CustomField|Layout|ValidationRule)/{part}", GET=tooling.show)
+    router.add(r"/tooling/sobjects/Profile/{part}", GET=tooling_setup.show_profile)
     router.add(r"/jobs/ingest", GET=ingest.list_jobs, POST=ingest.create)
     router.add(r"/jobs/ingest/{part}", GET=ingest.show, PATCH=ingest.change, DELETE=ingest.remove)
     router.add(r"/jobs/ingest/{part}/batches", PUT=ingest.upload)

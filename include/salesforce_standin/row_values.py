@@ -147,7 +147,7 @@ def refuse_twins(table: Table, row: Row, old: Row | None) -> None:
 
 def compose(sobject: SObject, row: Row) -> None:
     """Fill in what follows from other values: a person's full name, the address of the photo."""
-    if "LastName" in sobject.fields:
+    if row.get("LastName") is not None:
         parts = (row.get("FirstName"), row.get("LastName"))
         row["Name"] = " ".join(part for part in parts if part)
     if "PhotoUrl" in sobject.fields:

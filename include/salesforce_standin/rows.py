@@ -60,7 +60,7 @@ def get(org: Org, call: Call, name: str, id_text: str) -> Reply:
     """Read a record."""
     access = access_to(org, call, name)
     row = access.table.rows.get(_id(id_text))
-    if row is None or row.get("IsDeleted"):
+    if row is None or row.get("IsDeleted") or not access.shows(row):
         raise not_found()
     return _shown(call, access, row)
 
@@ -80,7 +80,7 @@ def create(org: Org, call: Call, name: str) -> Reply:
     """Create a record."""
     access = access_to(org, call, name)
     try:
-        outcome = Writer(org, call.user_id).insert(access.sobject.name, call.document())
+        outcome = Writer(org, call.user_id, call.headers).insert(access.sobject.name, call.document())
     except RowError as refused:
         raise fail_row(refused.faults) from None
     location = f"{call.root}/sobjects/{access.sobject.name}/{outcome.id}"
@@ -98,7 +98,7 @@ def update(org: Org, call: Call, name: str, id_text: str) -> Reply:
     if stale is not None:
         return stale
     try:
-        Writer(org, call.user_id).update(access.sobject.name, id18, call.document())
+        Writer(org, call.user_id, call.headers).update(access.sobject.name, id18, call.document())
     except RowError as refused:
         raise fail_row(refused.faults) from None
     return Reply(204)
@@ -111,7 +111,7 @@ def delete(org: Org, call: Call, name: str, id_text: str) -> Reply:
     if id18 not in access.table.rows:
         raise not_found()
     try:
-        Writer(org, call.user_id).delete(access.sobject.name, id18)
+        Writer(org, call.user_id, call.headers).delete(access.sobject.name, id18)
     except RowError as refused:
         raise fail_row(refused.faults) from None
     return Reply(204)
@@ -145,7 +145,7 @@ def upsert(org: Org, call: Call, name: str, key: str, value: str) -> Reply:
         return stale
     update_only = call.query.get("updateOnly", "").lower() == "true"
     try:
-        outcome = Writer(org, call.user_id).upsert(
+        outcome = Writer(org, call.user_id, call.headers).upsert(
             access.sobject.name, field, value, data, update_only=update_only
         )
     except Ambiguous as several:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _RIGHTS = (
     "ApiEnabled", "AssignPermissionSets", "BulkApiHardDelete", "ConvertLeads", "CustomizeApplication",
-    "ManageUsers", "ModifyAllData", "ModifyMetadata", "TransferAnyLead", "ViewAllData", "ViewSetup",
+    "ManageProfilesPermissionsets", "ManageUsers", "ModifyAllData", "ModifyMetadata", "TransferAnyLead", "ViewAllData", "ViewSetup",
 )  # fmt: skip
 # Sales people, and whether they are still active.
 _SALES_PEOPLE = {"Anna": True, "Ben": True, "Carl": False}
@@ -27,6 +27,7 @@ def found(org: Org) -> None:
     """Create what every org has, once."""
     if org.tables["Organization"].rows:
         return
+    _licences(org)
     admin_id, integration_id = org.sequence.next("005"), org.sequence.next("005")
     _put(
         org,
@@ -76,6 +77,15 @@ def found(org: Org) -> None:
     org.permissions_changed()
 
 
+def _licences(org: Org) -> None:
+    """Create the licences of users; the first one is everybody's."""
+    for name, key, total in (("Salesforce", "SFDC", 10), ("Salesforce Integration", "SFDC_INTEGRATION", 5)):
+        _put(
+            org, "UserLicense", "", Name=name, MasterLabel=name, LicenseDefinitionKey=key, Status="Active",
+            TotalLicenses=total, UsedLicenses=4 if key == "SFDC" else 0,
+        )  # fmt: skip
+
+
 def _put(org: Org, name: str, author: str, **values: Any) -> str:
     """Store a row as it is: the rules for clients don't bind the platform."""
     table, stamp = org.tables[name], org.clock.stamp()
@@ -99,9 +109,10 @@ def _profile(
     object_rights: tuple[str, ...] = _OBJECT_RIGHTS,
 ) -> str:
     """Create a profile with the permission set that it owns, which holds all of its permissions."""
+    licence = next(iter(org.tables["UserLicense"].rows))
     rights = {"Permissions" + right: True for right in system_rights}
     known = {key: value for key, value in rights.items() if key in org.objects["Profile"].fields}
-    profile = _put(org, "Profile", author, Name=name, **known)
+    profile = _put(org, "Profile", author, Name=name, UserLicenseId=licence, **known)
     owned = _put(
         org, "PermissionSet", author, Name=set_name, Label=set_name, ProfileId=profile, IsOwnedByProfile=True,
         IsCustom=False, Type="Profile", **rights,

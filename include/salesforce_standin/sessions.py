@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,24 +24,35 @@ class Session:
     client_id: str = ""
     grant: str = ""
     forever: bool = False
+    address: str = ""
+    login_type: str = "Remote Access 2.0"
 
 
 class Sessions:
     """All tokens of an org."""
 
-    def __init__(self, clock: Clock, policy: Policy, org_id: str) -> None:
+    def __init__(self, clock: Clock, policy: Policy, org_id: str, seconds_of: Callable[[str], float]) -> None:
         self._clock = clock
-        self._policy = policy
+        self._seconds_of = seconds_of
         self._org_id = org_id
         self._by_token: dict[str, Session] = {}
         self.grants = Grants(clock, policy)
 
-    def open(self, user_id: str, *, scope: str = "api", client_id: str = "", grant: str = "") -> Session:
+    def open(
+        self,
+        user_id: str,
+        *,
+        scope: str = "api",
+        client_id: str = "",
+        grant: str = "",
+        address: str = "",
+        login_type: str = "Remote Access 2.0",
+    ) -> Session:
         """Issue a new access token."""
         token = f"{self._org_id[:15]}!AQ{secrets.token_urlsafe(70).replace('-', '.')}"
         now = self._clock.now()
         self._end(lambda s: not s.forever and self.expires(s) <= now)
-        session = Session(token, user_id, now, now, scope, client_id, grant)
+        session = Session(token, user_id, now, now, scope, client_id, grant, False, address, login_type)
         self._by_token[token] = session
         return session
 
@@ -65,7 +77,11 @@ class Sessions:
 
     def expires(self, session: Session) -> float:
         """Return when a session ends if nobody uses it."""
-        return session.used + self._policy.session_seconds
+        return session.used + self._seconds_of(session.user_id)
+
+    def of_user(self, user_id: str) -> list[Session]:
+        """Return the sessions of a user that still live."""
+        return [s for s in self._by_token.values() if s.user_id == user_id and self.peek(s.token)]
 
     def grant(self, user_id: str, client_id: str, scope: str) -> Grant:
         """Issue a refresh token; a grant that makes room for it ends with its access tokens."""

@@ -42,7 +42,9 @@ def serve(org: Org, incoming: Incoming, version: int, kind: str = "u") -> Reply:
         if why.soap != BAD_PASSWORD.soap:
             message = why.description
         return _fault(f"sf:{why.soap}", why.soap, message, kind)
-    session = org.sessions.open(user["Id"], scope="full")
+    session = org.sessions.open(
+        user["Id"], scope="full", address=incoming.remote, login_type="Other Apex API"
+    )
     org.keep_sessions()
     welcome = _welcome(org, user, session.token, version, incoming.base, kind)
     return Reply(200, welcome.encode(), content_type=_CONTENT_TYPE)

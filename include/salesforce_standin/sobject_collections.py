@@ -106,7 +106,10 @@ def retrieve(org: Org, call: Call, name: str) -> Reply:
     names = field_names(access, [str(field) for field in fields])
     rows = [access.table.rows.get(ids.normalise(str(one)) or "") for one in wanted]
     shown = [
-        None if row is None or row.get("IsDeleted") else render(access, row, call.root, names) for row in rows
+        None
+        if row is None or row.get("IsDeleted") or not access.shows(row)
+        else render(access, row, call.root, names)
+        for row in rows
     ]
     return Reply(body=shown)
 
@@ -146,7 +149,7 @@ def _write(
 ) -> Reply:
     """Write every row; with allOrNone one bad row takes the good ones back."""
     all_or_none = flag if flag is not None else bool((call.body or {}).get("allOrNone"))
-    writer = Writer(org, call.user_id)
+    writer = Writer(org, call.user_id, call.headers)
     start = org.work.mark()
     outcomes = [_one(org, writer, record, write) for record in records]
     if all_or_none and not all(outcome.success for outcome in outcomes):

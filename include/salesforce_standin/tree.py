@@ -42,7 +42,7 @@ def tree(org: Org, call: Call, name: str) -> Reply:
     if len(set(references)) < len(references):
         raise fail(400, "INVALID_INPUT", "Duplicate ReferenceId provided in the request.")
     start = org.work.mark()
-    writer = Writer(org, call.user_id)
+    writer = Writer(org, call.user_id, call.headers)
     errors = [error for node in nodes if (error := _create(writer, node))]
     if errors:
         org.roll_back(start)

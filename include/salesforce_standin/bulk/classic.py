@@ -40,6 +40,11 @@ def no_session(call: Call) -> ApiError:
     return _fail(call, "InvalidSessionId", "Invalid session id", 401)
 
 
+def api_disabled(call: Call) -> ApiError:
+    """Return the reply to a user to whom no API is open."""
+    return _fail(call, "FeatureNotEnabled", "API is disabled for this User", 403)
+
+
 def over_limit(call: Call) -> ApiError:
     """Return the reply once the day's calls are used up."""
     return _fail(call, "ExceededQuota", "TotalRequests Limit exceeded.", 403)

@@ -49,7 +49,7 @@ def serve_login(org: Org, incoming: Incoming) -> Reply:
     except logins.Refused as why:
         return pages.login(start, username, _explain(why))
     incoming.user_id = user["Id"]
-    session = org.sessions.open(user["Id"], scope=_SCOPE)
+    session = org.sessions.open(user["Id"], scope=_SCOPE, address=incoming.remote, login_type="Application")
     org.keep_sessions()
     # Only back to the page that sent the person here: an address from outside could lead anywhere.
     reply = pages.redirect(start) if start.startswith(_AUTHORIZE) else pages.page("You are logged in", "")

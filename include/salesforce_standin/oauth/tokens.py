@@ -92,7 +92,7 @@ def _by_code(org: Org, asked: Asked) -> dict[str, Any]:
     scopes = code.scope.split()
     refreshes = "refresh_token" in scopes
     grant = org.sessions.grant(user["Id"], app.client_id, code.scope) if refreshes else None
-    session = _open(org, user, app, code.scope, grant.id if grant else "")
+    session = _open(org, asked, user, app, code.scope, grant.id if grant else "")
     return _success(org, app, session, asked.base, grant.token if grant else None)
 
 
@@ -124,7 +124,7 @@ def _by_refresh_token(org: Org, asked: Asked) -> dict[str, Any]:
     admit(org, user, asked.remote)
     if app.rotation:
         org.sessions.grants.rotate(grant)
-    session = _open(org, user, app, grant.scope, grant.id)
+    session = _open(org, asked, user, app, grant.scope, grant.id)
     return _success(org, app, session, asked.base, grant.token if app.rotation else None)
 
 
@@ -135,7 +135,7 @@ def _by_client_credentials(org: Org, asked: Asked) -> dict[str, Any]:
     if user is None:
         raise refuse("invalid_grant", "no client credentials user enabled")
     admit(org, user, asked.remote)
-    return _success(org, app, _open(org, user, app, _without_refresh(app), ""), asked.base)
+    return _success(org, app, _open(org, asked, user, app, _without_refresh(app)), asked.base)
 
 
 def _by_assertion(org: Org, asked: Asked) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _by_assertion(org: Org, asked: Asked) -> dict[str, Any]:
     if app.blocked:
         raise refuse("invalid_app_access", "this app is blocked by admin")
     admit(org, user, asked.remote)
-    return _success(org, app, _open(org, user, app, _without_refresh(app), ""), asked.base)
+    return _success(org, app, _open(org, asked, user, app, _without_refresh(app)), asked.base)
 
 
 def _by_password(_org: Org, _asked: Asked) -> dict[str, Any]:
@@ -170,8 +170,10 @@ def _without_refresh(app: App) -> str:
     return " ".join(in_order(set(app.scopes) - {"refresh_token", "offline_access"}))
 
 
-def _open(org: Org, user: Row, app: App, scope: str, grant: str) -> Session:
-    session = org.sessions.open(user["Id"], scope=scope, client_id=app.client_id, grant=grant)
+def _open(org: Org, asked: Asked, user: Row, app: App, scope: str, grant: str = "") -> Session:
+    session = org.sessions.open(
+        user["Id"], scope=scope, client_id=app.client_id, grant=grant, address=asked.remote
+    )
     org.keep_sessions()
     return session
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from salesforce_standin import virtual
 from salesforce_standin.errors import ApiError
 from salesforce_standin.fields import Field
 from salesforce_standin.permissions import Access
@@ -69,14 +70,18 @@ class Scope:
 
     def parent(self, hops: tuple[Field, ...]) -> Callable[[Row], Row | None]:
         """Return the way from a row to the record at the end of a chain of references."""
-        tables = {sobject.prefix: self.org.tables[name] for name, sobject in self.org.objects.items()}
-        keys = [hop.name for hop in hops]
+        by_prefix = {sobject.prefix: self.org.tables[name] for name, sobject in self.org.objects.items()}
+        # A reference to one object only needs no look at the id; those to an EntityDefinition are no ids.
+        steps = [
+            (hop.name, self.org.tables.get(hop.reference_to[0]) if len(hop.reference_to) == 1 else None)
+            for hop in hops
+        ]
 
         def walk(row: Row) -> Row | None:
             current: Row | None = row
-            for key in keys:
+            for key, only in steps:
                 id18 = current.get(key) if current else None
-                table = tables.get(id18[:3]) if id18 else None
+                table = only or by_prefix.get(id18[:3]) if id18 else None
                 current = table.rows.get(id18) if table and id18 else None
             return current
 
@@ -119,6 +124,7 @@ def entity(org: Org, user_id: str, query: Query, *, tooling: bool) -> Access:
     if name is not None and (not org.objects[name].tooling or tooling):
         access = org.access(user_id, name)
         if access.may_read:
+            virtual.fill(org, user_id, name)
             return access
     message = (
         f"sObject type '{query.entity}' is not supported. If you are attempting to use a custom object, be sure to"

@@ -80,6 +80,9 @@ class Reader:
         rows = self._candidates(scope, query.where)
         if not self.deleted and scope.access.sobject.soft_deletes:
             rows = (row for row in rows if not row["IsDeleted"])
+        sees = scope.access.sees
+        if sees is not None:
+            rows = (row for row in rows if sees(row))
         if query.where is not None:
             meets = Conditions(scope, self._subselect).predicate(query.where)
             rows = (row for row in rows if meets(row))

@@ -101,11 +101,12 @@ class Projection:
             raise TypeError(columns)
         walk = self.scope.parent((hop,))
         steps = self._steps(columns, depth + 1)
-        objects, root = self.scope.org, self.root
+        org, root = self.scope.org, self.root
+        only = org.objects.get(hop.reference_to[0]) if len(hop.reference_to) == 1 else None
 
         def nested(row: Row) -> Record | None:
             found = walk(row)
-            sobject = objects.sobject_of_id(found["Id"]) if found else None
+            sobject = (only or org.sobject_of_id(found["Id"])) if found else None
             if found is None or sobject is None:
                 return None
             url = f"{root}/sobjects/{sobject.name}/{found['Id']}"
