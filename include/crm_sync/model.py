@@ -168,8 +168,8 @@ class Failure:
 class Written:
     """What a store answered to one ``Write``, in the order of the batch.
 
-    ``before`` and ``after`` are the record in the same call just before and just after (updates only; None where the
-    store showed nothing).  ``failures`` is empty exactly when the row was written.
+    ``before`` and ``after`` are the record in the same call just before and just after (updates only; ``after`` only of
+    a write that has values; None where the store showed nothing).  ``failures`` is empty exactly when the row was written.
     """
 
     our_id: str
@@ -180,10 +180,15 @@ class Written:
     failures: tuple[Failure, ...] = field(default=())
 
 
+EVERY_COLUMN = "*"
+"""Among a record's column times: that of all columns which have none of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class OurRecord:
-    """One record of ours.  ``times``: the last change per column; a column without one last changed at ``created_at``.
+    """One record of ours.  ``times``: the last change per column.
 
+    A column without one last changed with all others (``EVERY_COLUMN``), or else at ``created_at``.
     ``archived_by``: who deleted it, as long as it is deleted; only what the engine archived comes back by itself.
     """
 
@@ -197,7 +202,7 @@ class OurRecord:
 
     def time_of(self, column: str) -> datetime:
         """When a column last changed, in our clock; for a value from the CRM: when it was edited there."""
-        return self.times.get(column, self.created_at)
+        return self.times.get(column) or self.times.get(EVERY_COLUMN, self.created_at)
 
 
 @dataclass(frozen=True, slots=True)

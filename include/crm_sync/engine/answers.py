@@ -70,6 +70,9 @@ def written(
     based = _based(link, sent, answer, columns)
     if answer.after is not None:
         after = observe(work.mapping, based, answer.after, work.sent_no, work.recv_no, answer.before)
+    elif answer.before is not None and not sent.write.values:
+        # Our key alone: nothing was sent that they could spell their way, and the first look has the fields' times.
+        after = replace(observe(work.mapping, based, answer.before, work.sent_no, work.recv_no), keyed=True)
     elif intent.creates:
         after = _created(based, sent, answer, work.recv_no)
     else:

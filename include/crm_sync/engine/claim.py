@@ -31,6 +31,11 @@ class Sending:
     intent: Intent
     write: Write
 
+    @property
+    def plain(self) -> bool:
+        """A create, or our key alone: no field of theirs is overwritten, so link and record hold no values."""
+        return self.intent.creates or _key_alone(self.change)
+
 
 def claim_updates(
     tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, changes: Sequence[trail.Change]
@@ -38,7 +43,9 @@ def claim_updates(
     """Claim the links of planned updates whose decisions stand; the others are superseded and stay dirty."""
     now = engine.now()
     ids = links.ids_of(tx, context.name, mapping.object, [c.our_id for c in changes])
-    found = links.pairs(tx, mapping, list(ids.values()), lock=True)
+    keys = [ids[c.our_id] for c in changes if _key_alone(c) and c.our_id in ids]
+    others = [ids[c.our_id] for c in changes if not _key_alone(c) and c.our_id in ids]
+    found = [*links.bare_pairs(tx, mapping, keys), *links.pairs(tx, mapping, others, lock=True)]
     parents = load_parents(tx, context.name, mapping, found)
     by_id = {link.link_id: (link, ours) for link, ours in found}
     sending: list[Sending] = []
@@ -61,8 +68,13 @@ def claim_updates(
             sending.append(
                 _sending(now, context, mapping, change, link, ours, {d.field: d.ours for d in kept}, parents)
             )
-    _store(tx, engine, context, mapping, sending, outcomes, lines)
+    links.claim(tx, [s.link.link_id for s in sending], context.run_id, now + context.settings.lease)
+    _store(tx, context, mapping, sending, outcomes, lines)
     return sending
+
+
+def _key_alone(change: trail.Change) -> bool:
+    return change.op == "update" and change.after.keys() == {KEY}
 
 
 def claim_creates(
@@ -71,13 +83,8 @@ def claim_creates(
     """Claim records of ours for creation: the link's unique key decides between linking and creating."""
     now = engine.now()
     let_go(tx, engine, context, mapping, changes)
-    known = links.make(tx, context.name, mapping, [(c.our_id, None) for c in changes])
-    del known  # a link that was there before is as good as a new one; what counts is its state below
     records = {
         r.our_id: r for r in identity.unlinked_of(tx, context.name, mapping, [c.our_id for c in changes], now)
-    }
-    by_id = {
-        link.link_id: link for link in links.load(tx, [r.link_id for r in records.values() if r.link_id])
     }
     sending: list[Sending] = []
     outcomes: list[trail.OutcomeRow] = []
@@ -86,22 +93,23 @@ def claim_creates(
     there = linking.parents_of_records(tx, context.name, mapping, standing, None)
     refused = linking.refused_values(tx, standing)
     wanted = {r.our_id: linking.wanted_values(mapping, r, planned, refused) for r in standing}
+    claimed = links.claim_new(
+        tx, context.name, mapping, [c.our_id for c in changes if wanted.get(c.our_id) == c.after], context.run_id,
+        now, now + context.settings.lease,
+    )  # fmt: skip
     for change in changes:
         record = records.get(change.our_id)
-        link = by_id.get(record.link_id or 0) if record else None
-        if (
-            record is None or record.record is None or link is None or link.their_id is not None
-            or link.claimed_by_another(context.run_id, now) or wanted.get(change.our_id) != change.after
-        ):  # fmt: skip
+        if record is None or record.record is None or change.our_id not in claimed:
             outcomes.append((change.change_id, "superseded", tuple(change.after), None, SUPERSEDED))
             continue
+        link = Link(claimed[change.our_id], mapping.object, change.our_id, None, "creating")
         values = {c: v for c, v in change.after.items() if not _waits(mapping, there, c, v)}
         waiting = [c for c in change.after if c not in values]
         outcomes.append(
             (change.change_id, "superseded", waiting, None, "its account is not there yet; it follows")
         )
         sending.append(_sending(now, context, mapping, change, link, record.record, values, there))
-    _store(tx, engine, context, mapping, sending, outcomes, [])
+    _store(tx, context, mapping, sending, outcomes, [])
     return sending
 
 
@@ -148,11 +156,9 @@ def _overruled(link: Link, d: Decision) -> trail.Line:
 
 
 def _store(
-    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, sending: Sequence[Sending],
+    tx: Transaction, context: Context, mapping: ObjectMapping, sending: Sequence[Sending],
     outcomes: Sequence[trail.OutcomeRow], lines: Sequence[trail.Line],
 ) -> None:  # fmt: skip
     intents.store(tx, [s.intent for s in sending])
-    if sending:
-        links.claim(tx, [s.link.link_id for s in sending], context.run_id, sending[0].intent.claim_until)
     trail.outcomes(tx, context.run_id, outcomes)
     trail.note(tx, context.run_id, context.name, mapping.object, lines)

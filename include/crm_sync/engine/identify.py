@@ -11,13 +11,12 @@ from uuid import uuid4
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Ambiguous, Create, Match, Verdict, judge
-from crm_sync.decide.merge import KEY, NO_PARENTS, Parents
+from crm_sync.decide.merge import NO_PARENTS
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import identity, linking, parking, trail, worklist
+from crm_sync.ledger import identity, linking, parking, setwise, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import parents_of
-from crm_sync.model import Value
 
 __all__ = ["creates_of", "identify_ours", "identify_theirs"]
 
@@ -44,8 +43,7 @@ def _judge_strays(
 ) -> None:
     matched: list[tuple[str, str, str]] = []
     parked: list[parking.Refusal] = []
-    created: list[trail.Change] = []
-    parents = _parents_of_strays(tx, context, mapping, strays)
+    created: list[str] = []
     verdicts: list[tuple[identity.Stray, Verdict]] = [
         (s, s.keyed_to or judge(s.levels, "theirs")) for s in strays
     ]
@@ -61,7 +59,7 @@ def _judge_strays(
         elif isinstance(verdict, Ambiguous):
             parked.append(_refusal(mapping, verdict, None, stray.their_id))
         elif context.rules.direction != "push":
-            created.append(_create_ours(mapping, stray, parents))
+            created.append(stray.their_id)
     linking.link_strays(tx, context.name, mapping, matched)
     trail.note(tx, context.run_id, context.name, mapping.object, [
         trail.Line(f"first_match_{column}", "noted", our_id=our_id, their_id=their_id, detail=f"linked by {column}")
@@ -70,8 +68,7 @@ def _judge_strays(
     tally.add(mapping.object, "linked", len(matched))
     wanted = created if context.settings.creates(mapping.object) else []
     wanted = wanted[: worklist.room(tx, context.run, 0)]
-    keys = [_write_key(change) for change in wanted] if context.rules.direction == "bidirectional" else []
-    trail.plan(tx, context.run_id, context.name, wanted + keys)
+    _plan_ours(tx, context, mapping, [(str(uuid4()), their_id) for their_id in wanted])
     tally.add(mapping.object, "create in GPTWeb", len(wanted))
     _park(tx, context, mapping, parked, [s.their_id for s in strays], "their_id", tally)
 
@@ -82,36 +79,18 @@ def _preference(mapping: ObjectMapping, verdict: Verdict) -> int:
     return order.index(verdict.column) if isinstance(verdict, Match) else len(order)
 
 
-def _create_ours(mapping: ObjectMapping, stray: identity.Stray, parents: Parents) -> trail.Change:
-    values: dict[str, Value] = {}
-    for column, value in stray.values.items():
-        mapped = mapping.by_ours[column]
-        known = parents.ours.get(str(value)) if mapped.references else value
-        if known is not None and mapped.direction != "out":
-            values[column] = known
-    blank = dict.fromkeys(values)
-    rules = dict.fromkeys(values, "new_in_crm")
-    return trail.Change(
-        mapping.object, "ours", "create", None, str(uuid4()), stray.their_id, blank, values, {}, rules
-    )
-
-
-def _parents_of_strays(
-    tx: Transaction, context: Context, mapping: ObjectMapping, strays: list[identity.Stray]
-) -> Parents:
-    reference = mapping.reference
-    if reference is None or reference.references is None:
-        return NO_PARENTS
-    wanted = {str(stray.values[reference.ours]) for stray in strays if stray.values.get(reference.ours)}
-    return parents_of(tx, context.name, reference.references, sorted(wanted), [], context.run_id)
-
-
-def _write_key(create: trail.Change) -> trail.Change:
-    """Our key goes into their record in the same run; the link is made by the create, so the claim looks it up."""
-    return trail.Change(
-        create.object, "theirs", "update", None, create.our_id, create.their_id, {KEY: None}, {KEY: create.our_id}, {},
-        {KEY: "first_link"},
-    )  # fmt: skip
+def _plan_ours(tx: Transaction, context: Context, mapping: ObjectMapping, new: list[tuple[str, str]]) -> None:
+    """Our records to be made of strangers: (our id, their id)."""
+    if not new:
+        return
+    parents = NO_PARENTS
+    if mapping.reference and mapping.reference.references:
+        wanted = setwise.parents_of_strays(tx, context.name, mapping, [their_id for _, their_id in new])
+        parents = parents_of(tx, context.name, mapping.reference.references, wanted, [], context.run_id)
+    setwise.plan_ours(tx, context.run_id, context.name, mapping, new, parents.ours)
+    if context.rules.direction == "bidirectional":
+        # Our key goes into their record in the same run; the link is made by the create, so the claim looks it up.
+        setwise.plan_keys(tx, context.run_id, context.name, mapping, new)
 
 
 def identify_ours(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
@@ -160,10 +139,9 @@ def creates_of(
     changes = []
     for record in records:
         values = linking.wanted_values(mapping, record, parents, refused)
-        rules = dict.fromkeys(values, "new_in_gptweb")
         changes.append(
-            trail.Change(mapping.object, "theirs", "create", record.link_id, record.our_id, None,
-                         dict.fromkeys(values), values, {}, rules)
+            trail.Change(mapping.object, "theirs", "create", record.link_id, record.our_id, None, {}, values, {},
+                         {trail.EVERY_FIELD: "new_in_gptweb"})
         )  # fmt: skip
     return changes
 

@@ -6,14 +6,16 @@ closes once, and only the closer moves the base (algorithm.md 1.6, 1.7).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from crm_sync.decide.existence import work_left
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.answers import Kept, Work, refused, written
 from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.keep_usual import Answered, is_as_claimed, keep_usual
 from crm_sync.engine.reports import Tally
 from crm_sync.ledger import intents, links, parking, reading, trail, worklist
 from crm_sync.ledger.database import Transaction
@@ -34,13 +36,24 @@ def keep_answers(
     tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, sending: Sequence[Sending],
     answers: Sequence[Written], sent_no: int, tally: Tally,
 ) -> Kept:  # fmt: skip
-    """Keep one batch's answers."""
-    ids = [s.link.link_id for s in sending]
-    current = _as_they_are(tx, context, mapping, sending, answers)
+    """Keep one batch's answers: the usual ones by one statement, the others link by link."""
+    heads = links.heads(tx, mapping, [s.link.link_id for s in sending])
+    recv_no = reading.next_number(tx)
+    kept = keep_usual(tx, context, mapping, sending, answers, heads, recv_no, tally)
+    rest = [(s, a) for s, a in zip(sending, answers, strict=True) if s.intent.id not in kept]
+    return _keep_each(tx, context, mapping, rest, heads, sent_no, recv_no, tally) if rest else Kept()
+
+
+def _keep_each(
+    tx: Transaction, context: Context, mapping: ObjectMapping, answered: Sequence[Answered],
+    heads: Mapping[int, tuple[Any, ...]], sent_no: int, recv_no: int, tally: Tally,
+) -> Kept:  # fmt: skip
+    ids = [sent.link.link_id for sent, _ in answered]
+    current = _as_they_are(tx, context, mapping, answered, heads)
     held = {i for i, (link, _) in current.items() if link.claim_run == context.run_id}
     open_intents = intents.open_of(tx, ids)
-    work = Work(mapping, sent_no, reading.next_number(tx))
-    for sent, answer in zip(sending, answers, strict=True):
+    work = Work(mapping, sent_no, recv_no)
+    for sent, answer in answered:
         link, ours = current[sent.link.link_id]
         mine = next((i for i in open_intents.get(link.link_id, ()) if i.id == sent.intent.id), None)
         if link.link_id not in held:
@@ -68,21 +81,20 @@ def keep_answers(
 
 
 def _as_they_are(
-    tx: Transaction,
-    context: Context,
-    mapping: ObjectMapping,
-    sending: Sequence[Sending],
-    answers: Sequence[Written],
-) -> dict[int, links.Pair]:
+    tx: Transaction, context: Context, mapping: ObjectMapping, answered: Sequence[Answered],
+    heads: Mapping[int, tuple[Any, ...]],
+) -> dict[int, links.Pair]:  # fmt: skip
     """The links with our records, locked; what did not move since it was claimed is not loaded a second time."""
-    heads = links.heads(tx, mapping, [s.link.link_id for s in sending])
     current: dict[int, links.Pair] = {}
-    for sent, answer in zip(sending, answers, strict=True):
-        before = (context.run_id, sent.link.seen_recv, sent.link.reread, sent.ours.version)
+    for sent, answer in answered:
         seen = {c: answer.before.values.get(c) for c in sent.write.values} if answer.before else {}
-        if heads[sent.link.link_id] == before and all(sent.link.seen.get(c) == v for c, v in seen.items()):
+        if (
+            not sent.plain
+            and is_as_claimed(context, sent, heads)
+            and all(sent.link.seen.get(c) == v for c, v in seen.items())
+        ):
             current[sent.link.link_id] = (replace(sent.link, claim_run=context.run_id), sent.ours)
-    moved = [s.link.link_id for s in sending if s.link.link_id not in current]
+    moved = [sent.link.link_id for sent, _ in answered if sent.link.link_id not in current]
     current.update({link.link_id: (link, ours) for link, ours in links.pairs(tx, mapping, moved, lock=True)})
     return current
 

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Create, judge
-from crm_sync.decide.merge import Decision, Parents, merge
+from crm_sync.decide.merge import NO_PARENTS, Decision, Parents, merge
 from crm_sync.engine.archive import write_ours
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import PushReport, Tally
-from crm_sync.ledger import identity, linking, links, parking, trail, worklist
+from crm_sync.ledger import identity, linking, links, parking, setwise, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents, parents_of
 from crm_sync.model import Link, OurRecord, Outcome, Value, Write, Written
@@ -81,7 +81,8 @@ def _apply(
 ) -> None:
     batch = _Batch()
     _recheck_updates(tx, engine, context, mapping, [c for c in changes if c.op == "update"], batch)
-    _recheck_creates(tx, context, mapping, [c for c in changes if c.op == "create"], batch)
+    new = _recheck_creates(tx, context, mapping, [c for c in changes if c.op == "create"], batch)
+    _make(tx, context, mapping, new, batch)
     store = DatabaseStore(tx, context.mappings)
     written = _write(store, mapping, batch)
     based = [
@@ -147,40 +148,65 @@ def _edited_at(context: Context, link: Link, field: str) -> datetime:
 
 def _recheck_creates(
     tx: Transaction, context: Context, mapping: ObjectMapping, changes: Sequence[trail.Change], batch: _Batch
-) -> None:
+) -> list[trail.Change]:
     """Their record still has no link, is as planned, and nobody of ours matches it by now."""
     if not changes:
-        return
+        return []
     strays = {
         s.their_id: s
         for s in identity.strays_of(tx, context.name, mapping, [str(c.their_id) for c in changes])
     }
-    standing = [c for c in changes if _still_new(context, mapping, c, strays.get(str(c.their_id)))]
+    same = setwise.as_planned(tx, context.name, mapping, [c.change_id for c in changes])
+    standing = [c for c in changes if c.change_id in same and _still_new(strays.get(str(c.their_id)))]
     stood = {change.change_id for change in standing}
     for change in changes:
         if change.change_id not in stood:
             batch.say(change, "superseded", tuple(change.after), SUPERSEDED)
-    reference = mapping.reference
-    parents = Parents()
+    return standing
+
+
+def _make(
+    tx: Transaction, context: Context, mapping: ObjectMapping, standing: Sequence[trail.Change], batch: _Batch
+) -> None:
+    """Make our records by one statement a table; those with a parent to come, or a value that is refused, one by one."""
+    parents, reference = NO_PARENTS, mapping.reference
     if reference and reference.references:
-        wanted = [str(c.after[reference.ours]) for c in standing if c.after.get(reference.ours)]
-        parents = parents_of(tx, context.name, reference.references, [], wanted, None)
-    # Our record is written first, the link after it: both in this transaction.
+        wanted = {str(c.after[reference.ours]) for c in standing if c.after.get(reference.ours)}
+        parents = parents_of(tx, context.name, reference.references, [], sorted(wanted), None)
+    waiting = [c for c in standing if _waits(mapping, parents, c)]
+    left = {c.change_id for c in waiting}
+    ready = [c for c in standing if c.change_id not in left]
+    keyed = context.standing.direction != "pull"
+    if ready and setwise.make_ours(tx, context.name, mapping, ready, context.rules.clock.offset, keyed=keyed):
+        for change in ready:
+            batch.say(change, "acknowledged", tuple(change.after))
+        ready = []
+    _make_each(tx, context, mapping, [*ready, *waiting], left, batch)
+
+
+def _waits(mapping: ObjectMapping, parents: Parents, change: trail.Change) -> bool:
+    parent = change.after.get(mapping.reference.ours) if mapping.reference else None
+    return parent is not None and parent not in parents.theirs
+
+
+def _make_each(
+    tx: Transaction, context: Context, mapping: ObjectMapping, standing: Sequence[trail.Change], waiting: set[int],
+    batch: _Batch,
+) -> None:  # fmt: skip
+    """The link comes before our record, which is written with the rest of the batch; both in this transaction."""
+    if not standing:
+        return
     made = linking.link_strays(
         tx, context.name, mapping, [(c.our_id, str(c.their_id), "created") for c in standing]
-    ) if standing else []  # fmt: skip
+    )
     by_our_id = {link.our_id: link for link in links.load(tx, made)}
     for change in standing:
         link = by_our_id[change.our_id]
         values = dict(change.after)
-        if reference and values.get(reference.ours) and str(values[reference.ours]) not in parents.theirs:
-            del values[reference.ours]
-            batch.say(
-                change,
-                "superseded",
-                (reference.ours,),
-                "its account is not linked yet; the reference follows",
-            )
+        if change.change_id in waiting and mapping.reference:
+            name = mapping.reference.ours
+            del values[name]
+            batch.say(change, "superseded", (name,), "its account is not linked yet; the reference follows")
         decisions = [Decision(f, "pull", None, v, "new_in_crm") for f, v in values.items()]
         times = {f: _edited_at(context, link, f) for f in values}
         batch.ready.append(
@@ -188,14 +214,8 @@ def _recheck_creates(
         )
 
 
-def _still_new(
-    context: Context, mapping: ObjectMapping, change: trail.Change, stray: identity.Stray | None
-) -> bool:
-    if stray is None or stray.keyed_to is not None or not isinstance(judge(stray.levels, "theirs"), Create):
-        return False
-    reference = mapping.reference.ours if mapping.reference else None
-    shown = {c: v for c, v in stray.values.items() if v is not None and mapping.by_ours[c].direction != "out"}
-    return all(shown.get(c) == v for c, v in change.after.items() if c != reference)
+def _still_new(stray: identity.Stray | None) -> bool:
+    return stray is not None and stray.keyed_to is None and isinstance(judge(stray.levels, "theirs"), Create)
 
 
 def _write(store: DatabaseStore, mapping: ObjectMapping, batch: _Batch) -> Sequence[Written]:

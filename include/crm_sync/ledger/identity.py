@@ -16,7 +16,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Ambiguous, Candidates, Create, Match, judge
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import columns, match_function, our_record, table
-from crm_sync.model import OurRecord, Row
+from crm_sync.model import OurRecord
 
 __all__ = ["FIRST_ID", "Stray", "Unlinked", "strays", "strays_of", "unlinked", "unlinked_of"]
 
@@ -28,7 +28,6 @@ class Stray:
     """A living record of theirs without a link.  ``keyed_to``: what our key on it says, None if it carries none."""
 
     their_id: str
-    values: Row
     keyed_to: Match | Ambiguous | None
     levels: tuple[Candidates, ...]
 
@@ -104,26 +103,26 @@ def _strays(
     tx: Transaction, mapping: ObjectMapping, which: sql.SQL, parameters: dict[str, Any], *, lock: bool = False
 ) -> list[Stray]:
     query = sql.SQL(
-        "select their_id, values, our_id::text, match_first, match_second from crm_sync.stray "
+        "select their_id, our_id::text, match_first, match_second from crm_sync.stray "
         "where connection = %(c)s and object = %(o)s and {which} and not deleted and not reread "
         "order by their_id limit %(limit)s {lock}"
     ).format(which=which, lock=sql.SQL("for update" if lock else ""))
     rows = tx.rows(query, parameters)
-    keyed = _keyed(tx, mapping, parameters["c"], {row[2] for row in rows if row[2]})
+    keyed = _keyed(tx, mapping, parameters["c"], {row[1] for row in rows if row[1]})
     sharing = [
-        _sharing(tx, mapping, parameters["c"], level, [row[3 + level] for row in rows])
+        _sharing(tx, mapping, parameters["c"], level, [row[2 + level] for row in rows])
         for level in range(len(mapping.match))
     ]
     return [
         Stray(
-            their_id, values, keyed.get(our_id),
+            their_id, keyed.get(our_id),
             tuple(
                 Candidates(column, key, len(found.strays), tuple(found.free), tuple(found.linked))
                 for column, key, by_key in zip(mapping.match, keys, sharing, strict=False)
                 for found in [by_key.get(key, _Sharing())]
             ),
         )
-        for their_id, values, our_id, *keys in rows
+        for their_id, our_id, *keys in rows
     ]  # fmt: skip
 
 

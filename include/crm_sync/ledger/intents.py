@@ -12,7 +12,7 @@ from crm_sync.decide.observe import Closed
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Intent
 
-__all__ = ["close_by_reply", "open_of", "settle", "still_claimed", "store"]
+__all__ = ["close_by_reply", "close_untouched", "open_of", "settle", "still_claimed", "store"]
 
 _COLUMNS = sql.SQL("""intent_id::text, change_id, run_id, link_id, creates, values, times, expected, sent_at, read_at,
   claim_until, expires_at, settled""")
@@ -67,6 +67,16 @@ def close_by_reply(tx: Transaction, ids: Sequence[str]) -> None:
         "where intent_id = any(%s::uuid[]) and closed_by is null",
         (list(ids),),
     )
+
+
+def close_untouched(tx: Transaction, ids: Sequence[str]) -> set[str]:
+    """The CRM answered: close the intents of which no read has settled anything meanwhile, and say which they are."""
+    rows = tx.rows(
+        "update crm_sync.intent set closed_by = 'reply', closed_at = clock_timestamp() "
+        "where intent_id = any(%s::uuid[]) and closed_by is null and settled = '{}' returning intent_id::text",
+        (list(ids),),
+    )
+    return {row[0] for row in rows}
 
 
 def still_claimed(tx: Transaction, link_ids: Sequence[int], run_id: int, now: datetime) -> set[int]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from psycopg import sql
+
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import NO_PARENTS, Parents
 from crm_sync.ledger import parking
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.identity import Unlinked
 from crm_sync.ledger.parents import parents_of
+from crm_sync.ledger.records import table
 from crm_sync.model import Value
 
 __all__ = ["link_strays", "parents_of_records", "refused_values", "wanted_values"]
@@ -18,7 +21,7 @@ __all__ = ["link_strays", "parents_of_records", "refused_values", "wanted_values
 def link_strays(
     tx: Transaction, connection: str, mapping: ObjectMapping, matched: Sequence[tuple[str, str, str]]
 ) -> list[int]:
-    """Link (our id, their id, how); the stray's image becomes what was seen, the base is absent."""
+    """Link (our id, their id, how); the stray's image becomes what was seen, what both hold alike becomes the base."""
     if not matched:
         return []
     parameters = {
@@ -49,20 +52,47 @@ def link_strays(
         "c": connection,
         "t": mapping.theirs,
     }
-    tx.run(
-        """insert into crm_sync.image (link_id, seen)
-        select w.link_id, s.values from unnest(%(links)s::bigint[], %(theirs)s::text[]) as w (link_id, their_id)
-        cross join lateral (select * from crm_sync.stray s where s.connection = %(c)s and s.their_object = %(t)s
-          and s.their_id = w.their_id offset 0) s
-        on conflict (link_id) do update set seen = excluded.seen, base_ours = '{}', base_theirs = '{}'""",
-        linked,
-    )
+    tx.run(_first_images(mapping), linked)
     tx.run(
         "delete from crm_sync.stray where connection = %(c)s and their_object = %(t)s and their_id = any(%(theirs)s)",
         linked,
     )
     parking.lift_linked(tx, connection, mapping.object, [m[0] for m in matched], [m[1] for m in matched])
     return [row[0] for row in made]
+
+
+def _first_images(mapping: ObjectMapping) -> sql.Composed:
+    """The image of new links: what was seen; base is what both sides hold alike, so that only differences are merged."""
+    ours = theirs = sql.Composed([sql.SQL("b.alike")])
+    if mapping.reference and mapping.reference.references:
+        names = {
+            "name": sql.Literal(mapping.reference.ours),
+            "object": sql.Literal(mapping.reference.references),
+            "parents": sql.Identifier("gptweb", f"{mapping.reference.references}s"),
+        }
+        # The same parent has two names.
+        parent = sql.SQL(
+            """case when exists (select 1 from crm_sync.link p join {parents} a on a.id = p.our_id
+              where p.connection = %(c)s and p.object = {object} and p.our_id::text = o.held ->> {name}
+                and p.their_id = s.values ->> {name} and p.state = 'live' and a.deleted_at is null)
+            then jsonb_build_object({name}, {side} -> {name}) else '{{}}' end"""
+        )
+        ours = sql.SQL("b.alike || ") + parent.format(side=sql.SQL("o.held"), **names)
+        theirs = sql.SQL("b.alike || ") + parent.format(side=sql.SQL("s.values"), **names)
+    return sql.SQL(
+        """insert into crm_sync.image (link_id, base_ours, base_theirs, seen)
+        select w.link_id, {ours}, {theirs}, s.values
+        from unnest(%(links)s::bigint[], %(theirs)s::text[]) as w (link_id, their_id)
+        cross join lateral (select * from crm_sync.stray s where s.connection = %(c)s and s.their_object = %(t)s
+          and s.their_id = w.their_id offset 0) s
+        left join lateral (select to_jsonb(o) as held from crm_sync.link l join {table} o on o.id = l.our_id
+          where l.link_id = w.link_id offset 0) o on true
+        cross join lateral (select case when o.held @> s.values then s.values else coalesce(
+          (select jsonb_object_agg(e.key, e.value) from jsonb_each(s.values) e where o.held -> e.key = e.value), '{{}}')
+          end as alike) b
+        on conflict (link_id) do update set base_ours = excluded.base_ours, base_theirs = excluded.base_theirs,
+          seen = excluded.seen"""
+    ).format(ours=ours, theirs=theirs, table=table(mapping))
 
 
 def parents_of_records(

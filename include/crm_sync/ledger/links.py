@@ -17,12 +17,13 @@ from crm_sync.model import Link, Object, OurRecord, Side, Value
 __all__ = [
     "Pair",
     "ask_again",
+    "bare_pairs",
     "claim",
+    "claim_new",
     "heads",
     "ids_of",
     "load",
     "load_by_their_ids",
-    "make",
     "pairs",
     "release",
     "release_run",
@@ -31,10 +32,12 @@ __all__ = [
 
 Pair = tuple[Link, OurRecord | None]
 
-_LINK = sql.SQL("""l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.keyed, l.their_alive, l.reread, l.claim_run,
+_HEAD = sql.SQL("""l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.keyed, l.their_alive, l.reread, l.claim_run,
   l.claim_until, l.seen_stamp, l.seen_recv, l.spelling_of::text,
-  l.base_alive_ours, l.base_alive_theirs, l.merged_into, l.converted_to,
-  i.base_ours, i.base_theirs, i.seen, i.seen_lo, i.seen_hi""")
+  l.base_alive_ours, l.base_alive_theirs, l.merged_into, l.converted_to""")
+# A link whose record is being created has no image yet.
+_LINK = sql.SQL("""{}, coalesce(i.base_ours, '{{}}'), coalesce(i.base_theirs, '{{}}'), coalesce(i.seen, '{{}}'),
+  coalesce(i.seen_lo, '{{}}'), coalesce(i.seen_hi, '{{}}')""").format(_HEAD)
 _WIDTH = 22
 
 
@@ -44,7 +47,7 @@ def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], *, l
     With ``lock`` links and our records stay locked until the transaction ends, always in this order.
     """
     query = sql.SQL(
-        "select {link}, {columns} from crm_sync.link l join crm_sync.image i using (link_id) "
+        "select {link}, {columns} from crm_sync.link l left join crm_sync.image i using (link_id) "
         "left join {table} o on o.id = l.our_id where l.link_id = any(%s) order by l.link_id {lock}"
     ).format(
         link=_LINK,
@@ -71,6 +74,19 @@ def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], *, l
     return _with_parked(tx, found)
 
 
+def bare_pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int]) -> list[Pair]:
+    """The same without images and values, links locked: enough to decide whether our key has to be written."""
+    query = sql.SQL(
+        "select o.version, o.deleted_at is not null, o.created_at, {head} from crm_sync.link l "
+        "left join {table} o on o.id = l.our_id where l.link_id = any(%s) order by l.link_id for update of l"
+    ).format(head=_HEAD, table=table(mapping))
+    found: list[Pair] = []
+    for version, deleted, created_at, *head in tx.rows(query, (list(link_ids),)):
+        ours = None if version is None else OurRecord(head[2], version, {}, {}, created_at, deleted)
+        found.append((_link([*head, *[{}] * 5]), ours))
+    return _with_parked(tx, found)
+
+
 def ids_of(tx: Transaction, connection: str, object: Object, our_ids: Sequence[str]) -> dict[str, int]:
     """The links of these records of ours."""
     rows = tx.rows(
@@ -83,7 +99,7 @@ def ids_of(tx: Transaction, connection: str, object: Object, our_ids: Sequence[s
 def load(tx: Transaction, link_ids: Sequence[int], *, lock: bool = True) -> list[Link]:
     """Links without our records, as stored (parents in their ids), locked."""
     query = sql.SQL(
-        "select {link} from crm_sync.link l join crm_sync.image i using (link_id) "
+        "select {link} from crm_sync.link l left join crm_sync.image i using (link_id) "
         "where l.link_id = any(%s) order by l.link_id {lock}"
     ).format(link=_LINK, lock=sql.SQL("for update of l" if lock else ""))
     return [_link(row) for row in tx.rows(query, (list(link_ids),))]
@@ -103,31 +119,36 @@ def load_by_their_ids(
 
 
 def heads(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
-    """What tells whether a claimed link is as it was: (claim_run, seen_recv, reread, our version), links locked."""
+    """What tells whether a claimed link is as it was, links locked.
+
+    (claim_run, seen_recv, reread, our version, digest of what was seen).
+    """
     query = sql.SQL(
-        "select l.link_id, l.claim_run, l.seen_recv, l.reread, o.version from crm_sync.link l "
+        "select l.link_id, l.claim_run, l.seen_recv, l.reread, o.version, l.seen_digest from crm_sync.link l "
         "left join lateral (select o.version from {table} o where o.id = l.our_id and o.deleted_at is null offset 0) o "
         "on true where l.link_id = any(%s) order by l.link_id for update of l"
     ).format(table=table(mapping))
     return {row[0]: row[1:] for row in tx.rows(query, (list(link_ids),))}
 
 
-def make(
-    tx: Transaction, connection: str, mapping: ObjectMapping, rows: Iterable[tuple[str, str | None]]
-) -> dict[str, int]:
-    """Insert links (our id, their id), their empty images too; already linked ones are left out of the answer."""
-    wanted = sorted(rows)
+def claim_new(
+    tx: Transaction, connection: str, mapping: ObjectMapping, our_ids: Sequence[str], run_id: int, now: datetime,
+    until: datetime,
+) -> dict[str, int]:  # fmt: skip
+    """Links for records of theirs to be made, with the lease on them; who is linked or claimed by now is left out."""
     made = tx.rows(
-        """insert into crm_sync.link (connection, object, their_object, our_id, their_id, state)
-        select %s, %s, %s, w.our_id::uuid, w.their_id, case when w.their_id is null then 'creating' else 'live' end
-        from unnest(%s::text[], %s::text[]) as w (our_id, their_id) on conflict do nothing
+        """insert into crm_sync.link as l (connection, object, their_object, our_id, state, claim_run, claim_until)
+        select %(c)s, %(o)s, %(t)s, u.our_id, 'creating', %(run)s, %(until)s
+        from unnest(%(ids)s::uuid[]) as u (our_id) order by u.our_id
+        on conflict (connection, object, our_id) do update set claim_run = %(run)s, claim_until = %(until)s
+          where l.their_id is null and l.state = 'creating'
+            and (l.claim_run is null or l.claim_run = %(run)s or l.claim_until <= %(now)s)
         returning our_id::text, link_id""",
-        (connection, mapping.object, mapping.theirs, [o for o, _ in wanted], [t for _, t in wanted]),
-    )
-    tx.run(
-        "insert into crm_sync.image (link_id) select unnest(%s::bigint[])",
-        ([link_id for _, link_id in made],),
-    )
+        {
+            "c": connection, "o": mapping.object, "t": mapping.theirs, "run": run_id, "now": now, "until": until,
+            "ids": list(our_ids),
+        },
+    )  # fmt: skip
     return dict(made)
 
 
@@ -210,11 +231,11 @@ def store(
         {"rows": Jsonb([row[0] for row in rows]), "keep": keep_dirty, "release": release},
     )
     tx.run(
-        """update crm_sync.image i set base_ours = w.base_ours, base_theirs = w.base_theirs, seen = w.seen,
-          seen_lo = w.seen_lo, seen_hi = w.seen_hi
-        from jsonb_to_recordset(%s) as w (link_id bigint, base_ours jsonb, base_theirs jsonb, seen jsonb,
+        """insert into crm_sync.image as i (link_id, base_ours, base_theirs, seen, seen_lo, seen_hi)
+        select * from jsonb_to_recordset(%s) as w (link_id bigint, base_ours jsonb, base_theirs jsonb, seen jsonb,
           seen_lo jsonb, seen_hi jsonb)
-        where i.link_id = w.link_id""",
+        on conflict (link_id) do update set base_ours = excluded.base_ours, base_theirs = excluded.base_theirs,
+          seen = excluded.seen, seen_lo = excluded.seen_lo, seen_hi = excluded.seen_hi""",
         (Jsonb([row[1] for row in rows]),),
     )
 

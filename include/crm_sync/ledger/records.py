@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -10,6 +11,7 @@ from typing import Any
 
 import orjson
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.values import canonical
@@ -17,7 +19,7 @@ from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import OurRecord, Row
 
-__all__ = ["check_columns", "columns", "digest_of", "match_function", "our_record", "table"]
+__all__ = ["as_engine", "check_columns", "columns", "digest_of", "match_function", "our_record", "table"]
 
 ABSENT = "\x00absent"  # not a value Salesforce can hold: NUL is refused everywhere
 FIXED = ("version", "deleted_at", "changed_at", "created_at", "archived_by")
@@ -75,6 +77,17 @@ def digest_of(mapping: ObjectMapping, values: Row, our_key: str | None, *, fate:
     """What a read compares: equal digests mean an equal record, whatever its stamp (hotpath.md 4)."""
     row = [values.get(column, ABSENT) for column in mapping.columns]
     return sha256(orjson.dumps([row, our_key, fate])).digest()[:16]
+
+
+@contextmanager
+def as_engine(tx: Transaction) -> Iterator[None]:
+    """What is written inside comes from a CRM: the capture triggers take over the column times that it brings along."""
+    tx.run("select set_config('crm_sync.engine', 'on', true)")
+    try:
+        yield
+    finally:
+        if tx.connection.info.transaction_status != TransactionStatus.INERROR:
+            tx.run("select set_config('crm_sync.engine', '', true)")
 
 
 def match_function(mapping: ObjectMapping, column: str | None = None) -> sql.SQL:

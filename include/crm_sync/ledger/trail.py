@@ -15,7 +15,7 @@ from psycopg import sql
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Outcome, Row, Side, Value
 
-__all__ = ["PENDING", "UNDONE", "Change", "Line", "note", "outcomes", "pending", "plan"]
+__all__ = ["EVERY_FIELD", "PENDING", "UNDONE", "Change", "Line", "note", "outcomes", "pending", "plan"]
 
 Op = Literal["create", "update", "archive", "unarchive", "delete", "convert"]
 UNDONE = "its run ended before it was carried out; the next run plans it again"
@@ -27,6 +27,9 @@ PENDING = sql.SQL("""not exists (select 1 from crm_sync.outcome o where o.change
     undone=sql.Literal(UNDONE)
 )
 """Of a change ``c``: nothing became of it yet.  An intent that was closed without an outcome was given back unsent."""
+
+EVERY_FIELD = "*"
+"""In the rules of a create: all its fields go by one rule.  Before it there was nothing, so it stores no values before."""
 
 OutcomeRow = tuple[int, Outcome, Sequence[str], str | None, str | None]
 """change id, outcome, fields, their id, detail in words."""

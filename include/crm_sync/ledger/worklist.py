@@ -84,4 +84,6 @@ def analyze_links(tx: Transaction) -> None:
 
 def analyze(tx: Transaction) -> None:
     """Fresh tables without statistics make the planner expect one row and choose a nested loop (hotpath.md 7)."""
-    tx.run("analyze crm_sync.change")
+    tx.run(
+        "analyze crm_sync.change (change_id, run_id, side, object, our_id)"
+    )  # values tell the planner nothing

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.ledger.database import Jsonb, Transaction
-from crm_sync.ledger.records import columns, match_function, our_record, table
+from crm_sync.ledger.records import as_engine, columns, match_function, our_record, table
 from crm_sync.model import (
     ById,
     ByMatchKey,
@@ -58,16 +58,13 @@ class DatabaseStore:
     def write(self, object: Object, writes: Sequence[Write], deadline: float) -> Sequence[Written]:
         """One statement for the batch; if the database refuses a value, row by row, then field by field."""
         mapping = self._mappings[object]
-        self._tx.run("select set_config('crm_sync.engine', 'on', true)")
         try:
-            with self._tx.connection.transaction():
+            with self._tx.connection.transaction(), as_engine(self._tx):
                 return self._write(mapping, writes)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(writes) > 1:
                 return [written for one in writes for written in self.write(object, [one], deadline)]
             return [self._refused(mapping, writes[0], error)]
-        finally:
-            self._tx.run("select set_config('crm_sync.engine', '', true)")
 
     def _write(self, mapping: ObjectMapping, writes: Sequence[Write]) -> list[Written]:
         creates = [w for w in writes if w.id is None]

@@ -84,7 +84,7 @@ class MemoryStore:
             raise
         answers = [self._apply(object, write) for write in writes]
         self.on_step("written")
-        after = [self._retrieve(object, write.id) for write in writes]
+        after = [self._retrieve(object, write.id) if write.values else None for write in writes]
         self.on_step("answered")
         return [replace(a, before=b, after=c) for a, b, c in zip(answers, before, after, strict=True)]
 

@@ -36,12 +36,20 @@ class BatchWriter:
         chunks = [writes[first : first + size] for first in range(0, len(writes), size)]
         if writes[0].id is None:
             return self._written(chunks, self._send([self._create(chunk) for chunk in chunks]))
-        retrieve = self._retrieve(writes)
-        before, *answers, after = self._send([retrieve, *(self._update(chunk) for chunk in chunks), retrieve])
+        valued = [write for write in writes if write.values]
+        again = [self._retrieve(valued)] if valued else []  # our key alone: nothing to see how they spell it
+        updates = map(self._update, chunks)
+        before, *answers = self._send([self._retrieve(writes), *updates, *again])
+        after = iter(self._images(answers.pop(), valued) if again else ())
         written = self._written(chunks, answers)
-        shown = zip(written, self._images(before, writes), self._images(after, writes), strict=True)
+        shown = [
+            (b, next(after) if w.values else None)
+            for w, b in zip(writes, self._images(before, writes), strict=True)
+        ]
         # A row that was sent again by itself has the images of that call.
-        return [w if w.before else replace(w, before=b, after=a) for w, b, a in shown]
+        return [
+            w if w.before else replace(w, before=b, after=a) for w, (b, a) in zip(written, shown, strict=True)
+        ]
 
     def _send(self, requests: list[SubRequest]) -> list[SubReply]:
         if len(requests) > SUBREQUESTS:

@@ -7,8 +7,10 @@ runs of one kind end those before them (their processes count as dead), so what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from crm_sync.ledger import worklist
@@ -594,6 +596,105 @@ def test_a_refused_value_is_tried_again_when_theirs_changes(make_world: MakeWorl
     assert world.count(tries) == 2
     assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 1
     world.assert_sound()
+
+
+# ------------------------------------------------------------- records that are made set by set (adr/0006)
+
+
+def test_edit_between_making_ours_and_writing_our_key(world: World) -> None:
+    theirs = world.their_new(title="T1", email="e9@example.com")
+    run = world.start().to("push_ours")
+    world.tick()
+    world.their_edit("title", "T2", id=theirs)
+    run.finish()
+    world.assert_sound()
+
+
+def test_edit_read_by_another_run_before_our_key_is_written(world: World) -> None:
+    theirs = world.their_new(title="T1", email="e9@example.com")
+    run = world.start().to("push_ours")
+    world.tick()
+    world.their_edit("title", "T2", id=theirs)
+    other = world.start(kind="backfill").to("pull")
+    run.finish()
+    other.kill()
+    world.assert_sound()
+
+
+def test_our_edit_between_making_ours_and_writing_our_key(world: World) -> None:
+    theirs = world.their_new(title="T1", email="e9@example.com")
+    run = world.start().to("push_ours")
+    [ours] = [our_id for _, our_id, their_id in world.links() if their_id == theirs]
+    world.our_edit("title", "O1", id=ours)
+    run.finish()
+    world.assert_sound()
+    assert world.their_value("title", id=theirs) == "O1"
+
+
+def test_stranger_edited_between_plan_and_push_ours(world: World) -> None:
+    theirs = world.their_new(title="T1", email="e9@example.com")
+    run = world.start().to("plan")
+    world.tick()
+    world.their_edit("title", "T2", id=theirs)
+    other = world.start(kind="backfill").to("pull")
+    run.finish()
+    other.kill()
+    world.assert_sound()
+
+
+def test_our_edit_while_the_record_is_being_made_there(world: World) -> None:
+    ours = world.our_new(title="O1", email="e9@example.com")
+    run = world.start().to("answered").to("answered")  # the answer of the read, then that of the write
+    world.our_edit("title", "O2", id=ours)
+    run.finish()
+    world.assert_sound()
+    assert world.their_value("title", id=world.linked(ours)) == "O2"
+
+
+@contextmanager
+def a_database_that(world: World, do: str, undo: str) -> Iterator[None]:
+    """Ours is somebody's own database: it may have triggers and limits of its own."""
+    world.client.execute(do.encode())
+    try:
+        yield
+    finally:
+        world.close()
+        with psycopg.connect(world.url, autocommit=True) as client:
+            client.execute(undo.encode())
+
+
+SHOUTS = """create function gptweb.shout() returns trigger language plpgsql as $$
+begin new.title := upper(new.title); return new; end $$;
+create trigger shout before insert on gptweb.contacts for each row execute function gptweb.shout()"""
+
+
+def test_what_our_database_holds_its_own_way_is_no_edit(world: World) -> None:
+    with a_database_that(world, SHOUTS, "drop function gptweb.shout cascade"):
+        theirs = world.their_new(title="quiet", email="e9@example.com")
+        world.run()
+        world.drain()
+        [ours] = [our_id for _, our_id, their_id in world.links() if their_id == theirs]
+        assert (world.our_value("title", ours), world.their_value("title", id=theirs)) == ("QUIET", "quiet")
+        assert [line.outcome for line in world.trail("title") if line.our_id == ours] == ["acknowledged"]
+
+
+def test_a_value_that_our_database_refuses_parks_alone_when_records_are_made(world: World) -> None:
+    short, long = (f"alter table gptweb.contacts alter title type {kind}" for kind in ("varchar(5)", "text"))
+    with a_database_that(world, short, long):
+        refused = world.their_new(title="too long", phone="p8", email="e8@example.com")
+        fine = world.their_new(title="short", phone="p9", email="e9@example.com")
+        world.run()
+        ours = {their_id: our_id for _, our_id, their_id in world.links()}
+        held = {(o, c): world.our_value(c, ours[o]) for o in (refused, fine) for c in ("title", "phone")}
+        assert held == {
+            (refused, "title"): None,
+            (refused, "phone"): "p8",
+            (fine, "title"): "short",
+            (fine, "phone"): "p9",
+        }
+        parked = "select count(*) from crm_sync.parked where lifted_at is null and field = 'title'"
+        assert world.count(parked) == 1
+        world.assert_sound()
 
 
 # ----------------------------------------------------------------------------------------- 31: kill -9 anywhere

@@ -417,14 +417,20 @@ class World:
 
     def compare(self, now: dict[Cell, Value] | None = None) -> None:
         """Values that stand on both sides at this moment have arrived."""
-        pairs = [(("ours", our_id), (crm, their_id)) for crm, our_id, their_id in self._links()]
+        pairs = [(("ours", our_id), (crm, their_id)) for crm, our_id, their_id in self.links()]
         self.truth.compare(pairs, now or self.look())
 
     def linked(self, our_id: str, crm: str = "") -> str:
         """Their id of a record of ours."""
-        found = {o: t for c, o, t in self._links() if c == (crm or self._first)}
+        found = {o: t for c, o, t in self.links() if c == (crm or self._first)}
         assert our_id in found, f"{our_id} is not linked"
         return found[our_id]
+
+    def links(self) -> list[tuple[str, str, str]]:
+        """Who is linked: connection, our id, their id."""
+        return self.client.execute(
+            "select connection, our_id::text, their_id from crm_sync.link where their_id is not null order by 1, 2"
+        ).fetchall()
 
     def our_value(self, column: str, id: str = "") -> Value:
         """What ours holds."""
@@ -488,7 +494,7 @@ class World:
 
     def _apart(self) -> list[str]:
         """Convergence: living pairs agree, apart from parked values, and nobody living has no counterpart."""
-        now, links = self.look(), self._links()
+        now, links = self.look(), self.links()
         parked = {
             (crm, our_id, column)
             for crm, our_id, column in self.client.execute(
@@ -606,18 +612,13 @@ class World:
         """Who the records are that a run has just made."""
         for side, id in fresh:
             if side == "ours":
-                found = [(c, t) for c, o, t in self._links() if o == id]
+                found = [(c, t) for c, o, t in self.links() if o == id]
                 source = found[0] if found else None
             else:
                 key = self.crms[side].image(id).our_id
                 source = ("ours", key) if key else None
             if source:
                 self.truth.names[side, id] = self.truth.person(*source)
-
-    def _links(self) -> list[tuple[str, str, str]]:
-        return self.client.execute(
-            "select connection, our_id::text, their_id from crm_sync.link where their_id is not null order by 1, 2"
-        ).fetchall()
 
 
 def _stop_at(step: str) -> None:

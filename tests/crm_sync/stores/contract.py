@@ -147,6 +147,22 @@ class StoreContract:
             assert (answer.before.marker, answer.after.marker) == (None, marker)
             assert (answer.before.modified_by_us, answer.after.modified_by_us) == (False, True)
 
+    def test_our_key_alone_is_looked_at_only_before(self, store: Store, people: People) -> None:
+        if not self.keeps_markers:
+            pytest.skip("this store's key is its id")
+        ids = [people.creates("contact", last_name=f"Keyed {n}") for n in range(2)]
+        keys = [fresh(), fresh()]
+        alone, beside = store.write("contact", [
+            Write(keys[0], ids[0], fresh(), {}, stamp_key=True),
+            Write(keys[1], ids[1], fresh(), {"title": "T"}, stamp_key=True),
+        ], soon())  # fmt: skip
+        assert alone.before is not None
+        assert (alone.before.our_id, alone.before.values["last_name"]) == (None, "Keyed 0")
+        assert alone.after is None
+        assert beside.after is not None
+        assert (beside.after.our_id, beside.after.values["title"]) == (keys[1], "T")
+        assert [read_one(store, id).our_id for id in ids] == keys
+
     def test_a_create_shows_no_images(self, store: Store) -> None:
         answer = write_one(store, {"last_name": "Created"})
         assert (answer.before, answer.after, answer.failures) == (None, None, ())
