@@ -142,7 +142,7 @@ MUTANTS = [
     Mutant("before creating, the other side is asked by match key", "engine/pull.py",
            'if run.kind == "backfill" or position is not None:', "if False:", "test_same_person_both_sides"),
     Mutant("a create that got lost is found by our key", "ledger/reading.py",
-           "keyed = {image.our_id: image for image in strangers if image.our_id is not None}",
+           "keyed = {image.our_id: image for image in by_life if image.our_id is not None}",
            "keyed = {}", "test_crash_after_create_then_our_newer_edit"),
     Mutant("the cursor moves by their clock", "engine/pull.py",
            "start - context.settings.lag", "began - context.settings.lag", "test_cursor_from_our_clock"),
