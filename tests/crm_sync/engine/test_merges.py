@@ -23,7 +23,7 @@ def known(world: World, **values: Value) -> tuple[str, str]:
     world.tick(20)
     world.run()
     world.tick(20)
-    (ours,) = [our_id for _, our_id, their_id in world._links() if their_id == id]
+    (ours,) = [our_id for _, our_id, their_id in world.links() if their_id == id]
     return id, ours
 
 

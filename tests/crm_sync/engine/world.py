@@ -322,7 +322,7 @@ class World:
         From then on the two are one person, unless the winner is known as somebody else; what the winner shows was chosen.
         """
         crm, loser = self._first, loser or self.theirs[self._first]
-        store, known = self.crms[crm], {their_id for _, _, their_id in self._links()}
+        store, known = self.crms[crm], {their_id for _, _, their_id in self.links()}
         before = store.image(winner).values
         store.person_merges(loser, winner, *take)
         if winner not in known and loser in known:
