@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,6 +32,7 @@ def connecting(app, hub, org, monkeypatch) -> str:
     browser_grant = {**org.extra(), "grant": "authorization_code"}
     airflow_connection(monkeypatch, NAME, browser_grant)
     monkeypatch.setenv("CRM_SYNC_PUBLIC_URL", ADDRESS)
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")  # as the API server has it
     org.control("/passwords", {"username": USER, "password": PASSWORD})
     org.change_app(redirect_uris=[ADDRESS + CALLBACK])
     return str(hub)
@@ -154,6 +156,15 @@ def test_a_grant_without_browser_logs_in_at_once(connecting, admin, org, monkeyp
     airflow_connection(monkeypatch, NAME, org.extra())
     page = admin.get(CONNECT)
     assert (page.status_code, "Connected" in page.text) == (200, True), page.text
+
+
+def test_a_connection_that_airflow_keeps_in_its_database_is_found(connecting, admin, org, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_BROWSING")
+    kept = {"connection_id": NAME, "conn_type": "salesforce", "extra": json.dumps(org.extra())}
+    assert admin.post("/api/v2/connections", json=kept).status_code == 201
+    page = admin.get(CONNECT)
+    assert (page.status_code, "Connected" in page.text) == (200, True), page.text
+    assert admin.delete(f"/api/v2/connections/{NAME}").status_code == 204
 
 
 def test_keys_that_are_wrong_are_told_on_the_page_and_not_shown(connecting, admin, org, monkeypatch):
