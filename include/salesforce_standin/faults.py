@@ -13,7 +13,15 @@ from typing import Any
 # "reset_before" breaks the connection and nothing is written; "reset_after" breaks it once all is durable;
 # "delay" answers late; "reply" answers something else and writes nothing; "reply_after" writes and then lies about it;
 # "truncate" writes and sends only the first bytes of the reply.
-KINDS = frozenset({"reset_before", "reset_after", "delay", "delay_after", "reply", "reply_after", "truncate"})
+REQUEST_KINDS = frozenset(
+    {"reset_before", "reset_after", "delay", "delay_after", "reply", "reply_after", "truncate"}
+)
+# These hit bulk jobs, not requests; what they do is decided where a batch is worked off (bulk/queue.py). A job's address
+# is "/V2Ingest/Contact/upsert": its type, its object, its operation.
+JOB_KINDS = frozenset({"fail_job", "abort_job", "stall_job", "unprocessed_rows"})
+# This one hits rows of bulk jobs; ``body`` is compared with the row as JSON.
+ROW_KINDS = frozenset({"lock_rows"})
+KINDS = REQUEST_KINDS | JOB_KINDS | ROW_KINDS
 
 
 @dataclass(slots=True)
@@ -31,6 +39,7 @@ class Fault:
     reply: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     sent: int = 20
+    rows: int = 0
     hits: int = 0
 
     def fits(self, method: str, path: str, content: bytes) -> bool:
@@ -64,13 +73,21 @@ class Faults:
         """Let everything go well again."""
         self._rules.clear()
 
+    def any(self, kinds: frozenset[str]) -> bool:
+        """Whether a rule of some kinds is in force."""
+        return any(rule.count > 0 and rule.action in kinds for rule in self._rules)
+
     def listing(self) -> list[dict[str, Any]]:
         """Show the rules with their hits so far."""
         return [{name: getattr(rule, name) for name in Fault.__slots__} for rule in self._rules]
 
-    def strike(self, method: str, path: str, content: bytes) -> Fault | None:
-        """Return the rule that hits a request, and use up one of its hits."""
+    def strike(
+        self, method: str, path: str, content: bytes, kinds: frozenset[str] = REQUEST_KINDS
+    ) -> Fault | None:
+        """Return the rule that hits a request (or a job, or a row of one), and use up one of its hits."""
         for rule in self._rules:
+            if rule.action not in kinds:
+                continue
             if (rule.count > 0 or rule.skip > 0) and rule.fits(method, path, content):
                 if rule.skip > 0:
                     rule.skip -= 1

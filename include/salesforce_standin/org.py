@@ -11,6 +11,7 @@ from salesforce_standin import custom_fields, features, ids, policy, virtual
 from salesforce_standin.bulk.shelf import Shelf
 from salesforce_standin.clock import Clock
 from salesforce_standin.config import Settings
+from salesforce_standin.cursors import Cursors
 from salesforce_standin.limits import Meter
 from salesforce_standin.logins import Rate
 from salesforce_standin.oauth.apps import Apps
@@ -33,12 +34,12 @@ class Org:
     work: Work = field(default_factory=Work)
     objects: dict[str, SObject] = field(default_factory=standard_objects)
     tables: dict[str, Table] = field(default_factory=dict)
-    cursors: dict[str, Any] = field(default_factory=dict)
     random: random.Random = field(default_factory=random.Random)  # noqa: S311 - an order, no secret
     policy: policy.Policy = field(init=False)
     meter: Meter = field(init=False)
     sessions: Sessions = field(init=False)
     bulk: Shelf = field(init=False)
+    cursors: Cursors = field(init=False)
     apps: Apps = field(init=False)
     codes: Codes = field(init=False)
     login_rate: Rate = field(default_factory=Rate)
@@ -74,6 +75,7 @@ class Org:
         self.features = self.storage.setting("features") or {}
         features.apply(self, self.features)
         self.bulk = Shelf(self, self.settings.data)
+        self.cursors = Cursors(self)
 
     def access(self, user_id: str, name: str) -> Access:
         """Return a user's view of an object (which must exist)."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from salesforce_standin.cursors import Cursor
 from salesforce_standin.errors import fail
 from salesforce_standin.http_call import Call, Reply
 from salesforce_standin.soql.evaluate import Reader, Result
@@ -16,19 +16,7 @@ if TYPE_CHECKING:
     from salesforce_standin.org import Org
 
 _BATCH = re.compile(r"batchSize\s*=\s*(\d+)", re.IGNORECASE)
-_LIFETIME = 2 * 86400
-_PREFIX = "01g"
 _MOST = 2000
-
-
-@dataclass(slots=True)
-class Cursor:
-    """The rows of a query as they were when it ran."""
-
-    result: Result
-    user_id: str
-    born: float
-    size: int
 
 
 def query(org: Org, call: Call) -> Reply:
@@ -56,34 +44,25 @@ def _run(org: Org, call: Call, *, deleted: bool) -> Reply:
         _one_row_of_metadata(tree, result)
     cursor = Cursor(result, call.user_id, org.clock.now(), _batch_size(call))
     if len(result.rows) > cursor.size:
-        locator = org.sequence.next(_PREFIX)
-        org.cursors[locator] = cursor
-        return Reply(body=_page(call, locator, cursor, 0))
+        return Reply(body=_page(call, org.cursors.add(cursor, text, reader), cursor, 0))
     return Reply(body=_page(call, "", cursor, 0))
 
 
 def more(org: Org, call: Call, locator: str, start: str) -> Reply:
     """Answer a further page."""
-    cursor = org.cursors.get(locator)
-    if cursor is None or org.clock.now() - cursor.born > _LIFETIME or int(start) >= cursor.result.total:
+    cursor = org.cursors.find(locator)
+    if cursor is None or int(start) >= cursor.result.total:
         raise fail(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
     if cursor.user_id != call.user_id:
         raise fail(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
     return Reply(body=_page(call, locator, cursor, int(start)))
 
 
-def forget_old(org: Org) -> None:
-    """Let go of cursors that nobody may use any more."""
-    now = org.clock.now()
-    for locator in [key for key, cursor in org.cursors.items() if now - cursor.born > _LIFETIME]:
-        del org.cursors[locator]
-
-
 def _page(call: Call, locator: str, cursor: Cursor, start: int) -> dict[str, Any]:
     result = cursor.result
     end = start + cursor.size
     show = result.show
-    records = [show(row) for row in result.rows[start:end]]
+    records = [show(row) for row in result.rows[start:end] if row]
     page: dict[str, Any] = {"totalSize": result.total, "done": end >= len(result.rows)}
     if not page["done"]:
         page["nextRecordsUrl"] = f"{call.root}{'/tooling' if call.tooling else ''}/query/{locator}-{end}"

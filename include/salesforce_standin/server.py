@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from multidict import CIMultiDict
 
-from salesforce_standin import query
 from salesforce_standin.admin import Admin
 from salesforce_standin.bulk.queue import Worker
 from salesforce_standin.faults import Fault
@@ -35,7 +34,7 @@ class Server:
     def __init__(self, org: Org) -> None:
         self.org = org
         self.admin = Admin()
-        self.worker = Worker(org)
+        self.worker = Worker(org, self.admin.faults)
         self.gateway = Gateway(org, self.admin)
         self._wake = asyncio.Event()
 
@@ -70,7 +69,7 @@ class Server:
             if self.org.meter.dirty:
                 counters = {"calls": self.org.meter.dump(), "sessions": self.org.sessions.dump()}
                 self.org.storage.commit([], counters)
-            query.forget_old(self.org)
+            self.org.cursors.forget_old()
             self.org.bulk.forget_old()
 
     async def _work(self) -> None:

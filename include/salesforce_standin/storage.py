@@ -33,6 +33,11 @@ class Storage:
             # FULL: a reply that a client has seen must survive a power cut, or its cursors lie.
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
 
+    @property
+    def lasting(self) -> bool:
+        """Whether anything outlives the process."""
+        return self._db is not None
+
     def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (object, row) for everything stored."""
         if self._db is not None:
@@ -46,12 +51,17 @@ class Storage:
         found = self._db.execute("SELECT body FROM settings WHERE name = ?", (name,)).fetchone()
         return orjson.loads(found[0]) if found else None
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of documents that begin so."""
+        if self._db is None:
+            return []
+        found = "SELECT name FROM settings WHERE substr(name, 1, ?) = ? ORDER BY name"
+        return [name for (name,) in self._db.execute(found, (len(prefix), prefix))]
+
     def documents(self, prefix: str) -> Iterator[tuple[str, Any]]:
         """Yield (name, document) of every name that begins so, in the order of names."""
-        if self._db is not None:
-            like = "SELECT name, body FROM settings WHERE substr(name, 1, ?) = ? ORDER BY name"
-            for name, body in self._db.execute(like, (len(prefix), prefix)):
-                yield name, orjson.loads(body)
+        for name in self.names(prefix):
+            yield name, self.setting(name)
 
     def commit(self, changes: Iterable[Change], settings: dict[str, Any] | None = None) -> None:
         """Store all of it or nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -13,13 +14,15 @@ from salesforce_standin.bulk.content import BadContent, rows
 from salesforce_standin.bulk.extract import Extract
 from salesforce_standin.bulk.jobs import CLASSIC, FINISHED, Batch, Job
 from salesforce_standin.bulk.shelf import CONTENT, INDEX, OUTCOMES, RESULT
-from salesforce_standin.bulk.writes import CHUNK, write_chunk
+from salesforce_standin.bulk.writes import CHUNK, address, write_chunk
 from salesforce_standin.errors import ApiError
+from salesforce_standin.faults import JOB_KINDS, Fault, Faults
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
 
 _LOG = logging.getLogger(__name__)
+_FAILED = "InternalServerError : An unexpected error occurred"
 # What a batch's state means for a job of Bulk API 2.0.
 _JOB_STATES = {
     "Queued": "UploadComplete",
@@ -33,30 +36,31 @@ _JOB_STATES = {
 class _Task(Protocol):
     """What a batch in progress needs to have done."""
 
-    def step(self) -> bool:
-        """Do some of it; say whether that was the last."""
+    def step(self, most: int) -> bool:
+        """Do some of it, so many rows at most where that can be told; say whether that was the last."""
 
 
 class _Writing:
     """Rows that are written, one chunk a step; rows that an earlier process wrote are passed over."""
 
-    def __init__(self, org: Org, job: Job, batch: Batch) -> None:
-        self._org, self._job, self._batch = org, job, batch
+    def __init__(self, org: Org, job: Job, batch: Batch, faults: Faults) -> None:
+        self._org, self._job, self._batch, self._faults = org, job, batch, faults
         access = org.access(job.user_id, job.object)
         found: Iterator[dict[str, Any]] = rows(job, access, org.bulk.path(batch, CONTENT))
         self._rows = islice(found, batch.processed, None)
 
-    def step(self) -> bool:
+    def step(self, most: int) -> bool:
         """Write a chunk."""
-        chunk = list(islice(self._rows, CHUNK))
+        size = min(CHUNK, most)
+        chunk = list(islice(self._rows, size))
         if not chunk:
             return True
         batch, shelf = self._batch, self._org.bulk
-        done = write_chunk(self._org, self._job, chunk)
+        done = write_chunk(self._org, self._job, chunk, self._faults)
         batch.outcome_bytes = outcomes.append(shelf.path(batch, OUTCOMES), done)
         batch.processed += len(done)
         batch.failed += sum(not outcome.success for outcome in done)
-        return len(chunk) < CHUNK
+        return len(chunk) < size
 
 
 class _Reading:
@@ -67,7 +71,7 @@ class _Reading:
         self._batch, self._extract = batch, Extract(org, job, batch, *parts)
         self._org = org
 
-    def step(self) -> bool:
+    def step(self, _most: int) -> bool:
         """Find some more."""
         last = self._extract.step()
         self._batch.processed = self._extract.done
@@ -79,12 +83,14 @@ class _Reading:
 class Worker:
     """Works off what waits on the shelf; every step is a transaction of its own."""
 
-    def __init__(self, org: Org) -> None:
+    def __init__(self, org: Org, faults: Faults) -> None:
         self._org = org
         self._shelf = org.bulk
+        self._faults = faults
         self._due: dict[str, float] = {}
         self._tasks: dict[str, _Task] = {}
         self._began: dict[str, float] = {}
+        self._struck: dict[str, Fault] = {}
 
     @property
     def _delay(self) -> float:
@@ -93,8 +99,8 @@ class Worker:
     def wait(self) -> float | None:
         """Return the seconds until there is something to do, 0 for at once, None if nothing waits."""
         now = time.monotonic()
-        waits = [max(self._due_at(batch, now) - now, 0.0) for batch in self._ready()]
-        return min(waits, default=None)
+        due = min((self._due_at(batch, now) for batch in self._ready()), default=math.inf)
+        return None if due == math.inf else max(due - now, 0.0)
 
     def _ready(self) -> list[Batch]:
         """Return the batches that may go on: of a serial job only the first."""
@@ -108,6 +114,8 @@ class Worker:
         return found
 
     def _due_at(self, batch: Batch, now: float) -> float:
+        if self._shelf.jobs[batch.job_id].state == "Aborted":
+            return now
         return self._due.setdefault(batch.id, now + self._delay)
 
     def step(self) -> None:
@@ -126,9 +134,9 @@ class Worker:
         except Exception:  # noqa: BLE001 - one bad batch must not stop the others
             _LOG.exception("batch %s failed", batch.id)
             self._org.abandon()
-            self._end(job, batch, "Failed", "InternalServerError : An unexpected error occurred")
+            self._end(job, batch, "Failed", _FAILED)
         if batch.state in FINISHED:
-            for memory in (self._tasks, self._due, self._began):
+            for memory in (self._tasks, self._due, self._began, self._struck):
                 memory.pop(batch.id, None)
         else:
             self._shelf.waiting.append(batch)
@@ -149,10 +157,12 @@ class Worker:
             self._work(job, batch, now)
 
     def _work(self, job: Job, batch: Batch, now: float) -> None:
-        task = self._tasks.get(batch.id)
-        if task is None:
-            task = self._tasks[batch.id] = (_Reading if job.queries else _Writing)(self._org, job, batch)
-        last = task.step()
+        task = self._tasks.get(batch.id) or self._take_up(job, batch)
+        struck = self._struck.get(batch.id)
+        if struck is not None and batch.processed >= struck.rows:
+            self._go_wrong(job, batch, struck, now)
+            return
+        last = task.step(CHUNK if struck is None else struck.rows - batch.processed)
         done = time.monotonic()
         batch.active_ms += (done - now) * 1000
         batch.total_ms = (done - self._began.setdefault(batch.id, now)) * 1000
@@ -161,6 +171,30 @@ class Worker:
         else:
             self._shelf.keep(batch)
             self._org.commit()
+
+    def _take_up(self, job: Job, batch: Batch) -> _Task:
+        struck = self._faults.strike("JOB", address(job), b"", JOB_KINDS)
+        if struck is not None:
+            self._struck[batch.id] = struck
+        task: _Task = (
+            _Reading(self._org, job, batch) if job.queries else _Writing(self._org, job, batch, self._faults)
+        )
+        self._tasks[batch.id] = task
+        return task
+
+    def _go_wrong(self, job: Job, batch: Batch, struck: Fault, now: float) -> None:
+        """Let a job end as a rule says; what it has written stays."""
+        if struck.action == "stall_job":
+            del self._struck[batch.id]
+            self._due[batch.id] = now + (struck.seconds or math.inf)
+        elif struck.action == "fail_job":
+            self._end(job, batch, "Failed", str(struck.reply or _FAILED))
+        elif struck.action == "abort_job":
+            job.state = "Aborted"
+            self._shelf.keep(job)
+            self._end(job, batch, "NotProcessed", None)
+        else:
+            self._end(job, batch, "Completed", None)
 
     def _end(self, job: Job, batch: Batch, state: str, message: str | None) -> None:
         batch.message = message
