@@ -110,9 +110,8 @@ def test_a_kill_in_the_middle_of_a_job_writes_no_row_twice(tmp_path):
     while client.get(f"/jobs/ingest/{job['id']}").json().get("numberRecordsProcessed") != 600:
         time.sleep(0.01)
     first.end(signal.SIGKILL)
-    with (
-        (tmp_path / "bulk").joinpath(next((tmp_path / "bulk").glob("*.outcomes")).name).open("ab") as file
-    ):  # a chunk whose commit never came
+    (outcomes,) = (tmp_path / "bulk").glob("*.outcomes")
+    with outcomes.open("ab") as file:  # a chunk whose commit never came
         file.write(b'["003x",true,[]]\n')
     second = Process(tmp_path)
     client.base = second.base
