@@ -2,6 +2,7 @@
 
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -18,16 +19,16 @@ def quick(standin, client):
     return client
 
 
-def rule(client, **values):
+def rule(client: Client, **values: Any) -> None:
     reply = client.post("/standin/faults", values)
     assert reply.status_code == 201, reply.text
 
 
-def hits(client):
+def hits(client: Client) -> list[int]:
     return [one["hits"] for one in client.get("/standin/faults").json()["faults"]]
 
 
-def unprocessed(client, job):
+def unprocessed(client: Client, job: dict[str, Any]) -> int:
     return len(client.get(f"/jobs/ingest/{job['id']}/unprocessedrecords").text.splitlines()) - 1
 
 
@@ -62,11 +63,9 @@ def test_a_job_stalls_for_a_while_or_until_it_is_aborted(quick):
     job = opened(quick)
     upload(quick, job, ROWS)
     quick.patch(f"/jobs/ingest/{job['id']}", {"state": "UploadComplete"})
-    for _ in range(500):
+    found = quick.get(f"/jobs/ingest/{job['id']}").json()
+    while not found["numberRecordsProcessed"]:
         found = quick.get(f"/jobs/ingest/{job['id']}").json()
-        if found["numberRecordsProcessed"]:
-            break
-        time.sleep(0.01)
     assert (found["state"], found["numberRecordsProcessed"]) == ("InProgress", 200)
     quick.patch(f"/jobs/ingest/{job['id']}", {"state": "Aborted"})
     assert unprocessed(quick, job) == 300
