@@ -35,8 +35,9 @@ def calls_refused(message: str) -> tuple[CheckLine, ...]:
 
 
 def _from_message(check: str, title: str, message: str) -> CheckLine:
-    """Messages of errors end with what to do, a sentence or a clause of its own."""
-    end = max(message.rfind("; "), message.rfind(". "))
-    if end < 0:
-        return problem(check, title, message, "Mend what the message names, then run preflight again.")
-    return problem(check, title, message[:end], message[end + 2 :])
+    """Messages of errors end with what to do: a sentence of its own, else all that follows the first semicolon."""
+    if ". " in message:
+        evidence, _, remedy = message.rpartition(". ")
+    else:
+        evidence, _, remedy = message.partition("; ")
+    return problem(check, title, evidence, remedy or "Mend what the message names, then run preflight again.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,9 +21,10 @@ from crm_sync.decide.preflight_facts import (
     User,
 )
 from crm_sync.decide.preflight_line import CheckLine
-from crm_sync.decide.schema import FoundField, WantedField
+from crm_sync.decide.schema import FoundField
 from crm_sync.decide.schema_diff import wanted_fields
 from crm_sync.model import ClockReading
+from crm_sync.preflight import PreflightReport
 from tests.crm_sync.provision.orgs import as_found
 
 WANTED = wanted_fields(load_mappings("salesforce"))
@@ -53,7 +54,7 @@ REQUIRED = {"Account": ("Name",), "Contact": ("LastName",), "Lead": ("LastName",
 
 def type_facts(type_: str, **changes: Any) -> TypeFacts:
     """An object with everything that is mapped, and what every org requires."""
-    fields = {field.name.lower(): as_found(field) for field in WANTED if field.type == type_}
+    fields = {f.name.lower(): as_found(f) for f in WANTED if f.type == type_}
     return replace(TypeFacts(True, True, fields, REQUIRED[type_]), **changes)
 
 
@@ -93,10 +94,10 @@ def with_field(type_: str, name: str, kind: str = "string") -> Facts:
 
 def new_org() -> Facts:
     """The org before provisioning: none of GPTWeb's own fields."""
-    ours = {(field.type, field.name.lower()) for field in WANTED if field.create}
+    ours = {(f.type, f.name.lower()) for f in WANTED if f.create}
     types = {
         type_: replace(
-            found, fields={name: field for name, field in found.fields.items() if (type_, name) not in ours}
+            found, fields={name: seen for name, seen in found.fields.items() if (type_, name) not in ours}
         )
         for type_, found in FACTS.types.items()
     }
@@ -109,6 +110,14 @@ def line(name: str, facts: Facts = FACTS, expected: Expectations = EXPECTED) -> 
     return found
 
 
-def wanted(type_: str, name: str) -> WantedField:
-    """A mapped field."""
-    return next(field for field in WANTED if (field.type, field.name) == (type_, name))
+@dataclass
+class MemoryLedger:
+    """Keeps reports in memory."""
+
+    kept: list[PreflightReport] = field(default_factory=list)
+
+    def keep(self, report: PreflightReport) -> None:
+        self.kept.append(report)
+
+    def newest(self, connection: str) -> PreflightReport | None:
+        return self.kept[-1] if self.kept else None

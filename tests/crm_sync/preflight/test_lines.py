@@ -102,6 +102,14 @@ def test_a_message_of_two_sentences_ends_with_the_remedy_too() -> None:
     )
 
 
+def test_a_remedy_may_have_a_semicolon_of_its_own() -> None:
+    (only,) = calls_refused("403 API_DISABLED_FOR_ORG; buy the API add-on; ask the administrator")
+    assert (only.evidence, only.remedy) == (
+        "403 API_DISABLED_FOR_ORG",
+        "buy the API add-on; ask the administrator",
+    )
+
+
 def test_a_message_without_a_remedy_still_gives_a_line_with_one() -> None:
     (only,) = log_in_refused("the vault is locked")
     assert only.evidence == "the vault is locked"

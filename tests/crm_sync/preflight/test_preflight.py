@@ -19,7 +19,7 @@ from crm_sync.ledger.database import Database
 from crm_sync.ledger.preflight import SqlPreflightLedger
 from crm_sync.ledger.settings import Frequency
 from crm_sync.preflight import Preflight, PreflightReport
-from tests.crm_sync.preflight.facts import EXPECTED, FACTS, HIDDEN, TYPES, new_org
+from tests.crm_sync.preflight.facts import EXPECTED, FACTS, HIDDEN, TYPES, MemoryLedger, new_org
 
 NAME = "salesforce_main"
 
@@ -37,19 +37,6 @@ class MemoryOrg:
         if isinstance(self.shown, SyncError):
             raise self.shown
         return self.shown
-
-
-@dataclass
-class MemoryLedger:
-    """Keeps reports in memory."""
-
-    kept: list[PreflightReport] = field(default_factory=list)
-
-    def keep(self, report: PreflightReport) -> None:
-        self.kept.append(report)
-
-    def newest(self, connection: str) -> PreflightReport | None:
-        return self.kept[-1] if self.kept else None
 
 
 def ran(org: MemoryOrg | SyncError) -> tuple[PreflightReport, MemoryLedger]:
