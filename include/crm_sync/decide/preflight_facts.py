@@ -92,6 +92,7 @@ class TypeFacts:
 
     createable: bool
     updateable: bool
+    deletable: bool
     fields: Mapping[str, FoundField]
     required: tuple[str, ...] = ()
     currencies: tuple[str, ...] = ()
@@ -150,7 +151,9 @@ class Facts:
 class Expectations:
     """What the connection is going to do: its fields, what it creates in the CRM, how often it syncs, its budget.
 
-    ``connection``: its name.  ``spent``: its own calls of the last 24 hours.  ``provisioned``: whether provisioning once came to its end.
+    ``connection``: its name.  ``spent``: its own calls of the last 24 hours.  ``provisioned``: whether provisioning once
+    came to its end.  ``layouts``: whether it changes page layouts.
+    ``deletes``: whether what is archived in GPTWeb is deleted in the CRM.
     """
 
     connection: str
@@ -161,3 +164,4 @@ class Expectations:
     spent: int = 0
     provisioned: bool = False
     layouts: bool = False
+    deletes: bool = False

@@ -107,6 +107,7 @@ def access_lines(expected: Expectations, facts: Facts) -> Iterator[CheckLine]:
             yield ok(check, title, "granted, as describe shows")
         else:
             yield _lent(check, title, f"{' and '.join(lacking[type_])} lacking", expected)
+    yield _deletes_line(expected, facts)
     yield _fields_line(expected, facts)
 
 
@@ -147,6 +148,20 @@ def _missing(right: Right, check: str, title: str, rights: frozenset[str]) -> Ch
     return problem(check, title, evidence, f"{remedy} Then run preflight again.")
 
 
+def _deletes_line(expected: Expectations, facts: Facts) -> CheckLine:
+    line = ("deletes", "Delete of archived records")
+    closed = [type_ for type_, seen in facts.types.items() if not seen.deletable]
+    if not expected.deletes:
+        return ok(*line, "not needed: what is archived in GPTWeb is kept in Salesforce")
+    if not closed:
+        return ok(*line, "granted, as describe shows")
+    return warning(
+        *line,
+        f"{listed(closed)}: not granted, so what is archived in GPTWeb stays there",
+        f"In {_PLACE} → Object Settings → {listed(closed)}, tick Delete; or set our_archive to keep.",
+    )
+
+
 def _fields_line(expected: Expectations, facts: Facts) -> CheckLine:
     unusable = _unusable(expected, facts)
     if not unusable:
@@ -172,7 +187,7 @@ def _lacking(expected: Expectations, facts: Facts) -> dict[str, list[str]]:
     """The rights that are missing on the objects that are seen, as far as they are wanted."""
     found: dict[str, list[str]] = {}
     for type_, ours in _objects(expected).items():
-        seen = facts.types.get(type_, TypeFacts(True, True, {}))
+        seen = facts.types.get(type_, TypeFacts(True, True, True, {}))
         lacking = ["create"] * (ours in expected.creates and not seen.createable)
         lacking += ["edit"] * (not seen.updateable)
         if lacking:

@@ -49,6 +49,7 @@ class SqlPreflightLedger:
             spent=spent,
             provisioned=connection.provisioned_at is not None,
             layouts=chosen.provisioning.layouts,
+            deletes=pushes and chosen.our_archive == "delete",
         )
 
     def keep(self, report: PreflightReport) -> None:

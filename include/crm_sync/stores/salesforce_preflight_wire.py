@@ -182,6 +182,7 @@ def type_facts(body: Mapping[str, Any]) -> TypeFacts:
     return TypeFacts(
         createable=body["createable"],
         updateable=body["updateable"],
+        deletable=body["deletable"],
         fields={field.name.lower(): field for field in described(body)},
         required=tuple(
             field["name"]

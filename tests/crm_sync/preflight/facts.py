@@ -55,7 +55,7 @@ REQUIRED = {"Account": ("Name",), "Contact": ("LastName",), "Lead": ("LastName",
 def type_facts(type_: str, **changes: Any) -> TypeFacts:
     """An object with everything that is mapped, and what every org requires."""
     fields = {f.name.lower(): as_found(f) for f in WANTED if f.type == type_}
-    return replace(TypeFacts(True, True, fields, REQUIRED[type_]), **changes)
+    return replace(TypeFacts(True, True, True, fields, REQUIRED[type_]), **changes)
 
 
 FACTS = Facts(

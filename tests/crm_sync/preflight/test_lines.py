@@ -42,7 +42,7 @@ CHECKS = [
     "app", "integration_user",
     "right_ApiEnabled", "right_ViewSetup", "right_CustomizeApplication", "right_ManageProfilesPermissionsets",
     "right_AssignPermissionSets", "right_ModifyMetadata",
-    "access_account", "access_contact", "access_lead", "fields", "records_seen", "records_edited",
+    "access_account", "access_contact", "access_lead", "deletes", "fields", "records_seen", "records_edited",
     "edition", "environment", "ip_restriction", "login_hours", "session_timeout", "api_allocation", "storage", "clock",
     "required_fields", "duplicate_rules", "validation_rules",
     "person_accounts", "state_country_picklists", "currencies",
@@ -234,6 +234,14 @@ def test_what_provisioning_permits_is_no_problem_before_it_and_a_warning_after(
 def test_no_right_to_create_is_missed_where_nothing_is_created() -> None:
     expected = replace(PROVISIONED, creates=frozenset({"account", "lead"}))
     assert line("access_contact", with_type("Contact", createable=False), expected).result == "ok"
+
+
+def test_delete_is_needed_only_where_archived_records_are_deleted() -> None:
+    facts = with_type("Lead", deletable=False)
+    assert line("deletes", facts).result == "ok"
+    found = line("deletes", facts, replace(EXPECTED, deletes=True))
+    assert (found.result, found.evidence[:5]) == ("warning", "Lead:")
+    assert line("deletes", FACTS, replace(EXPECTED, deletes=True)).result == "ok"
 
 
 def test_missing_fields_are_counted_and_made_by_provisioning() -> None:

@@ -185,6 +185,19 @@ def test_what_is_expected_of_the_org_is_in_the_settings(
     assert found.wanted == EXPECTED.wanted
 
 
+@pytest.mark.parametrize(
+    ("chosen", "deletes"),
+    [({}, False), ({"our_archive": "delete"}, True), ({"our_archive": "delete", "direction": "pull"}, False)],
+)
+def test_deletes_are_expected_where_the_settings_say_so(
+    database: Database, chosen: dict[str, object], *, deletes: bool
+) -> None:
+    with database.transaction() as tx:
+        settings.change_settings(tx, NAME, chosen)
+        connection = settings.load(tx, NAME)
+    assert SqlPreflightLedger(database).expectations(connection, {}).deletes is deletes
+
+
 def test_every_frequency_has_its_duration(database: Database) -> None:
     ledger = SqlPreflightLedger(database)
     with database.transaction() as tx:

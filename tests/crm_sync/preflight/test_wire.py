@@ -194,6 +194,7 @@ def test_an_object_with_what_a_create_has_to_fill() -> None:
         {
             "createable": True,
             "updateable": False,
+            "deletable": True,
             "fields": [
                 described("LastName", nillable=False),
                 described("Region__c", nillable=False),
@@ -203,7 +204,7 @@ def test_an_object_with_what_a_create_has_to_fill() -> None:
             ],
         }
     )
-    assert (facts.createable, facts.updateable) == (True, False)
+    assert (facts.createable, facts.updateable, facts.deletable) == (True, False, True)
     assert facts.required == ("LastName", "Region__c")
     assert facts.currencies == ("EUR", "USD")
     assert facts.fields.keys() == {"lastname", "region__c", "ownerid", "createddate", "currencyisocode"}
