@@ -36,3 +36,17 @@ def test_from_an_empty_org_to_silence(org, hub):
     run("sync")
     last = rows(hub, SUMMARY)[-1]
     assert last[1:9] == ("succeeded", 0, 0, 0, 0, 0, 0, 1)
+
+
+def test_preflight_alone_leaves_its_report_and_three_booked_calls(org, hub):
+    before = rows(hub, "select coalesce(max(spending_id), 0) from crm_sync.spending")[0][0]
+    assert run("preflight") == ("success", {"preflight": "success"})
+    ((possible, calls, checks),) = rows(
+        hub,
+        "select possible, (counts ->> 'api_calls')::int, checks from crm_sync.preflight "
+        "where connection = 'salesforce_main' order by preflight_id desc limit 1",
+    )
+    assert (possible, calls) == (True, 3)
+    assert {line["result"] for line in checks} <= {"ok", "warning"}
+    booked = "select lane, purpose, count(*) from crm_sync.spending where spending_id > %s group by 1, 2"
+    assert ("provision", "preflight", 3) in rows(hub, booked, before)

@@ -131,7 +131,7 @@ def _currencies(expected: Expectations, facts: Facts) -> CheckLine:
         return ok(*line, f"on ({listed(used)}), but no amount is mapped")
     return warning(
         *line,
-        f"on ({listed(used)}): {listed(amounts)} travel as bare numbers, in the currency of the Salesforce record",
+        f"on ({listed(used)}): amounts ({listed(amounts)}) travel as bare numbers, in the currency of the Salesforce record",
         "Give the integration user the currency that GPTWeb counts in (Setup → Users → the user → Currency): new records "
         "get it. Take amounts out of the mapping file where records have several currencies.",
     )

@@ -460,7 +460,7 @@ def test_several_currencies_matter_where_amounts_are_mapped() -> None:
     fields_["annualrevenue"] = replace(fields_["annualrevenue"], type="currency")
     found = line("currencies", with_type("Account", fields=fields_, currencies=("EUR", "USD")))
     assert found.result == "warning"
-    assert "Account.AnnualRevenue travel as bare numbers" in found.evidence
+    assert "amounts (Account.AnnualRevenue) travel as bare numbers" in found.evidence
 
 
 def test_long_lists_are_cut() -> None:

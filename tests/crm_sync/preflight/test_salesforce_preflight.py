@@ -250,5 +250,5 @@ def test_features_that_alter_the_objects(org: Org) -> None:
     org.setup("features", personAccounts=True, multiCurrency=["EUR", "USD"], stateAndCountryPicklists=True)
     found = {line.check: line for line in org.preflight().checks}
     assert {found[name].result for name in FEATURES} == {"warning"}
-    assert found["currencies"].evidence.startswith("on (EUR, USD): Account.AnnualRevenue")
+    assert found["currencies"].evidence.startswith("on (EUR, USD): amounts (Account.AnnualRevenue)")
     assert "Contact.MailingState" in found["state_country_picklists"].evidence
