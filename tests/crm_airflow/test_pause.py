@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.models.trigger import Trigger
 from airflow.sdk.exceptions import TaskDeferred
 
 from crm_airflow.hooks.sync_hook import CrmSyncHook
@@ -17,8 +19,16 @@ from crm_airflow.operators.pull_operator import PullOperator
 from crm_airflow.triggers.budget_trigger import BudgetTrigger
 from crm_sync.engine import RunOptions
 from crm_sync.errors import BudgetExhausted, RetryLater
+from tests.crm_airflow.airflow_env import airflow_database
 from tests.crm_airflow.fake import FakeEngine, faked
-from tests.crm_airflow.real import airflow_connection, make_connection, rows, run
+from tests.crm_airflow.real import (
+    airflow_connection,
+    make_connection,
+    rows,
+    run,
+    running_hub,
+    running_org,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's runner imports warns
 SUMMARY = """select state, message, paused_until, calls_left, calls_needed from crm_sync.run_summary
@@ -27,15 +37,31 @@ SPEND = """insert into crm_sync.spending (connection, lane, purpose, booked_at)
     select 'poor', 'sync', 'test', now() from generate_series(1, %s)"""
 
 
+@pytest.fixture(scope="module")
+def own_org(tmp_path_factory):
+    """An org and a database of this module's own: other modules begin with empty ones."""
+    with running_org(tmp_path_factory.mktemp("org") / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own_hub(tmp_path_factory):
+    airflow_database()
+    with running_hub(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
 @pytest.fixture
-def poor(hub, org, monkeypatch):
-    """A connection whose calls of the day are used up."""
-    make_connection(hub, "poor", {"daily_calls": 100, "look_seconds": 1})
-    rows(hub, "update crm_sync.connection set provisioned_at = now() where name = 'poor'")
-    airflow_connection(monkeypatch, "poor", org.extra())
-    run("provision", "poor")
-    rows(hub, SPEND, 95 - rows(hub, "select count(*) from crm_sync.spending where connection = 'poor'")[0][0])
-    return hub
+def poor(own_hub, own_org, monkeypatch):
+    """The database of a connection whose calls of the day are used up."""
+    monkeypatch.setenv("CRM_SYNC_DATABASE_URL", own_hub)
+    make_connection(own_hub, "poor", {"daily_calls": 100, "look_seconds": 1})
+    airflow_connection(monkeypatch, "poor", own_org.extra())
+    if not rows(own_hub, "select provisioned_at from crm_sync.connection where name = 'poor'")[0][0]:
+        run("provision", "poor")
+    spent = rows(own_hub, "select count(*) from crm_sync.spending where connection = 'poor'")[0][0]
+    rows(own_hub, SPEND, 95 - spent)
+    return own_hub
 
 
 def raise_the_budget(hub: str) -> None:
@@ -72,7 +98,7 @@ class Meanwhile:
         self._then()
 
 
-def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, org, capfd):
+def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, own_org, capfd):
     rows(poor, "insert into gptweb.contacts (last_name, email) values ('Waits', 'waits@acme.example')")
     with Meanwhile(poor, lambda: raise_the_budget(poor)) as meanwhile:
         state, tasks = run("sync", "poor")
@@ -85,7 +111,7 @@ def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, org, capfd
     )
     assert until - datetime.now(UTC) > timedelta(hours=23)
     assert (left, needed) == (0, 2), "one call reads, one writes the contact"
-    assert len(org.query("SELECT Id FROM Contact WHERE Email = 'waits@acme.example'")) == 1
+    assert len(own_org.query("SELECT Id FROM Contact WHERE Email = 'waits@acme.example'")) == 1
     state, message, until, left, needed = rows(poor, SUMMARY)[0]
     assert (state, message, until, needed) == ("succeeded", None, None, 1)
     assert left == 190 - rows(poor, "select count(*) from crm_sync.spending where connection = 'poor'")[0][0]
@@ -95,12 +121,12 @@ def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, org, capfd
 
 
 @pytest.fixture
-def refuses(org):
+def refuses(own_org):
     """The org refuses the next call of the sync with one of its limits; both have the same code."""
 
     def refuse(limit: str) -> None:
         reply = [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": f"{limit} Limit exceeded."}]
-        org.control("/faults", {"action": "reply", "path": "/composite$", "status": 403, "reply": reply})
+        own_org.control("/faults", {"action": "reply", "path": "/composite$", "status": 403, "reply": reply})
 
     return refuse
 
@@ -143,7 +169,9 @@ def test_the_task_gives_its_worker_back_and_says_for_whom_and_how_long_it_waits(
     path, arguments = deferred.value.trigger.serialize()
     assert (path, arguments["run_id"]) == ("crm_airflow.triggers.budget_trigger.BudgetTrigger", 7)
     assert timedelta(hours=2, minutes=59) < arguments["until"] - datetime.now(UTC) <= timedelta(hours=3)
-    assert BudgetTrigger(**arguments).serialize() == (path, arguments)
+    stored = Trigger.from_object(deferred.value.trigger)  # as the triggerer takes it from Airflow's database
+    module, _, name = stored.classpath.rpartition(".")
+    assert getattr(importlib.import_module(module), name)(**stored.kwargs).serialize() == (path, arguments)
 
 
 def test_the_trigger_ends_when_the_budget_is_raised_and_not_before(poor):

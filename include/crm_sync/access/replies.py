@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from crm_sync.decide.budget import FIRST_LOOK
 from crm_sync.errors import (
     BudgetExhausted,
     IncompleteRead,
@@ -118,7 +119,7 @@ def _limit(message: str, said: str, *, writes: bool) -> SyncError:
     return BudgetExhausted(
         f"{said}; the org's own calls of 24 hours are used up, by us and all other applications: it frees up as the "
         "window rolls on; lower the budget of this connection or buy calls if it happens again",
-        timedelta(hours=1),
+        FIRST_LOOK,
     )
 
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from crm_sync.model import ApiUsage, RunKind
 
 __all__ = [
+    "FIRST_LOOK",
     "SHARES",
     "WINDOW",
     "Allocation",

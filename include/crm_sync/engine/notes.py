@@ -38,8 +38,8 @@ def noted(database: Database, run_id: int) -> Iterator[None]:
             database.transaction() as tx,
         ):  # the first error matters, not this
             if isinstance(error, BudgetExhausted):
-                runs.pause(tx, run_id, str(error), error.resume_after)
-                forecast.note(tx, run_id)
+                wait = forecast.note(tx, run_id).wait
+                runs.pause(tx, run_id, str(error), max(wait, error.resume_after))
             else:
                 state = "refused" if isinstance(error, RefusedPlan) else "running"
                 tx.run(

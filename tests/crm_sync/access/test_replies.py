@@ -104,7 +104,7 @@ def test_a_used_up_day_waits_longer_than_a_busy_moment() -> None:
     moment = error_of(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests Limit exceeded.")
     assert isinstance(day, BudgetExhausted)
     assert isinstance(moment, RetryLater)
-    assert day.resume_after >= timedelta(hours=1) > moment.after
+    assert day.resume_after >= timedelta(minutes=5) > moment.after
 
 
 def test_a_missing_scope_says_so() -> None:
