@@ -142,7 +142,7 @@ class Write:
 
     ``values`` holds only the fields to be written, by our column names; ``None`` clears.  A reference already holds
     the id of the store that is written to.  ``stamp_key`` also writes our key into the record.  ``times``: when each value
-    was edited at its origin (our side keeps them).
+    was edited at its origin (our side keeps them).  ``deletes`` puts the record into the recycle bin instead.
     """
 
     our_id: str
@@ -151,6 +151,7 @@ class Write:
     values: Row
     stamp_key: bool = False
     times: Mapping[str, datetime] = field(default_factory=dict)
+    deletes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

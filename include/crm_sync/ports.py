@@ -29,7 +29,7 @@ class Store(Protocol):
         ...
 
     def write(self, object: Object, writes: Sequence[Write], deadline: float) -> Sequence[Written]:
-        """Write at most one batch of one object, all updates or all creates; one answer per row, in order.
+        """Write at most one batch of one object, all updates, all creates or all deletes; one answer per row, in order.
 
         Nothing is sent once ``deadline`` (time.monotonic) could pass before the answer is due: NotSent.
         Raises NotSent when nothing was processed, Unanswered when that is not known.

@@ -62,6 +62,8 @@ def decide_existence(mapping: ObjectMapping, rules: Rules, link: Link, ours: Our
         if link.their_alive
         else _we_remain(mapping, rules, link, ours)
     )
+    if fate == "delete" and ("theirs", EXISTS) in link.parked:
+        return None  # the CRM refused it
     return "apart" if is_barred(fate, rules.direction) or not _possible(fate, rules, link, ours) else fate
 
 

@@ -13,6 +13,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.answers import Kept
 from crm_sync.engine.claim import Sending, claim_creates, claim_updates
 from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.deletes import claim_deletes, keep_deletes
 from crm_sync.engine.identify import creates_of
 from crm_sync.engine.keep import give_back, keep_answers
 from crm_sync.engine.plan import plan_links
@@ -72,8 +73,7 @@ def _push(
 ) -> Kept:
     leased = engine.monotonic()
     with engine.database.transaction() as tx:
-        claim = claim_creates if changes[0].op == "create" else claim_updates
-        sending = claim(tx, engine, context, mapping, changes)
+        sending = _CLAIM[changes[0].op](tx, engine, context, mapping, changes)
     if not sending:
         return Kept()
     with engine.database.transaction() as tx:
@@ -92,7 +92,11 @@ def _push(
             give_back(tx, context, sending)
         raise
     with engine.database.transaction() as tx:
-        return keep_answers(tx, engine, context, mapping, sending, answers, sent_no, tally)
+        keep = keep_deletes if changes[0].op == "delete" else keep_answers
+        return keep(tx, engine, context, mapping, sending, answers, sent_no, tally)
+
+
+_CLAIM = {"create": claim_creates, "update": claim_updates, "delete": claim_deletes}
 
 
 def _still_ours(

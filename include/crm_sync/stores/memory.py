@@ -197,6 +197,8 @@ class MemoryStore:
                 "gone", "NOT_FOUND", f"{write.id} does not exist any more", (), "It is read again by its id."
             )
             return Written(write.our_id, write.id, failures=(gone,))
+        if write.deletes and record is not None:
+            return self._delete(write, record)
         failures = tuple(self._refused(object, write.values))
         holder = self._holder(object, write.our_id)
         if write.stamp_key and holder and holder is not record:
@@ -212,6 +214,13 @@ class MemoryStore:
         self._store(record, write.values, by_us=True)
         self.written += 1
         return Written(write.our_id, record.id, created=created)
+
+    def _delete(self, write: Write, record: Record) -> Written:
+        for one in [record, *self._children(record.id)]:
+            one.deleted = True
+            self._touch(one, by_us=True)
+        self.written += 1
+        return Written(write.our_id, record.id)
 
     def _target(self, object: Object, write: Write) -> Record | None:
         if write.id is not None:

@@ -52,9 +52,9 @@ class SalesforceStore:
         """Write a batch of updates or of creates in one call; updates show each record before and after."""
         if not writes:
             return ()
-        creates = writes[0].id is None
-        if len(writes) > BATCH or any((write.id is None) != creates for write in writes):
-            raise ValueError(f"a batch holds at most {BATCH} rows, all updates or all creates")
+        kinds = {(write.id is None, write.deletes) for write in writes}
+        if len(writes) > BATCH or len(kinds) > 1:
+            raise ValueError(f"a batch holds at most {BATCH} rows, all updates, all creates or all deletes")
         return BatchWriter(self._composite, self._of(object), deadline).write(writes)
 
     def _of(self, object: Object) -> Records:

@@ -23,7 +23,7 @@ SPLITS = 8
 
 
 class BatchWriter:
-    """Writes one batch of one object, all updates or all creates."""
+    """Writes one batch of one object, all updates, all creates or all deletes."""
 
     def __init__(self, composite: Composite, records: Records, deadline: float) -> None:
         self._composite = composite
@@ -37,9 +37,11 @@ class BatchWriter:
         if writes[0].id is None:
             return self._written(chunks, self._send([self._create(chunk) for chunk in chunks]))
         valued = [write for write in writes if write.values]
-        again = [self._retrieve(valued)] if valued else []  # our key alone: nothing to see how they spell it
-        updates = map(self._update, chunks)
-        before, *answers = self._send([self._retrieve(writes), *updates, *again])
+        again = (
+            [self._retrieve(valued)] if valued else []
+        )  # our key alone, or a delete: nothing to see how they spell it
+        rows = map(self._delete if writes[0].deletes else self._update, chunks)
+        before, *answers = self._send([self._retrieve(writes), *rows, *again])
         after = iter(self._images(answers.pop(), valued) if again else ())
         written = self._written(chunks, answers)
         shown = [
@@ -61,6 +63,10 @@ class BatchWriter:
     def _update(self, writes: Sequence[Write]) -> SubRequest:
         body = {"allOrNone": False, "records": list(map(self._records.update, writes))}
         return SubRequest("PATCH", f"{self._composite.base}/composite/sobjects", body)
+
+    def _delete(self, writes: Sequence[Write]) -> SubRequest:
+        ids = ",".join(str(write.id) for write in writes)
+        return SubRequest("DELETE", f"{self._composite.base}/composite/sobjects?ids={ids}&allOrNone=false")
 
     def _create(self, writes: Sequence[Write]) -> SubRequest:
         mapping = self._records.mapping

@@ -335,6 +335,98 @@ def test_archived_between_plan_and_making_it_again(world: World) -> None:
     assert world.linked(world.ours) == world.theirs["crm"]
 
 
+# ---------------------------------------------------------------------------------- our archive, propagated
+
+
+def deleting(make_world: MakeWorld) -> World:
+    """A connection on which what is deleted here is deleted there."""
+    return make_world(our_archive="delete").with_person()
+
+
+def test_deleted_here_goes_to_the_recycle_bin_there(make_world: MakeWorld) -> None:
+    world = deleting(make_world)
+    world.our_archive()
+    world.assert_sound()
+    assert world.image().deleted
+    assert "deleted_ours" in rules(world)
+    world.their_undelete()
+    world.assert_sound()
+    assert archived_by(world) is None
+
+
+def test_hard_deleted_here_goes_to_the_recycle_bin_there(make_world: MakeWorld) -> None:
+    world = deleting(make_world)
+    world.client.execute("delete from gptweb.contacts where id = %s", (world.ours,))
+    world.assert_sound()
+    assert world.image().deleted
+
+
+def test_deleted_here_edited_there_comes_back(make_world: MakeWorld) -> None:
+    """An edit that had not travelled wins over the delete: ours is revived."""
+    world = deleting(make_world)
+    world.their_edit("title", "T1")
+    world.our_archive()
+    world.assert_sound()
+    assert archived_by(world) is None
+    assert world.our_value("title") == "T1"
+
+
+def test_lost_reply_of_our_delete_then_taken_back(make_world: MakeWorld) -> None:
+    """43: a delete that landed means that neither side was there; who took ours back asks for a new record."""
+    world = deleting(make_world)
+    world.our_archive()
+    world.start().to("push_ours").to("written").kill()
+    world.our_unarchive()
+    world.tick(LEASE + 1)
+    world.assert_sound()
+    assert archived_by(world) is None
+    assert alive(world) == 1
+
+
+def test_edit_between_pull_and_our_delete(make_world: MakeWorld) -> None:
+    """44: what slipped in before our delete is recorded."""
+    world = deleting(make_world)
+    world.our_archive()
+    run = world.start().to("push_ours")
+    world.their_edit("title", "T1")
+    run.finish()
+    world.assert_sound()
+    assert [line.before for line in world.trail("title") if line.outcome == "overruled"] == ["T1"]
+
+
+def test_taken_back_between_plan_and_our_delete(make_world: MakeWorld) -> None:
+    world = deleting(make_world)
+    world.our_archive()
+    run = world.start().to("push_ours")
+    world.our_unarchive()
+    run.finish()
+    world.assert_sound()
+    assert alive(world) == 1
+    assert world.linked(world.ours) == world.theirs["crm"]
+
+
+def test_deleted_there_before_our_delete_arrives(make_world: MakeWorld) -> None:
+    world = deleting(make_world)
+    world.our_archive()
+    run = world.start().to("push_ours").to("sent")
+    world.their_delete()
+    run.finish()
+    world.assert_sound()
+    assert archived_by(world) == "person"
+
+
+def test_our_delete_of_many(make_world: MakeWorld) -> None:
+    world = deleting(make_world)
+    with world.client.transaction():
+        for n in range(3):
+            world.our_new(title=f"t{n}")
+    world.run()
+    world.tick(20)
+    world.client.execute("update gptweb.contacts set deleted_at = now()")
+    world.assert_sound()
+    assert alive(world) == 0
+
+
 # ------------------------------------------------------------------------------------------ creates in doubt
 
 

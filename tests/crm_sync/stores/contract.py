@@ -163,6 +163,20 @@ class StoreContract:
         assert (beside.after.our_id, beside.after.values["title"]) == (keys[1], "T")
         assert [read_one(store, id).our_id for id in ids] == keys
 
+    def test_a_delete_goes_to_the_recycle_bin(self, store: Store, people: People) -> None:
+        if not self.keeps_markers:
+            pytest.skip("our side is archived, not deleted")
+        id = people.creates("contact", last_name="Bin", title="last")
+        delete = Write(str(uuid.uuid4()), id, fresh(), {}, deletes=True)
+        (answer,) = store.write("contact", [delete], soon())
+        assert (answer.id, answer.failures) == (id, ())
+        assert answer.before is not None
+        assert answer.before.values["title"] == "last"
+        image = read_one(store, id)
+        assert (image.deleted, image.values["title"]) == (True, "last")
+        (again,) = store.write("contact", [delete], soon())
+        assert [f.kind for f in again.failures] == ["gone"]
+
     def test_a_create_shows_no_images(self, store: Store) -> None:
         answer = write_one(store, {"last_name": "Created"})
         assert (answer.before, answer.after, answer.failures) == (None, None, ())
