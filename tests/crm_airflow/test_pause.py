@@ -33,6 +33,7 @@ from tests.crm_airflow.real import (
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's runner imports warns
 SUMMARY = """select state, message, paused_until, calls_left, calls_needed from crm_sync.run_summary
     where connection = 'poor' order by run_id desc limit 1"""
+UNSPEND = "set session_replication_role = replica; delete from crm_sync.spending"  # the ledger itself refuses
 SPEND = """insert into crm_sync.spending (connection, lane, purpose, booked_at)
     select 'poor', 'sync', 'test', now() from generate_series(1, %s)"""
 
@@ -59,9 +60,13 @@ def poor(own_hub, own_org, monkeypatch):
     airflow_connection(monkeypatch, "poor", own_org.extra())
     if not rows(own_hub, "select provisioned_at from crm_sync.connection where name = 'poor'")[0][0]:
         run("provision", "poor")
-    spent = rows(own_hub, "select count(*) from crm_sync.spending where connection = 'poor'")[0][0]
-    rows(own_hub, SPEND, 95 - spent)
+    spend(own_hub, 95)
     return own_hub
+
+
+def spend(hub: str, calls: int) -> None:
+    rows(hub, UNSPEND)
+    rows(hub, SPEND, calls)
 
 
 def raise_the_budget(hub: str) -> None:
@@ -98,8 +103,11 @@ class Meanwhile:
         self._then()
 
 
-def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, own_org, capfd):
-    rows(poor, "insert into gptweb.contacts (last_name, email) values ('Waits', 'waits@acme.example')")
+@pytest.mark.parametrize(("spent", "stage"), [(95, "pull"), (94, "push_theirs")])
+def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, own_org, capfd, spent, stage):
+    spend(poor, spent)
+    email = f"{stage}@acme.example"
+    rows(poor, "insert into gptweb.contacts (last_name, email) values ('Waits', %s)", email)
     with Meanwhile(poor, lambda: raise_the_budget(poor)) as meanwhile:
         state, tasks = run("sync", "poor")
     assert (state, set(tasks.values())) == ("success", {"success"}), rows(poor, SUMMARY)
@@ -111,11 +119,12 @@ def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, own_org, c
     )
     assert until - datetime.now(UTC) > timedelta(hours=23)
     assert (left, needed) == (0, 2), "one call reads, one writes the contact"
-    assert len(own_org.query("SELECT Id FROM Contact WHERE Email = 'waits@acme.example'")) == 1
+    assert len(own_org.query(f"SELECT Id FROM Contact WHERE Email = '{email}'")) == 1
     state, message, until, left, needed = rows(poor, SUMMARY)[0]
     assert (state, message, until, needed) == ("succeeded", None, None, 1)
     assert left == 190 - rows(poor, "select count(*) from crm_sync.spending where connection = 'poor'")[0][0]
     said = capfd.readouterr().out
+    assert said.count("Calls are free again") == 1
     assert "Paused: budget. The run goes on by itself, expected at" in said
     assert f"{left} of 190 calls left in the next 24 h for lane sync; 1 needed for the backlog" in said
 
