@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote_plus
 
 from crm_sync.access.oauth import Identity
+from crm_sync.access.replies import call_error
 from crm_sync.access.reply import Reply, api_usage
-from crm_sync.access.transport import MeteredSession
 from crm_sync.decide.preflight_facts import Allowance, Facts, TypeFacts, Unknown
 from crm_sync.errors import Misconfigured, SessionExpired
 from crm_sync.model import ClockReading
@@ -23,6 +23,7 @@ from crm_sync.stores.salesforce_schema_calls import (
     Calls,
     Results,
     Subrequest,
+    Transport,
     composite_body,
     get,
     query,
@@ -36,17 +37,18 @@ __all__ = ["PURPOSE", "SalesforcePreflight"]
 T = TypeVar("T")
 
 PURPOSE = "preflight"
+SERVER_TROUBLE = 500
 _GRAIN = timedelta(seconds=1)
 """Of the Date header."""
 
 
 class SalesforcePreflight:
-    """The facts of one connection's org; ``identity``: whose session it is."""
+    """The facts of the org at ``instance_url``; ``identity``: whose session it is."""
 
-    def __init__(self, transport: MeteredSession, identity: Identity) -> None:
+    def __init__(self, transport: Transport, identity: Identity, instance_url: str) -> None:
         self._calls = Calls(transport, PURPOSE)
-        self._transport = transport
         self._identity = identity
+        self._instance_url = instance_url
 
     @property
     def calls(self) -> int:
@@ -63,7 +65,7 @@ class SalesforcePreflight:
         tooling = self._tooling(types, user)
         limits = self._limits(first)
         return Facts(
-            instance_url=self._transport.login.token().instance_url,
+            instance_url=self._instance_url,
             organization=wire.fact(results["organization"], wire.organization),
             sharing=wire.fact(results["sharing"], wire.sharing),
             user=wire.fact(results["user"], lambda row: wire.user(row, profile)),
@@ -85,7 +87,7 @@ class SalesforcePreflight:
         chosen = f"WHERE Active = true AND EntityDefinition.QualifiedApiName IN {quoted(types)}"
         rules = soql(names, "ValidationRule", chosen, "ORDER BY ValidationName")
         requests = [get("validation", f"tooling/query/?q={quote_plus(rules)}")]
-        if not isinstance(user, Unknown):
+        if not isinstance(user, Unknown) and user.get("ProfileId"):
             requests.append(get("profile", f"tooling/sobjects/Profile/{user['ProfileId']}"))
         return _unless_refused(lambda: self._calls.composite(requests, "/tooling"))
 
@@ -138,12 +140,15 @@ def _questions(types: Sequence[str], identity: Identity) -> list[Subrequest]:
 
 
 def _described(results: Results, types: Sequence[str]) -> dict[str, TypeFacts]:
-    described = {type_: results[f"describe_{type_}"] for type_ in types}
-    return {
-        type_: wire.type_facts(result["body"])
-        for type_, result in described.items()
-        if result["httpStatusCode"] < 400
-    }
+    """The objects that the user sees; trouble in the org says nothing about that, and is asked again later."""
+    found = {}
+    for type_ in types:
+        status, body = (results[f"describe_{type_}"][part] for part in ("httpStatusCode", "body"))
+        if status < 400:
+            found[type_] = wire.type_facts(body)
+        elif status >= SERVER_TROUBLE:
+            raise call_error(status, body, writes=False, what=f"describe of {type_}", connection="")
+    return found
 
 
 def _from(results: Results | Unknown, name: str, read: Callable[[Any], T]) -> T | Unknown:

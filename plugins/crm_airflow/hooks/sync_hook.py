@@ -161,7 +161,7 @@ class CrmSyncHook(BaseHook):
                 from crm_sync.stores.salesforce_preflight import SalesforcePreflight  # noqa: PLC0415
 
                 session = stack.enter_context(self.session(lane="provision"))
-                return SalesforcePreflight(session, identity(session))
+                return SalesforcePreflight(session, identity(session), session.login.token().instance_url)
 
             expected = ledger.expectations(connection, load_mappings(connection.vendor))
             yield Preflight(expected, enter, ledger)

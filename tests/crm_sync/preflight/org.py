@@ -43,11 +43,12 @@ class Org:
         with MeteredSession(login, self.meter, sleep=lambda _seconds: None) as session:
             yield session
 
+    def look_by(self, session: MeteredSession) -> SalesforcePreflight:
+        return SalesforcePreflight(session, identity(session), session.login.token().instance_url)
+
     def preflight(self, expected: Expectations = EXPECTED) -> PreflightReport:
         with self.session() as session:
-            return Preflight(
-                expected, lambda: SalesforcePreflight(session, identity(session)), MemoryLedger()
-            ).run()
+            return Preflight(expected, lambda: self.look_by(session), MemoryLedger()).run()
 
     def line(self, check: str, expected: Expectations = EXPECTED) -> CheckLine:
         (found,) = [line for line in self.preflight(expected).checks if line.check == check]
