@@ -15,6 +15,7 @@ from crm_sync.model import Outcome
 __all__ = [
     "DRIFT",
     "DRY_RUN",
+    "REMOVAL",
     "ProvisionLedger",
     "RunState",
     "TrailLine",
@@ -30,8 +31,9 @@ RunState = Literal["succeeded", "failed", "refused"]
 
 DRY_RUN = "dry_run"
 DRIFT = "drift"
+REMOVAL = "removal"
 _REFUSED = "schema"
-_REMARKS = {DRY_RUN, DRIFT}
+_REMARKS = {DRY_RUN, DRIFT, REMOVAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,18 @@ class ProvisionLedger(Protocol):
 
     def close(self, run_id: int, state: RunState, counts: Mapping[str, int], message: str) -> None:
         """End a run with its state, its counts (columns of run_summary) and one message; again = replaced."""
+        ...
+
+    def removed(self, run_id: int, lines: Sequence[TrailLine], made: Sequence[Made]) -> None:
+        """Append lines to the audit trail of a run, and keep these things no longer as made."""
+        ...
+
+    def await_approval(self, run_id: int, message: str) -> None:
+        """A person has to decide: the run is open and waits."""
+        ...
+
+    def mark_removed(self, connection: str) -> None:
+        """Let no more syncs begin, rewrite the snapshot, and read everything anew should provisioning come again."""
         ...
 
     def mark_provisioned(self, connection: str, *, read_again: bool) -> None:

@@ -134,7 +134,10 @@ def airflow_connection(
 
 
 def run(kind: str, name: str = NAME, retries: int = 3, **conf: Any) -> tuple[str, dict[str, str]]:
-    """Parse the DAG files anew, run one DAG once, and return its state and those of its tasks."""
+    """Parse the DAG files anew, run one DAG once, and return its state and those of its tasks.
+
+    Airflow's runner would wait for a person for ever: tasks that do are passed over, which is no answer.
+    """
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(DAGS), load_op_links=False)
@@ -142,7 +145,7 @@ def run(kind: str, name: str = NAME, retries: int = 3, **conf: Any) -> tuple[str
     dag = bag.dags[f"crm_{kind}__{name}"]
     for task in dag.tasks:
         task.retries = retries
-    done = dag.test(run_conf=conf or None)
+    done = dag.test(run_conf=conf or None, mark_success_pattern="approve_.*")
     return str(done.state), {ti.task_id: str(ti.state) for ti in done.get_task_instances()}
 
 

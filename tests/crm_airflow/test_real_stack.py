@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crm_airflow.real import rows, run
+from crm_airflow.hooks.sync_hook import CrmSyncHook
+from crm_airflow.operators.removal_apply_operator import RemovalApplyOperator
+from crm_airflow.operators.removal_approve_operator import RemovalApproveOperator
+from crm_sync.ledger import snapshot
+from tests.crm_airflow.real import NAME, rows, run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's runner imports warns
 SUMMARY = """select kind, state, planned, acknowledged, parked, superseded, in_doubt, conflicts, api_calls, message
     from crm_sync.run_summary order by run_id"""
+
+MAKING = ("preflight", "plan_provisioning", "apply_provisioning", "verify_provisioning")
+TAKING = ("plan_removal", "approve_removal", "apply_removal")
 
 
 def test_from_an_empty_org_to_silence(org, hub):
@@ -24,9 +31,7 @@ def test_from_an_empty_org_to_silence(org, hub):
     provisioned = run("provision")
     assert provisioned == (
         "success",
-        dict.fromkeys(
-            ("preflight", "plan_provisioning", "apply_provisioning", "verify_provisioning"), "success"
-        ),
+        {**dict.fromkeys(MAKING, "success"), **dict.fromkeys(TAKING, "skipped")},
     )
     state, tasks = run("sync")
     assert (state, set(tasks.values())) == ("success", {"success"}), rows(hub, SUMMARY)
@@ -50,3 +55,45 @@ def test_preflight_alone_leaves_its_report_and_three_booked_calls(org, hub):
     assert {line["result"] for line in checks} <= {"ok", "warning"}
     booked = "select lane, purpose, count(*) from crm_sync.spending where spending_id > %s group by 1, 2"
     assert ("provision", "preflight", 3) in rows(hub, booked, before)
+
+
+def test_a_removal_takes_only_what_a_person_approved_and_ends_the_schedule(org, hub):
+    run("provision")
+    made = "select count(*) from crm_sync.provisioned where removed_at is null"
+    (before,) = rows(hub, made)
+    state, tasks = run("provision", remove=True)
+    assert (state, tasks) == (
+        "success",
+        {**dict.fromkeys(MAKING, "skipped"), **dict.fromkeys(TAKING, "success")},
+    )
+    last = rows(hub, SUMMARY)[-1]
+    assert last[1] == "refused"
+    assert last[9].endswith("was not approved by nobody; nothing was removed")
+    assert rows(hub, made) == [before]
+    assert [entry.provisioned for entry in snapshot.read() if entry.name == NAME] == [True]
+
+    where = {"connection": NAME, "task_id": "step"}
+    with CrmSyncHook(NAME).removal() as removal:
+        run_id, _ = removal.plan("by hand")
+    approve = RemovalApproveOperator(run_id=run_id, **where)
+    assert approve.prepare()
+    assert approve.body
+    assert "delete field Contact.GPTWeb_AI_Score__c; WARNING: 30 records hold a value in it" in approve.body
+    answer = {"chosen_options": approve.options[:1], "responded_by_user": {"id": "1", "name": "Ann"}}
+    counts = RemovalApplyOperator(run_id=run_id, answer=answer, **where).execute({})
+    assert counts["removed"] == counts["planned"] > 30
+    assert rows(hub, made) == [(0,)]
+    assert [entry.provisioned for entry in snapshot.read() if entry.name == NAME] == [False]
+    assert rows(hub, SUMMARY)[-1][1] == "succeeded"
+    names = {field["name"] for field in org.ask("GET", "/sobjects/Contact/describe")["fields"]}
+    assert not any(name.startswith("GPTWeb_") for name in names)
+
+    run("provision")
+    run("sync")
+    assert rows(hub, SUMMARY)[-1][1] == "succeeded"
+    (insights,) = org.query("SELECT Id FROM PermissionSet WHERE Name = 'GPTWeb_Insights'")
+    (admin,) = org.query("SELECT Id FROM User WHERE Alias = 'admin'")
+    given = {"AssigneeId": admin["Id"], "PermissionSetId": insights["Id"]}
+    org.ask("POST", "/sobjects/PermissionSetAssignment", json=given)
+    (score,) = org.query("SELECT GPTWeb_AI_Score__c FROM Contact WHERE Email = 'ann7@acme.example'")
+    assert score["GPTWeb_AI_Score__c"] == 7, "what went with the fields is written anew"

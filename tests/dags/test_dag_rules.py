@@ -117,8 +117,12 @@ def test_the_chain_of_a_sync(bag):
 
 def test_the_chain_of_provisioning(bag):
     dag = bag.dags["crm_provision__salesforce_main"]
-    order = [task.task_id for task in dag.topological_sort()]
-    assert order == ["preflight", "plan_provisioning", "apply_provisioning", "verify_provisioning"]
+    after = {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
+    assert after["preflight"] == {"plan_provisioning"}
+    assert after["apply_provisioning"] == {"verify_provisioning"}
+    assert after["plan_removal"] == {"approve_removal", "apply_removal"}
+    assert after["approve_removal"] == {"apply_removal"}
+    assert {task.task_id for task in dag.roots} == {"preflight", "plan_removal"}, "one of the two is skipped"
     assert {task.trigger_rule for task in dag.tasks} == {"all_success"}
 
 
@@ -232,3 +236,11 @@ def test_parsing_reads_the_snapshot_alone_and_is_the_same_in_every_zone(bag, zon
     assert {tuple(cron[1:]) for cron in crons} == {("UTC", "2025-01-01 00:00:00+00:00")}
     heavy = {"pandas", "zeep", "simple_salesforce", "requests", "crm_sync.engine"}
     assert heavy.isdisjoint(parsed["modules"])
+
+
+def test_a_removal_waits_for_a_person_and_no_answer_means_no(bag):
+    dag = bag.dags["crm_provision__salesforce_main"]
+    approve = dag.get_task("approve_removal")
+    assert approve.defaults == ["Keep everything"]
+    assert approve.response_timeout < dag.dagrun_timeout
+    assert dag.params["remove"] is False

@@ -46,21 +46,34 @@ class SqlProvisionLedger:
     def record(self, run_id: int, lines: Sequence[TrailLine], made: Sequence[Made] = ()) -> None:
         """Append lines to the audit trail of a run, and keep what was made with them."""
         with self._database.transaction() as tx:
-            connection = _connection_of(
-                tx.one("select connection from crm_sync.run where run_id = %s", (run_id,)), run_id
-            )
-            tx.copy(
-                "crm_sync.decision",
-                ("run_id", "connection", "object", "their_id", "side", "field", "before", "after", "rule", "outcome", "detail"),
-                (
-                    (run_id, connection, n.object, n.their_id, "theirs", n.field, Jsonb(n.before), Jsonb(n.after), n.rule,
-                     n.outcome, n.detail)
-                    for n in lines
-                ),
-            )  # fmt: skip
-
+            connection = _append(tx, run_id, lines)
             for each in made:
                 _keep(tx, connection, run_id, each)
+
+    def removed(self, run_id: int, lines: Sequence[TrailLine], made: Sequence[Made]) -> None:
+        """Append lines to the audit trail of a run, and keep these things no longer as made."""
+        with self._database.transaction() as tx:
+            connection = _append(tx, run_id, lines)
+            for each in made:
+                tx.run(
+                    "update crm_sync.provisioned set removed_at = clock_timestamp(), run_id = %s "
+                    "where connection = %s and kind = %s and name = %s",
+                    (run_id, connection, each.kind, each.name),
+                )
+
+    def await_approval(self, run_id: int, message: str) -> None:
+        """A person has to decide: the run is open and waits."""
+        with self._database.transaction() as tx:
+            tx.run(
+                "update crm_sync.run set state = 'waiting_approval', message = %s where run_id = %s and ended_at is null",
+                (message, run_id),
+            )
+
+    def mark_removed(self, connection: str) -> None:
+        """Let no more syncs begin, rewrite the snapshot, and read everything anew should provisioning come again."""
+        with self._database.transaction() as tx:
+            settings.mark_removed(tx, connection)
+            snapshot.write(tx)
 
     def made(self, connection: str) -> Sequence[Made]:
         """What provisioning made for a connection and has not removed, oldest first."""
@@ -99,6 +112,22 @@ class SqlProvisionLedger:
             if read_again:
                 settings.read_again(tx, connection)
             snapshot.write(tx)
+
+
+def _append(tx: Transaction, run_id: int, lines: Sequence[TrailLine]) -> str:
+    connection = _connection_of(
+        tx.one("select connection from crm_sync.run where run_id = %s", (run_id,)), run_id
+    )
+    tx.copy(
+        "crm_sync.decision",
+        ("run_id", "connection", "object", "their_id", "side", "field", "before", "after", "rule", "outcome", "detail"),
+        (
+            (run_id, connection, n.object, n.their_id, "theirs", n.field, Jsonb(n.before), Jsonb(n.after), n.rule,
+             n.outcome, n.detail)
+            for n in lines
+        ),
+    )  # fmt: skip
+    return connection
 
 
 def _keep(tx: Transaction, connection: str, run_id: int, made: Made) -> None:

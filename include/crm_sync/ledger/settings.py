@@ -24,6 +24,7 @@ __all__ = [
     "connections",
     "load",
     "mark_provisioned",
+    "mark_removed",
     "pin",
     "read_again",
 ]
@@ -225,6 +226,12 @@ def pin(tx: Transaction, name: str, organization: str) -> None:
             "the keys of the first org again; another org, or a refreshed sandbox, needs a connection of its own: "
             "python -m crm_sync connect <name>."
         )
+
+
+def mark_removed(tx: Transaction, name: str) -> None:
+    """The CRM lacks our fields from now on: no sync begins, and after another provisioning everything is read anew."""
+    tx.run("update crm_sync.connection set provisioned_at = null where name = %s", (name,))
+    read_again(tx, name)
 
 
 def read_again(tx: Transaction, name: str) -> None:

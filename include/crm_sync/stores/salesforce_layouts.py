@@ -21,6 +21,7 @@ from crm_sync.stores.salesforce_metadata import MOST, SPACE, MetadataApi, Result
 __all__ = ["Layouts", "fields_on", "with_fields", "without_fields"]
 
 _TYPE = "Layout"
+_ITEMS = f"{SPACE}layoutColumns/{SPACE}layoutItems"
 # What comes before and among the sections in the schema's sequence; everything else comes behind.
 _UP_TO_SECTIONS = {
     f"{SPACE}{name}"
@@ -69,6 +70,15 @@ class Layouts:
             refused += [_refusal(group[name], results[name]) for name in changed if results[name].errors]
         if refused:
             raise Misconfigured("\n".join(refused))
+
+    def in_section(self, full_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The fields in our section of these layouts; one that is gone is not among them."""
+        found = {}
+        for name, tree in self._api.read(_TYPE, full_names).items():
+            section = _section(tree)
+            items = () if section is None else section.findall(_ITEMS)
+            found[name] = tuple(text_of(item, "field") for item in items)
+        return found
 
     def take_off(self, fields: Mapping[str, Sequence[str]]) -> dict[str, Result]:
         """Take fields out of our section of at most ten layouts; the section goes with its last item."""
@@ -125,7 +135,7 @@ def without_fields(layout: Any, names: Sequence[str]) -> Any:
     section = _section(changed)
     if section is None:
         return changed
-    items = section.findall(f"{SPACE}layoutColumns/{SPACE}layoutItems")
+    items = section.findall(_ITEMS)
     ours = [item for item in items if text_of(item, "field").lower() in unwanted]
     for item in ours:
         item.getparent().remove(item)

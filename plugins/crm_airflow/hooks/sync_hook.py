@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crm_sync.ports import Store
     from crm_sync.preflight import Preflight, PreflightOrg
     from crm_sync.provision import Org, Provisioning
+    from crm_sync.provision_removal import OrgToClear, Removal
 
 __all__ = ["CrmSyncHook"]
 
@@ -123,6 +124,22 @@ class CrmSyncHook(BaseHook):
 
         with suppress(SyncError, Error), self.database() as database:
             open_failed(database, options, error)
+
+    @contextmanager
+    def removal(self) -> Iterator[Removal]:
+        """The stages of taking provisioning back."""
+        from crm_sync.ledger.provisioning import SqlProvisionLedger  # noqa: PLC0415
+        from crm_sync.provision_removal import Removal  # noqa: PLC0415
+
+        with ExitStack() as stack:
+            database = stack.enter_context(self.database())
+
+            def org_of(run_id: int) -> OrgToClear:
+                from crm_sync.stores.salesforce_removal import SalesforceRemoval  # noqa: PLC0415
+
+                return SalesforceRemoval(stack.enter_context(self.session(run_id, "provision")))
+
+            yield Removal(self.settings(database).name, org_of, SqlProvisionLedger(database))
 
     @contextmanager
     def provisioning(self) -> Iterator[Provisioning]:

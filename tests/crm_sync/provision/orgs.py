@@ -215,6 +215,18 @@ class MemoryLedger:
         run = self.runs[run_id]
         run.state, run.counts, run.message = state, counts, message
 
+    def removed(self, run_id: int, lines: Sequence[TrailLine], made: Sequence[Made]) -> None:
+        self.runs[run_id].lines += lines
+        for each in made:
+            self.kept.pop(each.key, None)
+
+    def await_approval(self, run_id: int, message: str) -> None:
+        self.runs[run_id].message = message
+
+    def mark_removed(self, connection: str) -> None:
+        self.provisioned = [name for name in self.provisioned if name != connection]
+        self.read_again.append(connection)
+
     def mark_provisioned(self, connection: str, *, read_again: bool) -> None:
         self.provisioned.append(connection)
         self.read_again += [connection] if read_again else []

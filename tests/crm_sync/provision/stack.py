@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
+
+from requests import Response
 
 from crm_sync.access.login import Session
 from crm_sync.access.transport import MeteredSession, Reply
@@ -39,10 +41,16 @@ class Breaking(MeteredSession):
     calls = 0
 
     def call(self, method: str, path: str, **content: Any) -> Reply:
+        return cast("Reply", self._broken(super().call, method, path, **content))
+
+    def post(self, url: Any, data: Any = None, json: Any = None, **content: Any) -> Response:
+        return cast("Response", self._broken(super().post, url, data, json, **content))
+
+    def _broken(self, send: Callable[..., object], *parts: Any, **content: Any) -> object:
         self.calls += 1
         if self.calls == self.dies_at and not self.after:
             raise self.error
-        reply = super().call(method, path, **content)
+        reply = send(*parts, **content)
         if self.calls == self.dies_at:
             raise self.error
         return reply

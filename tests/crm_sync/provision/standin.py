@@ -81,6 +81,10 @@ class Standin:
             for each in found["layouts"]
         }
 
+    def spelled(self, layout: Any) -> bytes:
+        """A layout's tree as bytes that compare."""
+        return bytes(etree.tostring(layout, method="c14n"))
+
     def set_layout(self, full_name: str, layout: Any) -> None:
         """Replace a layout, as somebody does in Setup."""
         inside = "".join(etree.tostring(child, encoding="unicode") for child in layout)
