@@ -10,16 +10,19 @@ import pytest
 from crm_sync.errors import BudgetExhausted
 from crm_sync.stores.salesforce_preflight import PURPOSE
 from tests.crm_sync.preflight.facts import EXPECTED, PROVISIONED
-from tests.crm_sync.preflight.org import OBJECT_RIGHTS, PROFILE, TYPES, Org, spoilable_org
-from tests.crm_sync.provision.standin import CLIENT
+from tests.crm_sync.preflight.org import OBJECT_RIGHTS, TYPES, Org, spoilable_org
 
-SECRET = CLIENT["client_secret"]
+
+@pytest.fixture(scope="module")
+def one_org() -> Iterator[Org]:
+    with spoilable_org() as org:
+        yield org
 
 
 @pytest.fixture
-def org() -> Iterator[Org]:
-    with spoilable_org() as org:
-        yield org
+def org(one_org: Org) -> Iterator[Org]:
+    yield one_org
+    one_org.mend()
 
 
 FEATURES = ("person_accounts", "state_country_picklists", "currencies")
@@ -65,14 +68,14 @@ def test_an_address_outside_of_the_ranges(org: Org) -> None:
 
 
 def test_an_inactive_user(org: Org) -> None:
-    org.admin.ask("PATCH", f"/sobjects/User/{org.user_id}", json={"IsActive": False})
+    org.dismiss()
     (line,) = org.preflight().checks
     assert line.result == "problem"
     assert "activate it" in line.remedy
 
 
 def test_an_app_that_is_blocked_for_the_user(org: Org) -> None:
-    org.people.ask("PATCH", f"/standin/apps/{CLIENT['client_id']}", json={"blocked": True})
+    org.block_app()
     (line,) = org.preflight().checks
     assert line.result == "problem"
     assert "assign its profile or a permission set to the app" in line.remedy
@@ -89,14 +92,14 @@ def test_a_user_without_the_api(org: Org) -> None:
 
 def test_an_org_without_the_api(org: Org) -> None:
     body = [{"errorCode": "API_DISABLED_FOR_ORG", "message": "API is not enabled for this Organization"}]
-    org.people.breaks(action="reply", path="composite", status=403, reply=body)
+    org.breaks(action="reply", path="composite", status=403, reply=body)
     (line,) = org.preflight().checks
     assert (line.check, line.result) == ("right_ApiEnabled", "problem")
     assert "API add-on" in line.remedy
 
 
 def test_used_up_calls_say_nothing_about_the_set_up(org: Org) -> None:
-    org.people.ask("POST", "/standin/usage", json={"used": 15_000})
+    org.used(15_000)
     with pytest.raises(BudgetExhausted):
         org.preflight()
 
@@ -131,8 +134,8 @@ def test_without_view_setup_less_is_known_and_nothing_breaks(org: Org) -> None:
 
 def test_every_single_answer_may_be_refused(org: Org) -> None:
     refused = [{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}]
-    org.people.breaks(action="reply", path="tooling/composite", status=403, reply=refused)
-    org.people.breaks(action="reply", path="limits", status=403, reply=refused)
+    org.breaks(action="reply", path="tooling/composite", status=403, reply=refused)
+    org.breaks(action="reply", path="limits", status=403, reply=refused)
     lines = {line.check: line for line in org.preflight().checks}
     assert lines["validation_rules"].result == "not_known"
     assert lines["ip_restriction"].result == "not_known"
@@ -185,14 +188,14 @@ def test_a_short_session(org: Org) -> None:
 
 
 def test_calls_of_others(org: Org) -> None:
-    org.people.ask("POST", "/standin/usage", json={"used": 9_000})
+    org.used(9_000)
     line = org.line("api_allocation")
     assert line.result == "warning"
     assert "3 by GPTWeb, 9,00" in line.evidence
 
 
 def test_a_clock_that_is_off(org: Org) -> None:
-    org.people.ask("POST", "/standin/clock", json={"offset": 120})
+    org.clock(120)
     line = org.line("clock")
     assert line.result == "warning"
     assert "NTP" in line.remedy
@@ -204,7 +207,7 @@ def test_a_clock_that_is_off(org: Org) -> None:
 )
 def test_login_ip_ranges_of_the_profile(org: Org, last: str | None, result: str, words: str) -> None:
     ranges = [{"startAddress": "127.0.0.1", "endAddress": last}] if last else []
-    org.setup("profiles", name=PROFILE, loginIpRanges=ranges)
+    org.profile(loginIpRanges=ranges)
     line = org.line("ip_restriction")
     assert line.result == result
     assert words in line.evidence
@@ -213,7 +216,7 @@ def test_login_ip_ranges_of_the_profile(org: Org, last: str | None, result: str,
 def test_login_hours_of_the_profile(org: Org) -> None:
     days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
     hours = {f"{day}{edge}": at for day in days for edge, at in (("Start", 0), ("End", 1440))}
-    org.setup("profiles", name=PROFILE, loginHours=hours)
+    org.profile(loginHours=hours)
     line = org.line("login_hours")
     assert line.result == "warning"
     assert "Monday 00:00 to 24:00" in line.evidence
@@ -223,19 +226,16 @@ def test_login_hours_of_the_profile(org: Org) -> None:
 
 
 def test_a_required_custom_field(org: Org) -> None:
-    metadata = {"label": "Region", "type": "Text", "length": 20, "required": True}
-    org.admin.ask(
-        "POST", "/tooling/sobjects/CustomField", json={"FullName": "Contact.Region__c", "Metadata": metadata}
-    )
+    org.require("Contact", "Region__c")
     line = org.line("required_fields")
     assert line.result == "warning"
     assert line.evidence.startswith("Contact.Region__c: required, without a default")
 
 
 def test_duplicate_and_validation_rules(org: Org) -> None:
-    org.setup("duplicate-rules", object="Contact", name="Same_Email", fields=["Email"], allow_save=False)
-    org.setup("duplicate-rules", object="Lead", name="Asleep", fields=["Email"], active=False)
-    org.setup("validation-rules", object="Lead", name="Phone_Needed", message="Enter a phone number.")
+    org.rule("duplicate", object="Contact", name="Same_Email", fields=["Email"], allow_save=False)
+    org.rule("duplicate", object="Lead", name="Asleep", fields=["Email"], active=False)
+    org.rule("validation", object="Lead", name="Phone_Needed", message="Enter a phone number.")
     duplicates, validation = org.line("duplicate_rules"), org.line("validation_rules")
     assert (duplicates.result, validation.result) == ("warning", "warning")
     assert "Contact: Same Email" in duplicates.evidence
@@ -247,7 +247,7 @@ def test_features_that_alter_the_objects(org: Org) -> None:
     report = org.preflight()
     found = {line.check: line for line in report.checks}
     assert {found[name].evidence.partition(",")[0] for name in FEATURES} == {"off"}
-    org.setup("features", personAccounts=True, multiCurrency=["EUR", "USD"], stateAndCountryPicklists=True)
+    org.features(personAccounts=True, multiCurrency=["EUR", "USD"], stateAndCountryPicklists=True)
     found = {line.check: line for line in org.preflight().checks}
     assert {found[name].result for name in FEATURES} == {"warning"}
     assert found["currencies"].evidence.startswith("on (EUR, USD): amounts (Account.AnnualRevenue)")
