@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from salesforce_standin import ids, layouts, lifecycle, setup, switches, xml_text
 from salesforce_standin.errors import RowError, fail, fail_row, not_found
-from salesforce_standin.faults import Faults
 from salesforce_standin.http_call import Call, Reply
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ class Admin:
     """What tests and people steer the stand-in with."""
 
     def __init__(self) -> None:
-        self.faults = Faults()
         self.log: deque[Entry] = deque(maxlen=20_000)
         self.totals = {"requests": 0, "counted": 0, "rows_written": 0}
 
@@ -52,23 +50,23 @@ class Admin:
             raise not_found()
         return handler(org, call)
 
-    def list_faults(self, _org: Org, _call: Call) -> Reply:
+    def list_faults(self, org: Org, _call: Call) -> Reply:
         """Show the faults with what is left of them."""
-        return Reply(body={"faults": self.faults.listing()})
+        return Reply(body={"faults": org.faults.listing()})
 
-    def clear_faults(self, _org: Org, _call: Call) -> Reply:
+    def clear_faults(self, org: Org, _call: Call) -> Reply:
         """Let everything go well again."""
-        self.faults.clear()
+        org.faults.clear()
         return Reply(204)
 
-    def add_faults(self, _org: Org, call: Call) -> Reply:
+    def add_faults(self, org: Org, call: Call) -> Reply:
         """Put one fault or a list of them in force."""
         rules = call.body if isinstance(call.body, list) else [call.document()]
         try:
-            self.faults.add(rules)
+            org.faults.add(rules)
         except ValueError as error:
             raise fail(400, "INVALID_INPUT", str(error)) from None
-        return Reply(201, {"faults": self.faults.listing()})
+        return Reply(201, {"faults": org.faults.listing()})
 
     def calls(self, org: Org, call: Call) -> Reply:
         """Show the last requests, those after a number if ``after`` is given."""
@@ -87,16 +85,19 @@ class Admin:
 
 
 def _clock(org: Org) -> Reply:
-    return Reply(body={"offset": org.clock.offset, "now": org.clock.stamp()})
+    frozen = org.clock.frozen is not None
+    return Reply(body={"offset": org.clock.offset, "frozen": frozen, "now": org.clock.stamp()})
 
 
 def _set_clock(org: Org, call: Call) -> Reply:
-    """Set the clock off by ``offset`` seconds, or by ``advance`` seconds more than it is."""
+    """Set the clock off by ``offset`` seconds, or by ``advance`` seconds more than it is; stop it, let it run."""
     document = call.document()
     if "advance" in document:
         org.clock.offset += float(document["advance"])
-    else:
+    elif "offset" in document:
         org.clock.offset = float(document["offset"])
+    if "frozen" in document:
+        org.clock.freeze(stop=bool(document["frozen"]))
     org.remember("clock_offset", org.clock.offset)
     return _clock(org)
 
@@ -128,8 +129,41 @@ def _convert(org: Org, call: Call) -> Reply:
 
 def _touch(org: Org, call: Call) -> Reply:
     document = call.document()
-    wanted = [_id(one) for one in document["ids"]]
+    wanted = [_id(one) for one in document.get("ids", ())]
+    if "object" in document:
+        wanted += [row["Id"] for row in org.tables[_object(org, document)].live()]
     return Reply(body={"SystemModstamp": lifecycle.touch(org, wanted, float(document.get("seconds", 0)))})
+
+
+def _write(org: Org, call: Call) -> Reply:
+    """Give a record values as the platform does itself: no check, no stamp moves, whatever field it is."""
+    document = call.document()
+    id18 = _id(document["id"])
+    lifecycle.write(org, id18, document["values"])
+    return Reply(body={"id": id18})
+
+
+def _hold(org: Org, call: Call) -> Reply:
+    """Keep what is written to an object from now on from queries, as replicas do that lag."""
+    name = _object(org, call.document())
+    org.held.setdefault(name, {})
+    return Reply(body={"held": sorted(org.held)})
+
+
+def _release(org: Org, call: Call) -> Reply:
+    """Let queries see an object, or all of them, as it is; the stamps are those of the writes."""
+    if call.body:
+        org.held.pop(_object(org, call.document()), None)
+    else:
+        org.held.clear()
+    return Reply(body={"held": sorted(org.held)})
+
+
+def _object(org: Org, document: dict[str, Any]) -> str:
+    name = str(document.get("object"))
+    if name not in org.objects:
+        raise fail(400, "INVALID_INPUT", f"there is no object {name!r}")
+    return name
 
 
 def _layouts(org: Org) -> Reply:
@@ -194,4 +228,7 @@ _LIFECYCLE: dict[str, Callable[[Org, Call], Reply]] = {
     "POST /records/convert": _convert,
     "POST /records/purge": _purge,
     "POST /records/touch": _touch,
+    "POST /records/write": _write,
+    "POST /records/hold": _hold,
+    "POST /records/release": _release,
 }

@@ -18,10 +18,15 @@ class Clock:
 
     def __init__(self, offset: float = 0.0) -> None:
         self.offset = offset
+        self.frozen: float | None = None
 
     def now(self) -> float:
         """Return the epoch seconds that this server believes in."""
-        return time.time() + self.offset
+        return (time.time() if self.frozen is None else self.frozen) + self.offset
+
+    def freeze(self, *, stop: bool) -> None:
+        """Stop the clock, so that all that is written carries one stamp, or let it run on."""
+        self.frozen = time.time() if stop else None
 
     def stamp(self) -> str:
         """Return now as records carry it: whole seconds (facts/salesforce.md 9, "Precision")."""

@@ -47,7 +47,7 @@ _KNOWN = frozenset(
         "defaultValue", "description", "inlineHelpText", "trackTrending", "trackHistory", "trackFeedHistory",
         "visibleLines", "valueSet", "referenceTo", "relationshipName", "relationshipLabel", "deleteConstraint",
         "urls", "deprecated", "businessStatus", "securityClassification", "complianceGroup", "displayFormat",
-        "startingNumber", "populateExistingRows", "stripMarkup", "restrictedAdminField", "encryptionScheme",
+        "startingNumber", "formula", "formulaTreatBlanksAs", "populateExistingRows", "stripMarkup", "restrictedAdminField", "encryptionScheme",
     }
 )  # fmt: skip
 
@@ -86,10 +86,11 @@ def check(metadata: dict[str, Any]) -> None:
         raise RowError(_cannot_read(kind))
     if not metadata.get("label"):
         raise integrity("Must specify a non-empty label for the CustomField", "Label")
-    for key in _MUST_SAY.get(kind, ()):
+    for key in () if metadata.get("formula") else _MUST_SAY.get(kind, ()):
         if metadata.get(key) is None:
             raise integrity(f"Must specify '{key}' for a CustomField of type {kind}", "FullName")
-    _check_sizes(kind, metadata)
+    if not metadata.get("formula"):
+        _check_sizes(kind, metadata)
 
 
 def _check_sizes(kind: str, metadata: dict[str, Any]) -> None:
@@ -122,6 +123,9 @@ def field_of(name: str, metadata: dict[str, Any]) -> Field:
     long_text = kind == "LongTextArea"
     options = (metadata.get("valueSet") or {}).get("valueSetDefinition", {}).get("value", [])
     reference = kind == "Lookup"
+    # A formula is not evaluated here: /standin/records/write says what it comes to.
+    formula = metadata.get("formula")
+    computed = bool(formula) or kind == "AutoNumber"
     attributes = fields.describe(
         name=name,
         label=metadata["label"],
@@ -130,8 +134,10 @@ def field_of(name: str, metadata: dict[str, Any]) -> Field:
         precision=int(metadata.get("precision") or 0) if number else 0,
         scale=int(metadata.get("scale") or 0) if number else 0,
         nillable=not required and api_type != "boolean",
-        createable=kind != "AutoNumber",
-        updateable=kind != "AutoNumber",
+        createable=not computed,
+        updateable=not computed,
+        calculated=bool(formula),
+        calculatedFormula=formula,
         autoNumber=kind == "AutoNumber",
         defaultedOnCreate=api_type == "boolean",
         defaultValue=str(metadata.get("defaultValue")).lower() == "true" if api_type == "boolean" else None,

@@ -140,6 +140,14 @@ class Gateway:
         incoming.user_id = user["Id"]
         return metadata.serve(self.org, user["Id"], request, version)
 
+    def end_session(self, incoming: Incoming) -> None:
+        """End the session that a request came with; the administrator's fixed token lives on."""
+        token = incoming.headers.get("authorization", "").partition(" ")[2].strip()
+        session = self.org.sessions.peek(token or incoming.headers.get("x-sfdc-session", ""))
+        if session is not None and not session.forever:
+            self.org.sessions.revoke(session.token)
+            self.org.keep_sessions()
+
     def count(self, incoming: Incoming) -> None:
         """Count a request if it is one to an API."""
         if any(api.match(incoming.path) for api in (VERSIONED, _ASYNC, _METADATA)):

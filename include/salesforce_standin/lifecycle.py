@@ -138,3 +138,14 @@ def touch(org: Org, ids18: list[str], seconds: float) -> str:
         table, row = _row(org, id18)
         org.put(table, id18, {**row, "SystemModstamp": stamp})
     return stamp
+
+
+def write(org: Org, id18: str, values: dict[str, Any]) -> None:
+    """Set values that no client can, such as a formula's: nothing else of the record moves, no stamp either."""
+    table, row = _row(org, id18)
+    unknown = [name for name in values if name not in table.sobject.fields]
+    if unknown:
+        raise RowError(
+            Fault("INVALID_FIELD", f"{table.sobject.name} has no field {unknown[0]}", (unknown[0],))
+        )
+    org.put(table, id18, {**row, **values})

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from salesforce_standin import custom_fields, features, ids, policy, virtual
+from salesforce_standin import custom_fields, features, field_changes, ids, policy, virtual
 from salesforce_standin.bulk.shelf import Shelf
 from salesforce_standin.clock import Clock
 from salesforce_standin.config import Settings
 from salesforce_standin.cursors import Cursors
+from salesforce_standin.faults import Faults
 from salesforce_standin.limits import Meter
 from salesforce_standin.logins import Rate
 from salesforce_standin.oauth.apps import Apps
@@ -45,6 +46,10 @@ class Org:
     login_rate: Rate = field(default_factory=Rate)
     passwords: dict[str, str] = field(default_factory=dict)
     features: dict[str, Any] = field(default_factory=dict)
+    field_changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    # Per object whose changes no query shows yet: what the changed rows were before.
+    held: dict[str, dict[str, Row | None]] = field(default_factory=dict)
     # The access token that the request at hand came with.
     current_token: str = ""
     schema_changed_at: float = 0.0
@@ -74,6 +79,8 @@ class Org:
         virtual.define_entities(self)
         self.features = self.storage.setting("features") or {}
         features.apply(self, self.features)
+        self.field_changes = self.storage.setting("field_changes") or {}
+        field_changes.apply(self, self.field_changes)
         self.bulk = Shelf(self, self.settings.data)
         self.cursors = Cursors(self)
 
@@ -97,6 +104,9 @@ class Org:
 
     def put(self, table: Table, id18: str, row: Row | None) -> None:
         """Write a row as part of the request at hand."""
+        held = self.held.get(table.sobject.name)
+        if held is not None:
+            held.setdefault(id18, table.rows.get(id18))
         self.work.put(table, id18, row)
         if table.sobject.name in GOVERNING:
             self.permissions_changed()

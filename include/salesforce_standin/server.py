@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qsl
 
 from aiohttp import web
-from multidict import CIMultiDict
 
+from salesforce_standin import mishaps
 from salesforce_standin.admin import Admin
 from salesforce_standin.bulk.queue import Worker
+from salesforce_standin.edits import edited
 from salesforce_standin.faults import Fault
 from salesforce_standin.gateway import MAX_HEAD, VERSIONED, Gateway
 from salesforce_standin.http_call import Incoming, Reply
@@ -34,7 +35,7 @@ class Server:
     def __init__(self, org: Org) -> None:
         self.org = org
         self.admin = Admin()
-        self.worker = Worker(org, self.admin.faults)
+        self.worker = Worker(org, org.faults)
         self.gateway = Gateway(org, self.admin)
         self._wake = asyncio.Event()
 
@@ -53,6 +54,7 @@ class Server:
             keepalive_timeout=75,
             max_line_size=4 * MAX_HEAD,
             max_field_size=4 * MAX_HEAD,
+            shutdown_timeout=2.0,
         )
 
     async def _housekeeping(self, _app: web.Application) -> AsyncIterator[None]:
@@ -86,29 +88,44 @@ class Server:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve a request, or let it go wrong as a fault says."""
         incoming = await self._read(request)
-        fault = None
-        if not incoming.path.startswith("/standin/"):
-            fault = self.admin.faults.strike(incoming.method, request.raw_path, incoming.content)
-        if fault and fault.action == "delay":
+        if incoming.path.startswith("/standin/"):
+            return await self._send(request, incoming, self.gateway.answer(incoming)[0], None)
+        fault = self.org.faults.strike(incoming.method, request.raw_path, incoming.content)
+        action = fault.action if fault else ""
+        if fault and action in {"reset_before", "hang"}:
+            self._note(incoming, request, 0, 0)
+            return await self._break(request, fault)
+        if fault and action == "delay":
             await asyncio.sleep(fault.seconds)
-        if fault and fault.action in {"reset_before", "reply"}:
-            if fault.action == "reset_before":
-                return self._reset(request, incoming)
-            reply, written = Reply(fault.status, fault.reply, dict(fault.headers)), 0
-            # The platform had the request, so it counts; nothing of it was done.
-            self.gateway.count(incoming)
+        if fault and action == "reply":
+            reply, written = self._instead(incoming, fault), 0
         else:
+            if action == "end_session":
+                self.gateway.end_session(incoming)
             reply, written = self.gateway.answer(incoming)
             if self.org.bulk.waiting:
                 self._wake.set()
-        if fault and fault.action == "reset_after":
-            return self._reset(request, incoming, written)
-        if fault and fault.action == "delay_after":
-            await asyncio.sleep(fault.seconds)
-        if fault and fault.action == "reply_after":
-            reply = Reply(fault.status, fault.reply, dict(fault.headers))
+        if fault:
+            if action in {"reset_after", "hang_after"}:
+                self._note(incoming, request, 0, written)
+                return await self._break(request, fault)
+            if action == "delay_after":
+                await asyncio.sleep(fault.seconds)
+            reply = _twisted(reply, fault)
         self._note(incoming, request, reply.status, written)
         return await self._send(request, incoming, reply, fault)
+
+    def _instead(self, incoming: Incoming, fault: Fault) -> Reply:
+        """Return a fault's reply; the platform had the request, so it counts, though nothing of it was done."""
+        reply = fault.answer()
+        if reply.status != 401:
+            self.gateway.count(incoming)
+        return reply
+
+    async def _break(self, request: web.Request, fault: Fault) -> web.Response:
+        if fault.action.startswith("hang"):
+            return await mishaps.hang(request, fault.seconds)
+        return mishaps.reset(request)
 
     async def _read(self, request: web.Request) -> Incoming:
         path = _MADE_UP_HOST.sub("", request.rel_url.raw_path, count=1)
@@ -123,16 +140,7 @@ class Server:
             address_size=len(request.raw_path),
         )
 
-    def _reset(self, request: web.Request, incoming: Incoming, written: int = 0) -> web.Response:
-        """Break the connection without a word."""
-        self._note(incoming, request, 0, written)
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response()
-
     def _note(self, incoming: Incoming, request: web.Request, status: int, written: int) -> None:
-        if incoming.path.startswith("/standin/"):
-            return
         user = self.org.tables["User"].rows.get(incoming.user_id)
         self.admin.note(
             {
@@ -156,17 +164,17 @@ class Server:
         headers = headers_of(reply, self.org.clock, host, usage, secure=request.scheme == "https")
         body = pack(body, headers, incoming.headers.get("accept-encoding", ""))
         if fault and fault.action == "truncate":
-            return await self._truncate(request, reply.status, headers, body, fault.sent)
+            return await mishaps.truncate(request, reply.status, headers, body, fault.sent)
+        if fault and fault.action == "drip":
+            return await mishaps.drip(request, reply.status, headers, body, fault.seconds)
         return web.Response(status=reply.status, headers=headers, body=body)
 
-    async def _truncate(
-        self, request: web.Request, status: int, headers: CIMultiDict[str], body: bytes, size: int
-    ) -> web.StreamResponse:
-        """Announce the whole body, send its beginning, and break the connection."""
-        headers["Content-Length"] = str(len(body))
-        response = web.StreamResponse(status=status, headers=headers)
-        await response.prepare(request)
-        await response.write(body[:size])
-        if request.transport is not None:
-            request.transport.close()
-        return response
+
+def _twisted(reply: Reply, fault: Fault) -> Reply:
+    """Return what is said in the place of a reply to something that was done."""
+    if fault.action == "reply_after":
+        return fault.answer()
+    if fault.action == "edit":
+        reply.body = edited(reply.body, fault.put, fault.drop)
+        reply.headers.update(fault.headers)
+    return reply

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from salesforce_standin import features, rules
+from salesforce_standin import features, field_changes, rules
 from salesforce_standin.errors import ApiError, fail, not_found
 from salesforce_standin.http_call import Call, Reply
 from salesforce_standin.tables import Row
@@ -179,12 +179,29 @@ def change_features(org: Org, call: Call) -> Reply:
     return show_features(org, call)
 
 
+def change_field(org: Org, call: Call) -> Reply:
+    """Make a standard field different: ``{"field": "Contact.Phone", "nillable": false}``."""
+    changes = dict(call.document())
+    full_name = str(changes.pop("field", ""))
+    kind, _, name = full_name.partition(".")
+    try:
+        field_changes.check(org, kind, name, changes)
+    except ValueError as error:
+        raise _wrong(str(error)) from None
+    org.field_changes = org.field_changes | {full_name: org.field_changes.get(full_name, {}) | changes}
+    field_changes.apply(org, {full_name: changes})
+    org.permissions_changed()
+    org.remember("field_changes", org.field_changes)
+    return Reply(body=org.objects[kind].fields[name].attributes)
+
+
 RESOURCES: dict[str, Callable[[Org, Call], Reply]] = {
     "POST /validation-rules": add_validation_rule,
     "POST /duplicate-rules": add_duplicate_rule,
     "DELETE /rules/*": remove_rule,
     "POST /organization": change_organization,
     "POST /profiles": change_profile,
+    "POST /fields": change_field,
     "GET /features": show_features,
     "POST /features": change_features,
 }

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from salesforce_standin import ids
 from salesforce_standin.bulk.jobs import Job
 from salesforce_standin.errors import Fault, RowError
-from salesforce_standin.faults import ROW_KINDS, Faults
+from salesforce_standin.faults import Faults
 from salesforce_standin.records import Outcome, Writer, key_field
+from salesforce_standin.row_faults import refusal
 from salesforce_standin.upsert_keys import Upserts
 
 if TYPE_CHECKING:
@@ -25,25 +24,16 @@ def write_chunk(org: Org, job: Job, rows: list[dict[str, Any]], faults: Faults) 
     """Write rows; a row that is refused leaves nothing behind and stops nothing."""
     write = _operation(org, job, rows)
 
-    def unless_locked(row: dict[str, Any]) -> Outcome:
-        if faults.strike("ROW", address(job), orjson.dumps(row), ROW_KINDS):
-            return Outcome(None, None, (_locked(row),))
-        return _one(org, write, row)
+    def unless_refused(row: dict[str, Any]) -> Outcome:
+        fault = refusal(faults, address(job), row)
+        return Outcome(None, None, (fault,)) if fault else _one(org, write, row)
 
-    return (
-        [unless_locked(row) for row in rows] if faults.any(ROW_KINDS) else [_one(org, write, r) for r in rows]
-    )
+    return [unless_refused(row) for row in rows]
 
 
 def address(job: Job) -> str:
     """Return how fault rules name a job."""
     return f"/{job.kind}/{job.object}/{job.operation}"
-
-
-def _locked(row: dict[str, Any]) -> Fault:
-    named = row.get("AccountId") or row.get("Id") or "<unknown>"
-    message = f"unable to obtain exclusive access to this record or 1 records: {named}"
-    return Fault("UNABLE_TO_LOCK_ROW", message, ())
 
 
 def _one(org: Org, write: Write, row: dict[str, Any]) -> Outcome:

@@ -91,6 +91,9 @@ class Reader:
     def _candidates(self, scope: Scope, where: Condition | None) -> Iterable[Row]:
         """Return few rows among which all that match are, by the first condition that an index answers."""
         table = scope.access.table
+        held = self.org.held.get(table.sobject.name)
+        if held:
+            return [row for row in {**table.rows, **held}.values() if row is not None]
         for part in _conjuncts(where):
             path = part.left if isinstance(part, Comparison) else part.path
             if not isinstance(path, Path):
