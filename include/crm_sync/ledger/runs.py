@@ -100,9 +100,13 @@ def set_clock(tx: Transaction, run_id: int, clock: ClockReading) -> None:
 
 
 def abandoned(tx: Transaction, connection: str, kind: RunKind, run_id: int) -> list[int]:
-    """Earlier runs of this kind that never came to their end (their process was killed): they are closed now."""
+    """Earlier runs of this kind that never came to their end (their process was killed): they are closed now.
+
+    A paused run goes on by itself, within an hour after the time that it gave.
+    """
     rows = tx.rows(
         "select run_id from crm_sync.run where connection = %s and kind = %s and run_id < %s and ended_at is null "
+        "and not (state = 'paused_budget' and coalesce(paused_until > clock_timestamp() - interval '1 hour', false)) "
         "order by run_id",
         (connection, kind, run_id),
     )
