@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from crm_sync.decide.schema import Choices
-from crm_sync.errors import Misconfigured
+from crm_sync.errors import IncompleteRead, Misconfigured
+from crm_sync.stores.salesforce_schema_calls import Calls, Transport
 from tests.crm_sync.provision.orgs import WANTED
 from tests.crm_sync.provision.stack import Stack
 from tests.crm_sync.provision.standin import start
@@ -87,3 +90,24 @@ def test_two_hundred_and_one_take_two_calls_more(stack: Stack, profile: str) -> 
     assert stack.ledger.runs[stack.run()].counts["acknowledged"] == 201
     looks = 2 * 2 + 1  # plan and apply: set-up and people; verify
     assert len(stack.meter.booked) == looks + 2
+
+
+class Paged:
+    """Answers a composite with a first page, and the next address with the last."""
+
+    def __init__(self, announced: int) -> None:
+        self.announced = announced
+
+    def call(self, method: str, path: str, **content: Any) -> Any:
+        rows = [{"Id": "0Pa1"}] if path == "/next" else [{"Id": "0Pa0"}]
+        return SimpleNamespace(body={"records": rows, "totalSize": self.announced, "done": path == "/next"})
+
+
+def test_assignments_beyond_one_page_are_all_read_or_it_is_an_error() -> None:
+    first = {"records": [{"Id": "0Pa0"}], "totalSize": 2, "done": False, "nextRecordsUrl": "/next"}
+    found = Calls(cast("Transport", Paged(2))).all_rows({"httpStatusCode": 200, "body": first})
+    assert [row["Id"] for row in found] == ["0Pa0", "0Pa1"]
+    with pytest.raises(IncompleteRead, match="2 set-up rows arrived of 3 announced"):
+        Calls(cast("Transport", Paged(3))).all_rows(
+            {"httpStatusCode": 200, "body": {**first, "totalSize": 3}}
+        )

@@ -11,8 +11,10 @@ import pytest
 
 from crm_sync.access.login import Session
 from crm_sync.access.transport import Reply
-from crm_sync.errors import Misconfigured, Unanswered
+from crm_sync.decide.schema import Choices
+from crm_sync.errors import Misconfigured, RetryLater, Unanswered
 from crm_sync.provision import Provisioning
+from crm_sync.stores.salesforce_layouts import fields_on
 from crm_sync.stores.salesforce_schema import SalesforceSchema
 from tests.crm_sync.provision.orgs import MAPPINGS, WANTED, Killed
 from tests.crm_sync.provision.stack import Breaking, FixedLogin, Stack
@@ -137,6 +139,7 @@ def test_what_can_not_be_permitted_stops_it_while_nothing_is_changed(stack: Stac
 def test_broken_at_any_call_the_next_try_completes(
     stack: Stack, after: bool, error: Callable[[], BaseException]
 ) -> None:
+    stack.choices = Choices(sales_profiles=("Standard User",), layouts=True)
     for dies_at in itertools.count(1):
         transport = stack.transport()
         transport.dies_at, transport.after, transport.error = dies_at, after, error()
@@ -144,11 +147,12 @@ def test_broken_at_any_call_the_next_try_completes(
         try:
             stack.run(transport)
             broken = transport.calls >= dies_at
-        except (Killed, Unanswered):
+        except (Killed, Unanswered, RetryLater):
             pass
         stack.run()
         assert stack.standin.missing(WANTED) == []
         assert stack.standin.twins() == []
+        assert all("gptweb_is_dql__c" in fields_on(tree) for tree in stack.standin.layouts().values())
         if not broken:
             return
         stack.standin.reset_schema()
