@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
+HOME = "CRM_SYNC_TEST_AIRFLOW_HOME"
+"""An AIRFLOW_HOME that is kept: tests that run Airflow in a process of its own look at what it left there."""
 CONNECTIONS = [
     {
         "name": "salesforce_main",
@@ -55,12 +57,17 @@ CONNECTIONS = [
 ]
 
 
-@cache
-def airflow_home() -> Path:
-    """Set the environment once per process and return AIRFLOW_HOME."""
+def _temporary_home() -> Path:
     (ROOT / ".local").mkdir(exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="airflow-test-", dir=ROOT / ".local"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return home
+
+
+@cache
+def airflow_home() -> Path:
+    """Set the environment once per process and return AIRFLOW_HOME."""
+    home = Path(os.environ[HOME]) if HOME in os.environ else _temporary_home()
     os.environ |= {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
@@ -70,7 +77,7 @@ def airflow_home() -> Path:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-        "CRM_SYNC_VAULT_KEYS": "test:" + "QUJD" * 21 + "QQ",
+        "CRM_SYNC_VAULT_KEYS": os.environ.get("CRM_SYNC_VAULT_KEYS") or "test:" + "QUJD" * 21 + "QQ",
     }
     write_snapshot(CONNECTIONS)
     return home
