@@ -45,10 +45,11 @@ def versions() -> list[dict[str, str]]:
     ]
 
 
-def resources(_org: Org, call: Call) -> Reply:
+def resources(org: Org, call: Call) -> Reply:
     """List the resources of a version."""
+    identity = f"{call.base}/id/{org.settings.org_id}/{call.user_id}"
     listed = {name: f"{call.root}/{name}" for name in _RESOURCES if name != "identity"}
-    return Reply(body=dict(sorted({**listed, "identity": f"{call.base}/id"}.items())))
+    return Reply(body=dict(sorted({**listed, "identity": identity}.items())))
 
 
 def limits(org: Org, call: Call) -> Reply:

@@ -63,7 +63,7 @@ def worked_off(
 
 def results(client: Client, job: dict[str, Any], name: str, **style: Any) -> list[dict[str, str]]:
     reply = client.get(f"/jobs/ingest/{job['id']}/{name}")
-    assert (reply.status_code, reply.headers["Content-Type"]) == (200, "text/csv; charset=UTF-8")
+    assert (reply.status_code, reply.headers["Content-Type"]) == (200, "text/csv")
     return list(csv.DictReader(io.StringIO(reply.content.decode(), newline=""), **style))
 
 

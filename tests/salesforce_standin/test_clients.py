@@ -14,6 +14,7 @@ from simple_salesforce.exceptions import (
     SalesforceGeneralError,
     SalesforceMalformedRequest,
     SalesforceMoreThanOneRecord,
+    SalesforceOperationError,
     SalesforceResourceNotFound,
 )
 
@@ -179,6 +180,36 @@ class TestBulk:
             "exceptionCode": "InvalidJob",
             "exceptionMessage": "Unable to find object: Foo",
         }
+
+
+class TestBulk2:
+    def test_write_and_read(self, salesforce, tmp_path):
+        accounts = salesforce.bulk2.Account
+        rows = [{"Name": f"Two {number}", "Site": "one, two"} for number in range(300)]
+        (done,) = accounts.insert(records=[*rows, {"Name": "", "Site": "x"}], wait=0.01)
+        assert (done["numberRecordsProcessed"], done["numberRecordsFailed"]) == (301, 1)
+        good = accounts.get_successful_records(done["job_id"])
+        assert len(good.splitlines()) == 301
+        bad = accounts.get_failed_records(done["job_id"])
+        assert "REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --" in bad
+        left = accounts.get_unprocessed_records(done["job_id"])
+        assert sorted(left.strip().split(",")) == ['"Name"', '"Site"']
+        pages = list(
+            accounts.query("SELECT Id, Name FROM Account WHERE Site = 'one, two'", max_records=200, wait=0.05)
+        )
+        assert [len(page.splitlines()) for page in pages] == [201, 101]
+        files = accounts.download("SELECT Id FROM Account WHERE Site = 'one, two'", str(tmp_path), wait=0.05)
+        assert [one["number_of_records"] for one in files] == [300]
+        gone = [{"Id": line.split(",")[0].strip('"')} for line in good.splitlines()[1:]]
+        (deleted,) = accounts.delete(records=gone, wait=0.01)
+        assert (deleted["numberRecordsProcessed"], deleted["numberRecordsFailed"]) == (300, 0)
+
+    def test_a_job_that_fails(self, salesforce):
+        with pytest.raises(SalesforceOperationError) as caught:
+            salesforce.bulk2.Account.insert(records=[{"Nope": "x"}], wait=0.01)
+        assert "InvalidBatch : Field name not found : Nope" in str(caught.value)
+        with pytest.raises(SalesforceMalformedRequest):
+            list(salesforce.bulk2.Account.query("SELECT Nope FROM Account"))
 
 
 def test_the_stock_hook_and_operator_of_airflow(secure, certificate, monkeypatch):

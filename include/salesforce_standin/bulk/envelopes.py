@@ -15,13 +15,14 @@ from salesforce_standin.http_call import Reply
 from salesforce_standin.records import Outcome
 
 JSON_TYPE, XML_TYPE, CSV_TYPE = "application/json", "application/xml", "text/csv"
-CONTENT_TYPES = {"JSON": JSON_TYPE, "XML": XML_TYPE, "CSV": f"{CSV_TYPE};charset=UTF-8"}
+# Without a charset: clients compare these literally.
+CONTENT_TYPES = {"JSON": JSON_TYPE, "XML": XML_TYPE, "CSV": CSV_TYPE}
 
 
 def reply(name: str, values: Any, *, json: bool, status: int = 200) -> Reply:
     """Return a document: JSON, or XML whose root has the name."""
     if json:
-        return Reply(status, values, content_type=f"{JSON_TYPE};charset=UTF-8")
+        return Reply(status, values, content_type=JSON_TYPE)
     body = (
         f'<?xml version="1.0" encoding="UTF-8"?><{name} xmlns="{SPACE}">{xml_text.elements(values)}</{name}>'
     )

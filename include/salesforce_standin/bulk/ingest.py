@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _OLDEST = 41
 _MOST_BYTES = 150 * 1024 * 1024 * 3 // 4  # 150 MB in base64
 _MOST_MULTIPART = 100_000
-_CSV = "text/csv; charset=UTF-8"
+_CSV = "text/csv"
 
 
 def _served(call: Call) -> None:

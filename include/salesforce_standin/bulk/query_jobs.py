@@ -20,7 +20,7 @@ _OLDEST, _OLDEST_PARALLEL = 47, 58
 # Records of a page if the client does not say how many.
 _USUAL_PAGE = 50_000
 _PARALLEL = 5
-_CSV = "text/csv; charset=UTF-8"
+_CSV = "text/csv"
 
 
 def _served(call: Call, oldest: int = _OLDEST) -> None:
