@@ -18,7 +18,6 @@ _RESOURCES = (
 )  # fmt: skip
 _LIMITS = {
     "DailyAsyncApexExecutions": 250_000,
-    "DailyBulkApiBatches": 15_000,
     "DailyBulkV2QueryFileStorageMB": 976_562,
     "DailyBulkV2QueryJobs": 10_000,
     "DailyStreamingApiEvents": 10_000,
@@ -56,9 +55,15 @@ def limits(org: Org, call: Call) -> Reply:
     """Show what is left of the org's allowances."""
     rights.require(org, call.user_id, "ViewSetup")
     figures: dict[str, Any] = {name: {"Max": most, "Remaining": most} for name, most in _LIMITS.items()}
-    left = max(org.meter.allowance - org.meter.used(), 0)
-    figures["DailyApiRequests"] = {"Max": org.meter.allowance, "Remaining": left}
+    figures["DailyApiRequests"] = _left(org.meter.allowance, org.meter.used())
+    batches, queries = org.bulk.used()
+    figures["DailyBulkApiBatches"] = _left(org.policy.bulk_batches, batches)
+    figures["DailyBulkV2QueryJobs"] = _left(_LIMITS["DailyBulkV2QueryJobs"], queries)
     return Reply(body=dict(sorted(figures.items())))
+
+
+def _left(most: int, used: int) -> dict[str, int]:
+    return {"Max": most, "Remaining": max(most - used, 0)}
 
 
 def record_count(org: Org, call: Call) -> Reply:

@@ -1,4 +1,4 @@
-"""What an administrator can change while the org runs: session length, log-in rules, the allowance of calls, the pace of bulk jobs."""
+"""What an administrator can change while the org runs: session length, log-in rules, allowances, pace of bulk jobs."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class Policy:
     org_locked: bool = False
     # How long a bulk job spends in each state at least.
     bulk_milliseconds: int = 100
+    # Batches of both bulk APIs in any 24 hours: one per 10,000 rows of a job of Bulk API 2.0.
+    bulk_batches: int = 15_000
     changed: dict[str, Any] = field(default_factory=dict)
 
     def show(self) -> dict[str, Any]:

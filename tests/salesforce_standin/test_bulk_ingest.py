@@ -1,6 +1,7 @@
 """Bulk API 2.0, ingest, over a real socket: the life of a job, its CSV conventions and its three results."""
 
 import csv
+import gzip
 import io
 import time
 from typing import Any
@@ -235,7 +236,9 @@ def test_delete_and_hard_delete(user):
     made = [user.create("Contact", LastName=f"Gone {number}") for number in range(3)]
     done = worked_off(user, f"Id\n{made[0]}\n{made[0][:15]}\n003wrong\n", "delete")
     assert done["numberRecordsFailed"] == 2
-    errors = [row["sf__Error"] for row in results(user, done, "failedResults")]
+    bad = results(user, done, "failedResults")
+    assert [row["sf__Id"] for row in bad] == [made[0][:15], "003wrong"]
+    errors = [row["sf__Error"] for row in bad]
     assert errors[0] == "ENTITY_IS_DELETED:entity is deleted:--"
     assert errors[1].startswith("MALFORMED_ID:Contact ID: id value of incorrect type: 003wrong")
     worked_off(user, f"Id\n{made[1]}\n", "hardDelete")
@@ -303,6 +306,32 @@ def test_an_open_job_is_aborted_and_jobs_are_listed(user):
     wrong = user.patch(f"/jobs/ingest/{job['id']}", {"state": "x"})
     assert wrong.json()[0]["message"] == "Invalid value: 'x' supplied for property: 'state'"
     assert user.get("/services/data/v40.0/jobs/ingest").status_code == 404
+
+
+def test_the_batches_of_a_day(client):
+    assert client.post("/standin/settings", {"bulk_milliseconds": 0, "bulk_batches": 3}).status_code == 200
+    worked_off(client, "LastName\n" + "x\n" * 10_001)
+    assert client.get("/limits").json()["DailyBulkApiBatches"] == {"Max": 3, "Remaining": 1}
+    open_job = opened(client)
+    upload(client, open_job, "LastName\nx\n")
+    refused = client.post("/jobs/ingest", {"object": "Contact", "operation": "insert"})
+    assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, "EXCEEDEDQUOTA")
+    client.post("/standin/clock", {"advance": 2 * 86_400})
+    token = token_of(client.base)
+    later = Client(client.base, token)
+    assert opened(later)["state"] == "Open"
+    later.http.close()
+
+
+def test_packed_data(user):
+    job = opened(user)
+    packed = gzip.compress(b"LastName\nPacked\n")
+    reply = user.call(
+        "PUT", f"/{job['contentUrl']}", data=packed, headers={**CSV, "Content-Encoding": "gzip"}
+    )
+    assert reply.status_code == 201
+    user.patch(f"/jobs/ingest/{job['id']}", {"state": "UploadComplete"})
+    assert ended(user, job["id"])["numberRecordsProcessed"] == 1
 
 
 def test_pollers_see_every_state(client):

@@ -90,6 +90,8 @@ def _open(org: Org, call: Call, document: dict[str, Any]) -> Job:
     if operation == "hardDelete" and not holds(org, call.user_id, "BulkApiHardDelete"):
         message = "FeatureNotEnabled : hardDelete operation requires special user profile permission"
         raise fail(400, "FEATURENOTENABLED", message)
+    if org.bulk.is_full():
+        raise fail(400, "EXCEEDEDQUOTA", "ExceededQuota : The batches of 24 hours are used up")
     stamp = org.clock.stamp()
     job = Job(
         org.sequence.next("750"), INGEST, operation, sobject.name, call.user_id, call.version, stamp, stamp,
@@ -172,12 +174,15 @@ def _results(org: Org, call: Call, id_text: str, titles: list[str], *, good: boo
     if batch is None:
         return Reply(body=csv_line(titles, job.separator, job.ending), content_type=_CSV)
     lines = _lines(org, job, batch)
-    shown = [csv_line([*titles, *next(lines, [])], job.separator, job.ending)]
+    header = next(lines, [])
+    shown = [csv_line([*titles, *header], job.separator, job.ending)]
+    ids_at = [place for place, name in enumerate(header) if name.lower() == "id"]
     done = outcomes.read(org.bulk.path(batch, OUTCOMES))
     for outcome, line in zip(done, lines, strict=False):
         if outcome.success is good:
             said = str(outcome.created or False).lower() if good else outcomes.error_text(outcome)
-            shown.append(csv_line([outcome.id or "", said, *line], job.separator, job.ending))
+            id_text = outcome.id or "".join(line[place] for place in ids_at)
+            shown.append(csv_line([id_text, said, *line], job.separator, job.ending))
     return Reply(body=b"".join(shown), content_type=_CSV)
 
 

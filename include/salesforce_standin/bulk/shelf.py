@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from salesforce_standin import clock
-from salesforce_standin.bulk.jobs import CLASSIC, FINISHED, Batch, Job
+from salesforce_standin.bulk.jobs import CLASSIC, FINISHED, QUERY, Batch, Job
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 # What was sent; an outcome a line; the records that a query found; where each of them begins.
 CONTENT, OUTCOMES, RESULT, INDEX = "content", "outcomes", "result", "index"
 _PREFIX = "bulk/"
-_KEPT_SECONDS = 7 * 86_400
+_DAY = 86_400
+_KEPT_SECONDS = 7 * _DAY
+_ROWS_A_BATCH = 10_000
 
 
 class Shelf:
@@ -106,6 +109,22 @@ class Shelf:
                 self.waiting.remove(batch)
             for part in (CONTENT, OUTCOMES, RESULT, INDEX):
                 self.path(batch, part).unlink(missing_ok=True)
+
+    def used(self) -> tuple[int, int]:
+        """Return (batches, query jobs of Bulk API 2.0) of the last 24 hours."""
+        since = clock.stamp_of(self._org.clock.now() - _DAY)
+        batches = queries = 0
+        for job in self.jobs.values():
+            if job.kind == QUERY:
+                queries += job.born >= since
+            else:
+                recent = [batch for batch in job.batches.values() if batch.born >= since]
+                batches += sum(max(ceil(batch.processed / _ROWS_A_BATCH), 1) for batch in recent)
+        return batches, queries
+
+    def is_full(self) -> bool:
+        """Whether the day's batches are used up."""
+        return self.used()[0] >= self._org.policy.bulk_batches
 
     def forget_old(self) -> None:
         """Forget jobs a week after they ended (facts/salesforce.md 5.3)."""
