@@ -317,6 +317,7 @@ def test_a_sandbox_is_called_one() -> None:
         ("198.51.100.7", (("198.51.100.8", "198.51.100.9"),), "warning"),
         ("198.51.100.7", (("2001:db8::", "2001:db8::ffff"),), "warning"),
         ("2001:db8::7", (("2001:db8::", "2001:db8::ffff"),), "ok"),
+        ("::c633:6407", (("198.51.100.0", "198.51.100.255"),), "warning"),  # the same number, another address
         ("Salesforce.com IP", (("198.51.100.8", "198.51.100.9"),), "warning"),
     ],
 )
