@@ -6,7 +6,7 @@ every plan, so that parking lifts by itself (algorithm.md 1.4, 6.1.7-8).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import uuid4
 
 from crm_sync.decide.mapping import ObjectMapping
@@ -26,13 +26,16 @@ DUPLICATE = "possible_duplicate"
 REMEDY = "merge or correct the records, or give one of them another key; the next run tries again"
 
 
-def identify_theirs(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
-    """Link, create or park every record of theirs that has no link yet."""
+def identify_theirs(
+    engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally, expected: Collection[str] = ()
+) -> None:
+    """Link, create or park every record of theirs that has no link yet, but those that a conversion ``expected``."""
     after = ""
     while True:
         with engine.database.transaction() as tx:
             strays = identity.strays(tx, context.name, mapping, after, CHUNK)
-            _judge_strays(tx, context, mapping, strays, tally)
+            strangers = [stray for stray in strays if stray.their_id not in expected] if expected else strays
+            _judge_strays(tx, context, mapping, strangers, tally)
         if len(strays) < CHUNK:
             return
         after = strays[-1].their_id

@@ -78,7 +78,7 @@ def _relink(tx: Transaction, context: Context, mapping: ObjectMapping, link: Lin
         MERGED, "noted", our_id=link.our_id, their_id=end.their_id, side="theirs", detail=detail
     )
     trail.note(tx, context.run_id, context.name, mapping.object, [line, *_unread(mapping, link, winner)])
-    twins = [] if winner.deleted else merges.twins_of(tx, context.name, mapping, link.link_id)
+    twins = [] if winner.gone else merges.twins_of(tx, context.name, mapping, link.link_id)
     if twins:
         # Both sides made the same person, and one of the two was merged: nobody else would ever look (docs/adr).
         cause = f"it was merged into a record that shares its {mapping.match[0]} with the counterpart of {', '.join(twins)}"
@@ -91,9 +91,9 @@ def _relink(tx: Transaction, context: Context, mapping: ObjectMapping, link: Lin
 
 def relinked(mapping: ObjectMapping, link: Link, their_id: str, winner: Winner) -> Link:
     """The link on the surviving record.  A blank of a living survivor is no clear: it is filled from ours."""
-    blank = set() if winner.deleted else {c for c, v in winner.values.items() if v is None}
+    blank = set() if winner.gone else {c for c, v in winner.values.items() if v is None}
     return replace(
-        link, their_id=their_id, state="live", keyed=winner.our_id == link.our_id, their_alive=not winner.deleted,
+        link, their_id=their_id, state="live", keyed=winner.our_id == link.our_id, their_alive=not winner.gone or winner.converted_to is not None,
         merged_into=None, converted_to=winner.converted_to, seen=winner.values, seen_lo={}, seen_hi={},
         seen_stamp=winner.stamp, seen_recv=winner.recv, spelling_of=None,
         base_ours={c: v for c, v in link.base_ours.items() if c not in blank},

@@ -9,6 +9,7 @@ from crm_sync.decide.existence import work_left
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.conversion import plan_conversions
 from crm_sync.engine.existence import Planned, fall_asleep, plan_existence
 from crm_sync.engine.identify import identify_ours, identify_theirs
 from crm_sync.engine.merges import follow_merges
@@ -29,8 +30,9 @@ def plan(engine: Engine, context: Context) -> PlanReport:
     with engine.database.transaction() as tx:
         worklist.supersede_pending(tx, context.run_id)
     follow_merges(engine, context, tally)
+    expected = plan_conversions(engine, context, tally)
     for mapping in context.objects:
-        identify_theirs(engine, context, mapping, tally)
+        identify_theirs(engine, context, mapping, tally, expected)
         _plan_dirty_links(engine, context, mapping, tally)
         identify_ours(engine, context, mapping, tally)
     if sum(tally.total().values()) > CHUNK:

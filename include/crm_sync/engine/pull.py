@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from psycopg import sql
@@ -10,7 +10,7 @@ from psycopg import sql
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import PullReport, Tally
-from crm_sync.ledger import merges, reading, runs
+from crm_sync.ledger import conversions, merges, reading, runs
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import match_function, table
 from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, ClockReading, Page, Read
@@ -23,8 +23,7 @@ KEYS_PER_READ = 500
 def pull(engine: Engine, context: Context) -> PullReport:
     """Read and store page by page; the cursor of an object moves with its last page."""
     with engine.database.transaction() as tx:
-        merged = merges.unfollowed(tx, context.name)
-        reads = [read for mapping in context.objects for read in _reads(tx, context, mapping, merged)]
+        reads = [read for mapping in context.objects for read in _reads(tx, context, mapping)]
         sent_no = reading.next_number(tx)
     began = engine.now()
     tally = Tally()
@@ -51,9 +50,7 @@ def pull(engine: Engine, context: Context) -> PullReport:
     return PullReport(context.run_id, tally.numbers, tally.total())
 
 
-def _reads(
-    tx: Transaction, context: Context, mapping: ObjectMapping, merged: Sequence[tuple[str, int, str]]
-) -> Iterable[Read]:
+def _reads(tx: Transaction, context: Context, mapping: ObjectMapping) -> Iterable[Read]:
     name, object, run = context.name, mapping.object, context.run
     position = None
     if run.kind == "backfill":
@@ -63,7 +60,7 @@ def _reads(
             "select position from crm_sync.cursor where connection = %s and object = %s", (name, object)
         )
         yield ChangedSince(object, position)
-    for ids in _chunks(_ids_in_doubt(tx, name, mapping) + merges.awaited(tx, name, mapping, merged)):
+    for ids in _chunks(_ids_in_doubt(tx, name, mapping) + _survivors(tx, context, mapping)):
         yield ById(object, ids)
     for our_ids in _chunks(_creates_in_doubt(tx, name, object)):
         yield ByOurKey(object, our_ids)
@@ -85,6 +82,18 @@ def _ids_in_doubt(tx: Transaction, name: str, mapping: ObjectMapping) -> list[st
         {"c": name, "o": mapping.object},
     )
     return [row[0] for row in rows]
+
+
+def _survivors(tx: Transaction, context: Context, mapping: ObjectMapping) -> list[str]:
+    """What merged records and converted leads go on as, as far as it was not read yet."""
+    survivors = merges.awaited(tx, context.name, mapping, merges.unfollowed(tx, context.name))
+    if mapping.object == "contact":
+        became = [contact for _, contact in conversions.unfollowed(tx, context.name)]
+        linked, strays = (
+            conversions.contacts_known(tx, context.name, mapping.theirs, became) if became else ({}, set())
+        )
+        survivors += [contact for contact in became if contact not in linked and contact not in strays]
+    return survivors
 
 
 def _creates_in_doubt(tx: Transaction, name: str, object: str) -> list[str]:

@@ -11,6 +11,7 @@ from crm_sync.decide.match import Create, judge
 from crm_sync.decide.merge import NO_PARENTS, Decision, Parents, merge
 from crm_sync.engine.archive import write_ours
 from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.conversion import convert_ours
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import PushReport, Tally
 from crm_sync.ledger import identity, linking, links, parking, setwise, trail, worklist
@@ -98,6 +99,8 @@ def _apply(
     # After the fields: the tombstone's last values are pulled before ours is archived.
     fates = [c for c in changes if c.op in ("archive", "unarchive")]
     became = write_ours(tx, engine, context, mapping, fates) if fates else []
+    if converted := [c for c in changes if c.op == "convert"]:
+        became += convert_ours(tx, engine, context, converted)
     trail.outcomes(tx, context.run_id, became)
     for _, outcome, fields, _, _ in [*batch.outcomes, *became]:
         tally.add(mapping.object, outcome, len(fields))

@@ -39,13 +39,13 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Winner:
-    """A stranger into which a linked record was merged, as it was last read."""
+    """A stranger into which a linked record was merged, as it was last read.  ``gone``: deleted, or a converted lead."""
 
     values: Row
     our_id: str | None
     stamp: Any
     recv: int
-    deleted: bool
+    gone: bool
     converted_to: str | None
 
 

@@ -56,7 +56,7 @@ def store_strays(
             "sent": sent_no,
         }
         tx.run(_upsert_strays(mapping), parameters)
-    if dead := [image.id for image in images if image.deleted]:
+    if dead := [image.id for image in images if image.fate]:
         parking.lift_linked(tx, connection, mapping.object, [], dead)
 
 
@@ -81,7 +81,7 @@ def _stray_row(mapping: ObjectMapping, image: Image, digest: bytes) -> dict[str,
     return {
         "their_id": image.id, "values": image.values, "digest": digest.hex(),
         "first": _text(image.values.get(mapping.match[0])), "second": _text(image.values.get(mapping.match[-1])),
-        "our_id": _uuid(image.our_id), "stamp": image.stamp, "deleted": image.deleted, "merged_into": image.merged_into, "converted_to": image.converted_to,
+        "our_id": _uuid(image.our_id), "stamp": image.stamp, "deleted": bool(image.fate), "merged_into": image.merged_into, "converted_to": image.converted_to,
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from crm_sync.decide.conversion import RENAMED
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.values import canonical
 from crm_sync.errors import NotSent
@@ -133,6 +134,19 @@ class MemoryStore:
         self._touch(self._records[loser])
         self._store(self._records[winner], {column: self._records[loser].values[column] for column in take})
 
+    def person_converts(self, lead: str, contact: str | None = None) -> str:
+        """A person converts a lead into a contact, a new one unless named, which gets what it has columns for."""
+        record = self._records[lead]
+        if contact is None:
+            names = {
+                f.ours: RENAMED.get(f.ours, f.ours) for f in self.mappings["lead"].fields if not f.create
+            }
+            shared = {n: c for n, c in names.items() if c in self.mappings["contact"].by_ours}
+            contact = self.person_creates("contact", **{c: record.values[n] for n, c in shared.items()})
+        record.converted_to = contact
+        self._touch(record)
+        return contact
+
     def image(self, id: str) -> Image:
         """The record as a read would show it now, deleted or not."""
         return self._image(self._records[id])
@@ -199,6 +213,10 @@ class MemoryStore:
             return Written(write.our_id, write.id, failures=(gone,))
         if write.deletes and record is not None:
             return self._delete(write, record)
+        if record is not None and record.converted_to is not None:
+            text = "cannot reference converted lead"
+            gone = Failure("gone", "CANNOT_UPDATE_CONVERTED_LEAD", text, (), "It goes on as its contact.")
+            return Written(write.our_id, record.id, failures=(gone,))
         failures = tuple(self._refused(object, write.values))
         holder = self._holder(object, write.our_id)
         if write.stamp_key and holder and holder is not record:

@@ -28,6 +28,7 @@ class Record:
     modified_by_us: bool = False
     deleted: bool = False
     merged_into: str | None = None
+    converted_to: str | None = None
 
     def image(self, hidden: Collection[str]) -> Image:
         """The record as a read shows it; hidden columns are absent."""
@@ -40,6 +41,7 @@ class Record:
             self.modified_by_us,
             self.deleted,
             self.merged_into,
+            self.converted_to,
         )
 
 

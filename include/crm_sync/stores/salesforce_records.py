@@ -16,7 +16,7 @@ from crm_sync.decide.mapping import FieldMapping, ObjectMapping
 from crm_sync.decide.values import canonical, to_instant
 from crm_sync.errors import IncompleteRead, Misconfigured
 from crm_sync.model import Image, Value, Write
-from crm_sync.stores.salesforce_soql import SERVICE_FIELDS, fields_of
+from crm_sync.stores.salesforce_soql import BECAME, SERVICE_FIELDS, fields_of
 
 __all__ = ["Records"]
 
@@ -38,6 +38,7 @@ class Records:
         self._names = {f.ours: f.theirs for f in mapping.fields}
         plain = [f for f in mapping.fields if f.type in ("text", "reference")]
         typed = [f for f in mapping.fields if f.type not in ("text", "reference")]
+        self._became = BECAME if mapping.object == "lead" else None
         self._service = itemgetter(*SERVICE_FIELDS, self._key, self._marker)
         # At least two names: itemgetter of a single one gives no tuple.
         self._plain = itemgetter(*(f.theirs for f in plain), "Id", "Id")
@@ -57,8 +58,9 @@ class Records:
         except KeyError:
             return self._careful_image(record)
         return Image(
-            stored_id, values, _instant(stamp), our_id, marker, by[:15] == self._our_user, deleted, winner
-        )
+            stored_id, values, _instant(stamp), our_id, marker, by[:15] == self._our_user, deleted, winner,
+            record.get(self._became) if self._became else None,
+        )  # fmt: skip
 
     def _careful_image(self, record: Json) -> Image:
         """The same for a record with fields that are missing, hidden or of an unexpected type or spelling."""
@@ -82,6 +84,7 @@ class Records:
             modified_by_us=(by_name.get("lastmodifiedbyid") or "")[:15] == self._our_user,
             deleted=by_name.get("isdeleted") is True,
             merged_into=by_name.get("masterrecordid"),
+            converted_to=by_name.get(BECAME.lower()),
         )
 
     def retrieve(self, ids: list[str | None]) -> dict[str, object]:

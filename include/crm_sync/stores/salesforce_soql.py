@@ -8,13 +8,16 @@ from datetime import UTC, datetime, timedelta
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, Read
 
-__all__ = ["SERVICE_FIELDS", "fields_of", "instant", "quote", "statements"]
+__all__ = ["BECAME", "SERVICE_FIELDS", "fields_of", "instant", "quote", "statements"]
 
 KEYS_A_STATEMENT = 500
 CHARACTERS_A_STATEMENT = 40_000
 """Well below the 100,000 that Salesforce takes (facts/salesforce.md 8)."""
 SERVICE_FIELDS = ("Id", "SystemModstamp", "LastModifiedById", "IsDeleted", "MasterRecordId")
 """What is read of every record beside our key, our marker and the mapped fields."""
+
+BECAME = "ConvertedContactId"
+"""What is read of a lead besides: the contact that it was converted into."""
 
 ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
@@ -39,7 +42,8 @@ def statements(read: Read, mapping: ObjectMapping) -> list[str]:
 
 def fields_of(mapping: ObjectMapping) -> list[str]:
     """All fields that are read of a record, each once, as Salesforce refuses a field named twice."""
-    names = (*SERVICE_FIELDS, mapping.key.theirs, mapping.marker.theirs, *(f.theirs for f in mapping.fields))
+    service = (*SERVICE_FIELDS, BECAME) if mapping.object == "lead" else SERVICE_FIELDS
+    names = (*service, mapping.key.theirs, mapping.marker.theirs, *(f.theirs for f in mapping.fields))
     return list({name.lower(): name for name in names}.values())
 
 

@@ -242,7 +242,7 @@ MUTANTS = [
     Mutant("a blank of the survivor is no clear", "engine/merges.py",
            "{c for c, v in winner.values.items() if v is None}", "set()", "test_blank_of_the_winner_is_no_clear"),
     Mutant("a blank is filled only while the survivor lives", "engine/merges.py",
-           "blank = set() if winner.deleted else", "blank = set() if False else", "test_merged_then_winner_deleted"),
+           "blank = set() if winner.gone else", "blank = set() if False else", "test_merged_then_winner_deleted"),
     Mutant("an unread edit of the merged record is recorded", "engine/merges.py",
            "[line, *_unread(mapping, link, winner)]", "[line]", "test_unread_edit_of_the_loser"),
     Mutant("a survivor stays with whom it belongs to", "engine/merges.py",
@@ -261,6 +261,25 @@ MUTANTS = [
     Mutant("parking of a stranger that was merged lifts", "ledger/strays.py",
            "    if dead := [image.id for image in images if image.deleted]:", "    if dead := []:",
            "test_parked_stranger_that_is_merged_needs_nobody"),
+    Mutant("the contact is made of the lead's unsent edits, too", "decide/conversion.py",
+           "            values[column] = ours.values[name]\n", "            values[column] = link.base_ours.get(name)\n",
+           "test_unsent_edit_on_the_lead"),
+    Mutant("a known contact gets what it lacks", "decide/conversion.py",
+           "            values[column] = value\n", "            pass\n", "test_converted_into_a_known_contact"),
+    Mutant("an unsent edit of the lead that loses is recorded", "decide/conversion.py",
+           "            lost.append((column, value, held))", "            pass", "test_converted_into_a_known_contact"),
+    Mutant("a converted lead's contact is no stranger", "engine/plan.py",
+           "identify_theirs(engine, context, mapping, tally, expected)", "identify_theirs(engine, context, mapping, tally)",
+           "test_unsent_edit_on_the_lead"),
+    Mutant("a contact that was not read is asked for", "engine/pull.py",
+           "survivors += [contact for contact in became if", "survivors += [contact for contact in became if False and",
+           "test_contact_that_was_not_read_yet_is_asked_for"),
+    Mutant("a converted stranger is no lead", "ledger/strays.py",
+           '"deleted": bool(image.fate)', '"deleted": image.deleted',
+           "test_lead_that_was_converted_before_we_came_is_not_made_here"),
+    Mutant("a converted lead is asleep", "model.py",
+           "return self.converted_to or self.merged_into or not self.their_alive", "return self.merged_into or not self.their_alive",
+           "test_unsent_edit_on_the_lead"),
 ]  # fmt: skip
 
 
@@ -338,7 +357,7 @@ def _run(server: str, schedule: str) -> str:
     from psycopg import sql
 
     from crm_sync.ledger.migrate import migrate
-    from tests.crm_sync.engine import test_existence, test_merges, test_schedules
+    from tests.crm_sync.engine import test_conversion, test_existence, test_merges, test_schedules
     from tests.crm_sync.engine.world import World
 
     name = f"mutant_{os.getpid()}"
@@ -352,7 +371,7 @@ def _run(server: str, schedule: str) -> str:
         made.append(World(url, policy, **settings))  # type: ignore[arg-type]
         return made[-1]
 
-    modules = (test_schedules, test_existence, test_merges)
+    modules = (test_schedules, test_existence, test_merges, test_conversion)
     test = next(getattr(module, schedule) for module in modules if hasattr(module, schedule))
     try:
         if "make_world" in test.__code__.co_varnames[: test.__code__.co_argcount]:

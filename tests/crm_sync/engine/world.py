@@ -362,7 +362,7 @@ class World:
     def start(self, crm: str = "", kind: RunKind = "sync", **options: Any) -> Running:
         """A run that stands before its first step."""
         number = str(len(self.runs))
-        run = Running(self, RunOptions(crm or self._first, kind, number, objects=OBJECTS, **options))
+        run = Running(self, RunOptions(crm or self._first, kind, number, **{"objects": OBJECTS, **options}))
         self.runs.append(run)
         return run
 

@@ -1,0 +1,202 @@
+"""Converted leads: the lead's link ends, ours is archived, and the person goes on as the contact (algorithm.md 6.4).
+
+Planned before strangers are identified, because the new contact is nobody's stranger; carried out with what our side gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import uuid4
+
+from crm_sync.decide.conversion import carry, edited_at, fill
+from crm_sync.decide.existence import EXISTS
+from crm_sync.decide.match import Ambiguous, Match, Verdict, judge
+from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.keep import settle_links
+from crm_sync.engine.reports import Tally
+from crm_sync.ledger import conversions, existence, identity, linking, links, trail
+from crm_sync.ledger.database import Transaction
+from crm_sync.model import Link, OurRecord, Write
+from crm_sync.stores.database import DatabaseStore
+
+__all__ = ["convert_ours", "plan_conversions"]
+
+CONVERTED = "converted"
+SUPERSEDED = "the conversion can't be followed any more as it was planned; the next run decides anew"
+
+
+class _RefusedError(Exception):
+    """Our database takes no such contact."""
+
+
+def plan_conversions(engine: Engine, context: Context, tally: Tally) -> frozenset[str]:
+    """Plan what converted leads become; answers the strangers among their contacts, who are left to the conversion."""
+    with engine.database.transaction() as tx:
+        found = dict(conversions.unfollowed(tx, context.name))
+        if not found:
+            return frozenset()
+        contact, lead = context.mappings["contact"], context.mappings["lead"]
+        linked, strays = conversions.contacts_known(tx, context.name, contact.theirs, found.values())
+        verdicts = _verdicts(tx, context, strays)
+        # Who could be several of ours is left to a person like any stranger; the conversion waits for the answer.
+        expected = frozenset(
+            c for c in found.values() if c in verdicts and not isinstance(verdicts[c], Ambiguous)
+        )
+        changes = []
+        if "lead" in context.run.objects:
+            ready = [i for i, c in found.items() if c in linked or c in expected]
+            changes = _plan(tx, engine, context, ready)
+        trail.plan(tx, context.run_id, context.name, changes)
+        tally.add(lead.object, "convert in GPTWeb", len(changes))
+    return expected
+
+
+def _plan(tx: Transaction, engine: Engine, context: Context, link_ids: Sequence[int]) -> list[trail.Change]:
+    """The changes; where our side must not be written only the link ends."""
+    lead = context.mappings["lead"]
+    now = engine.now()
+    pairs = [
+        p
+        for p in links.pairs(tx, lead, link_ids, lock=True)
+        if not p[0].claimed_by_another(context.run_id, now)
+    ]
+    if context.standing.direction == "push" or not context.settings.creates("contact"):
+        conversions.end(tx, [(link, None) for link, _ in pairs])
+        trail.note(
+            tx,
+            context.run_id,
+            context.name,
+            lead.object,
+            [_line(link, "GPTWeb's lead stays as it is") for link, _ in pairs],
+        )
+        return []
+    if context.rules.direction == "push":
+        return []
+    return [
+        trail.Change(
+            lead.object, "ours", "convert", link.link_id, link.our_id, link.their_id,
+            {EXISTS: ours is not None and not ours.deleted}, {EXISTS: False}, {}, {EXISTS: CONVERTED},
+        )
+        for link, ours in pairs
+    ]  # fmt: skip
+
+
+def _verdicts(tx: Transaction, context: Context, their_ids: set[str]) -> Mapping[str, Verdict]:
+    found = identity.strays_of(tx, context.name, context.mappings["contact"], sorted(their_ids))
+    return {stray.their_id: stray.keyed_to or judge(stray.levels, "theirs") for stray in found}
+
+
+def convert_ours(
+    tx: Transaction, engine: Engine, context: Context, changes: Sequence[trail.Change]
+) -> list[trail.OutcomeRow]:
+    """Carry out planned conversions, one after the other: several leads may have become one contact."""
+    now = engine.now()
+    lead = context.mappings["lead"]
+    outcomes: list[trail.OutcomeRow] = []
+    ended: list[tuple[Link, str | None]] = []
+    found = {
+        pair[0].link_id: pair for pair in links.pairs(tx, lead, [c.link_id or 0 for c in changes], lock=True)
+    }
+    for change in changes:
+        link, ours = found.get(change.link_id or 0, (None, None))
+        detail = SUPERSEDED
+        stands = link is not None and link.state in ("live", "gone") and not link.reread
+        if (
+            link is None
+            or not stands
+            or link.converted_to is None
+            or link.claimed_by_another(context.run_id, now)
+        ):
+            successor = None
+        else:
+            try:
+                with tx.connection.transaction():
+                    successor = _goes_on_as(tx, context, link, ours, now)
+            except _RefusedError as refusal:
+                successor, detail = None, str(refusal)
+        if link is None or successor is None:
+            outcomes.append((change.change_id, "superseded", (EXISTS,), change.their_id, detail))
+            continue
+        outcomes.append(
+            (
+                change.change_id,
+                "acknowledged",
+                (EXISTS,),
+                change.their_id,
+                f"it goes on as contact {successor}",
+            )
+        )
+        ended.append((link, successor))
+    existence.archive(tx, lead, [link.our_id for link, _ in ended])
+    kept = links.pairs(tx, lead, [link.link_id for link, _ in ended], lock=True)
+    settle_links(tx, context, lead, [(replace(link, state="converted"), ours) for link, ours in kept])
+    conversions.end(tx, ended)
+    return outcomes
+
+
+def _goes_on_as(
+    tx: Transaction, context: Context, link: Link, ours: OurRecord | None, now: datetime
+) -> str | None:
+    """The contact of ours that goes on for a lead: a known one, or a new one; None while nobody can say."""
+    contact, their_id = context.mappings["contact"], str(link.converted_to)
+    linked, strays = conversions.contacts_known(tx, context.name, contact.theirs, [their_id])
+    if their_id not in linked:
+        verdict = _verdicts(tx, context, strays).get(their_id)
+        if verdict is None or isinstance(verdict, Ambiguous):
+            return None
+        if not isinstance(verdict, Match):
+            return _make(tx, context, link, ours, now)
+        (linked[their_id],) = linking.link_strays(
+            tx, context.name, contact, [(verdict.id, their_id, CONVERTED)]
+        )
+    ((known, held),) = links.pairs(tx, contact, [linked[their_id]], lock=True)
+    _fill(tx, context, link, ours, known, held)
+    return known.our_id
+
+
+def _make(tx: Transaction, context: Context, link: Link, ours: OurRecord | None, now: datetime) -> str:
+    """A new contact with all that our lead holds, its unsent edits included."""
+    lead, contact = context.mappings["lead"], context.mappings["contact"]
+    our_id = str(uuid4())
+    record = ours or OurRecord(link.our_id, 0, {}, {}, now)
+    carried = carry(lead, contact, link, record)
+    (link_id,) = linking.link_strays(tx, context.name, contact, [(our_id, str(link.converted_to), CONVERTED)])
+    conversions.set_base(tx, link_id, carried.base_ours, carried.base_theirs)
+    _write(tx, context, Write(our_id, None, "", carried.values, times=edited_at(record, carried.values)))
+    trail.note(tx, context.run_id, context.name, contact.object, [
+        trail.Line(CONVERTED, "noted", our_id=our_id, their_id=link.converted_to, side="ours", detail=f"made from lead {link.our_id}")
+    ])  # fmt: skip
+    return our_id
+
+
+def _fill(
+    tx: Transaction, context: Context, link: Link, ours: OurRecord | None, known: Link, held: OurRecord | None
+) -> None:
+    """A contact that we have already: its blanks are filled, an unsent edit of the lead that loses is recorded."""
+    lead, contact = context.mappings["lead"], context.mappings["contact"]
+    if ours is None or held is None:
+        return
+    filled = fill(lead, contact, link, ours, held.values)
+    if filled.values and not held.deleted:
+        _write(tx, context, Write(held.id, held.id, "", filled.values, times=edited_at(ours, filled.values)))
+    trail.note(tx, context.run_id, context.name, lead.object, [
+        trail.Line(
+            CONVERTED, "overruled", our_id=link.our_id, their_id=link.their_id, side="ours", field=column, before=value,
+            after=kept, detail=f"an unsent edit of the lead; contact {known.our_id}, which it became, has another value",
+        )
+        for column, value, kept in filled.lost
+    ])  # fmt: skip
+
+
+def _write(tx: Transaction, context: Context, write: Write) -> None:
+    for failure in DatabaseStore(tx, context.mappings).write("contact", [write], 0.0)[0].failures:
+        raise _RefusedError(f"GPTWeb's database refuses the contact: {failure.message}. {failure.remedy}")
+
+
+def _line(link: Link, detail: str) -> trail.Line:
+    return trail.Line(
+        CONVERTED, "noted", our_id=link.our_id, their_id=link.their_id, side="theirs",
+        detail=f"converted into contact {link.converted_to}; {detail}",
+    )  # fmt: skip
