@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from salesforce_standin import ids, layouts, lifecycle, setup, switches, xml_text
 from salesforce_standin.errors import RowError, fail, fail_row, not_found
 from salesforce_standin.http_call import Call, Reply
+from salesforce_standin.org import Held
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
@@ -146,7 +147,7 @@ def _write(org: Org, call: Call) -> Reply:
 def _hold(org: Org, call: Call) -> Reply:
     """Keep what is written to an object from now on from queries, as replicas do that lag."""
     name = _object(org, call.document())
-    org.held.setdefault(name, {})
+    org.held.setdefault(name, Held(org.clock.stamp()))
     return Reply(body={"held": sorted(org.held)})
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -44,6 +47,7 @@ class Gateway:
     def __init__(self, org: Org, admin: Admin) -> None:
         self.org = org
         self.admin = admin
+        self._at_work: list[float] = []
 
     def answer(self, incoming: Incoming) -> tuple[Reply, int]:
         """Do what is asked, durably; a request that fails as a whole leaves nothing behind."""
@@ -140,6 +144,24 @@ class Gateway:
         incoming.user_id = user["Id"]
         return metadata.serve(self.org, user["Id"], request, version)
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Count a request as one at work while it takes its time."""
+        began = time.monotonic()
+        self._at_work.append(began)
+        try:
+            yield
+        finally:
+            self._at_work.remove(began)
+
+    def is_crowded(self, incoming: Incoming) -> bool:
+        """Whether too many long requests are at work for one more to an API (facts 3.1, "Concurrency")."""
+        if not self._at_work or not _is_api(incoming):
+            return False
+        policy, now = self.org.policy, time.monotonic()
+        long = [began for began in self._at_work if now - began >= policy.long_request_seconds]
+        return len(long) >= policy.concurrent_requests
+
     def end_session(self, incoming: Incoming) -> None:
         """End the session that a request came with; the administrator's fixed token lives on."""
         token = incoming.headers.get("authorization", "").partition(" ")[2].strip()
@@ -150,7 +172,7 @@ class Gateway:
 
     def count(self, incoming: Incoming) -> None:
         """Count a request if it is one to an API."""
-        if any(api.match(incoming.path) for api in (VERSIONED, _ASYNC, _METADATA)):
+        if _is_api(incoming):
             self.org.meter.count()
             incoming.counted += 1
 
@@ -181,6 +203,10 @@ class Gateway:
         """Return the user whom a session stands for, as long as the user is active."""
         user = self.org.tables["User"].rows.get(session.user_id) if session else None
         return user if user and user.get("IsActive") else None
+
+
+def _is_api(incoming: Incoming) -> bool:
+    return any(api.match(incoming.path) for api in (VERSIONED, _ASYNC, _METADATA))
 
 
 def _json(incoming: Incoming) -> Any:

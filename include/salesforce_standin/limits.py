@@ -38,8 +38,8 @@ class Meter:
         return self._total
 
     def allows(self, calls: int = 1) -> bool:
-        """Whether so many more calls fit. A Developer org has no overrun."""
-        return self.used() + calls <= self.allowance
+        """Whether so many more calls fit."""
+        return self.used() + calls <= self.allowance + self._policy.limit_overrun
 
     def count(self, calls: int = 1) -> None:
         """Count calls that were made."""

@@ -25,6 +25,14 @@ from salesforce_standin.tables import Row, Table, Work
 
 
 @dataclass(slots=True)
+class Held:
+    """An object whose changes no query shows yet: since when, and what the changed rows were before."""
+
+    since: str
+    before: dict[str, Row | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Org:
     """Everything that one stand-in holds."""
 
@@ -48,8 +56,7 @@ class Org:
     features: dict[str, Any] = field(default_factory=dict)
     field_changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
-    # Per object whose changes no query shows yet: what the changed rows were before.
-    held: dict[str, dict[str, Row | None]] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
     # The access token that the request at hand came with.
     current_token: str = ""
     schema_changed_at: float = 0.0
@@ -106,7 +113,7 @@ class Org:
         """Write a row as part of the request at hand."""
         held = self.held.get(table.sobject.name)
         if held is not None:
-            held.setdefault(id18, table.rows.get(id18))
+            held.before.setdefault(id18, table.rows.get(id18))
         self.work.put(table, id18, row)
         if table.sobject.name in GOVERNING:
             self.permissions_changed()

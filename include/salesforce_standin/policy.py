@@ -15,6 +15,11 @@ class Policy:
 
     session_seconds: int = 7200
     daily_limit: int = 15_000
+    # Paying orgs may go beyond the limit for a while; a Developer Edition may not (facts/salesforce.md 3.1).
+    limit_overrun: int = 0
+    # Requests that take at least so many seconds are long; with so many long ones at work, others are refused.
+    long_request_seconds: int = 20
+    concurrent_requests: int = 5
     # The most calls by which Sforce-Limit-Info lags behind; 0 makes it exact.
     limit_lag: int = 10
     # The oldest grant of a user and app makes room for one more; 0 keeps them all.

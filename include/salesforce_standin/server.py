@@ -11,10 +11,11 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from salesforce_standin import mishaps
+from salesforce_standin import dialects, mishaps
 from salesforce_standin.admin import Admin
 from salesforce_standin.bulk.queue import Worker
 from salesforce_standin.edits import edited
+from salesforce_standin.fault_replies import reply_of
 from salesforce_standin.faults import Fault
 from salesforce_standin.gateway import MAX_HEAD, VERSIONED, Gateway
 from salesforce_standin.http_call import Incoming, Reply
@@ -91,33 +92,39 @@ class Server:
         if incoming.path.startswith("/standin/"):
             return await self._send(request, incoming, self.gateway.answer(incoming)[0], None)
         fault = self.org.faults.strike(incoming.method, request.raw_path, incoming.content)
-        action = fault.action if fault else ""
-        if fault and action in {"reset_before", "hang"}:
+        if fault and fault.action in {"reset_before", "hang"}:
             self._note(incoming, request, 0, 0)
             return await self._break(request, fault)
-        if fault and action == "delay":
-            await asyncio.sleep(fault.seconds)
-        if fault and action == "reply":
-            reply, written = self._instead(incoming, fault), 0
-        else:
-            if action == "end_session":
-                self.gateway.end_session(incoming)
-            reply, written = self.gateway.answer(incoming)
-            if self.org.bulk.waiting:
-                self._wake.set()
-        if fault:
-            if action in {"reset_after", "hang_after"}:
-                self._note(incoming, request, 0, written)
-                return await self._break(request, fault)
-            if action == "delay_after":
-                await asyncio.sleep(fault.seconds)
-            reply = _twisted(reply, fault)
+        reply, written = await self._answer(incoming, fault)
+        if fault and fault.action in {"reset_after", "hang_after"}:
+            self._note(incoming, request, 0, written)
+            return await self._break(request, fault)
         self._note(incoming, request, reply.status, written)
         return await self._send(request, incoming, reply, fault)
 
+    async def _answer(self, incoming: Incoming, fault: Fault | None) -> tuple[Reply, int]:
+        """Return the reply, right or as a fault has it, and how many rows were written."""
+        if self.gateway.is_crowded(incoming):
+            return dialects.spoken(incoming, reply_of("concurrent_limit")), 0
+        action = fault.action if fault else ""
+        if fault and action == "delay":
+            with self.gateway.at_work():
+                await asyncio.sleep(fault.seconds)
+        if fault and action == "reply":
+            return self._instead(incoming, fault), 0
+        if action == "end_session":
+            self.gateway.end_session(incoming)
+        reply, written = self.gateway.answer(incoming)
+        if self.org.bulk.waiting:
+            self._wake.set()
+        if fault and action == "delay_after":
+            with self.gateway.at_work():
+                await asyncio.sleep(fault.seconds)
+        return (_twisted(incoming, reply, fault) if fault else reply), written
+
     def _instead(self, incoming: Incoming, fault: Fault) -> Reply:
         """Return a fault's reply; the platform had the request, so it counts, though nothing of it was done."""
-        reply = fault.answer()
+        reply = dialects.spoken(incoming, fault.answer())
         if reply.status != 401:
             self.gateway.count(incoming)
         return reply
@@ -170,10 +177,10 @@ class Server:
         return web.Response(status=reply.status, headers=headers, body=body)
 
 
-def _twisted(reply: Reply, fault: Fault) -> Reply:
+def _twisted(incoming: Incoming, reply: Reply, fault: Fault) -> Reply:
     """Return what is said in the place of a reply to something that was done."""
     if fault.action == "reply_after":
-        return fault.answer()
+        return dialects.spoken(incoming, fault.answer())
     if fault.action == "edit":
         reply.body = edited(reply.body, fault.put, fault.drop)
         reply.headers.update(fault.headers)

@@ -1,11 +1,13 @@
 """Each way of going wrong, switched on for the requests or rows that a rule means."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
 from salesforce_standin.fault_replies import NAMED
+from tests.salesforce_standin.browser import soap_login
 from tests.salesforce_standin.conftest import Client, token_of
 
 PAGE = "/query/01g"
@@ -94,6 +96,50 @@ class TestReplies:
         assert reply.json()["error"] == "rate_limit_exceeded"
 
 
+class TestOtherApis:
+    def test_bulk_in_its_own_words(self, client, admin):
+        fault(admin, "reply", path="/services/async", error="daily_limit", count=2)
+        address = f"{client.base}/services/async/59.0/job"
+        headers = {"X-SFDC-Session": client.token, "Content-Type": "application/json"}
+        reply = requests.post(address, headers=headers, data="{}", timeout=5)
+        assert (reply.status_code, reply.json()) == (
+            403, {"exceptionCode": "ExceededQuota", "exceptionMessage": "TotalRequests Limit exceeded."},
+        )  # fmt: skip
+        headers["Content-Type"] = "application/xml"
+        assert (
+            "<exceptionCode>ExceededQuota</exceptionCode>"
+            in requests.post(address, headers=headers, data="<x/>", timeout=5).text
+        )
+
+    def test_soap_as_a_fault(self, standin, admin):
+        fault(admin, "reply", path="/services/Soap", error="server_unavailable")
+        reply = soap_login(standin.base, "admin@gptweb.example")
+        assert reply.status_code == 500
+        assert "<faultstring>SERVER_UNAVAILABLE: Server is too busy</faultstring>" in reply.text
+
+
+class TestConcurrency:
+    def test_long_requests_keep_others_out(self, standin, client, admin):
+        admin.post("/standin/settings", {"long_request_seconds": 0, "concurrent_requests": 2})
+        fault(admin, "delay", path="/sobjects/Account", seconds=1.5, count=2)
+        with ThreadPoolExecutor(2) as pool:
+            slow = [
+                pool.submit(Client(standin.base, client.token).get, "/sobjects/Account") for _ in range(2)
+            ]
+            while sum(rule["hits"] for rule in admin.get("/standin/faults").json()["faults"]) < 2:
+                time.sleep(0.01)
+            reply = client.get("/limits")
+            assert [one.result().status_code for one in slow] == [200, 200]
+        assert (reply.status_code, reply.json()[0]) == (
+            403,
+            {
+                "message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
+                "errorCode": "REQUEST_LIMIT_EXCEEDED",
+            },
+        )
+        assert client.get("/limits").status_code == 200
+
+
 class TestPages:
     @pytest.fixture(autouse=True)
     def _rows(self, client):
@@ -165,10 +211,11 @@ class TestSilence:
 
     def test_a_slow_body(self, client, admin):
         client.create("Account", Name="A")
-        fault(admin, "drip", path="/query", seconds=0.3)
-        start = time.monotonic()
+        fault(admin, "drip", path="/query", seconds=0.2)
         assert client.rows("SELECT Name FROM Account") == [{"Name": "A"}]
-        assert time.monotonic() - start >= 0.3
+        fault(admin, "drip", path="/query", seconds=20)
+        with pytest.raises(requests.ConnectionError, match="Read timed out"):
+            client.http.get(f"{client.base}{client.root}/query?q=SELECT+Id+FROM+Account", timeout=0.5)
 
 
 class TestRows:
@@ -236,6 +283,18 @@ class TestTime:
         rows = client.rows("SELECT LastName, SystemModstamp FROM Contact ORDER BY LastName")
         assert [row["LastName"] for row in rows] == ["Changed", "New"]
         assert all(row["SystemModstamp"] <= before for row in rows)
+
+    def test_getupdated_covers_no_more_than_it_shows(self, client, admin):
+        admin.post("/standin/records/hold", {"object": "Contact"})
+        held = admin.get("/standin/clock").json()["now"]
+        admin.post("/standin/clock", {"advance": 300})
+        client.create("Contact", LastName="New")
+        admin.post("/standin/clock", {"advance": 300})
+        window = {"start": held, "end": admin.get("/standin/clock").json()["now"]}
+        body = client.get("/sobjects/Contact/updated/", params=window).json()
+        assert (body["ids"], body["latestDateCovered"] <= held) == ([], True)
+        admin.post("/standin/records/release")
+        assert len(client.get("/sobjects/Contact/updated/", params=window).json()["ids"]) == 1
 
     def test_a_held_object_shows_what_is_deleted_since(self, client, admin):
         made = client.create("Account", Name="A")

@@ -78,6 +78,12 @@ class TestRefresh:
         assert not lives(standin.base, body["access_token"])
         assert refusal(refresh(standin.base, body["refresh_token"])) == EXPIRED
 
+    def test_with_the_last_grant_the_consent_goes(self, standin, browser):
+        tokens = [exchange(standin.base, code_of(browser)).json()["refresh_token"] for _ in range(2)]
+        for token, is_asked in zip(tokens, (False, True), strict=True):
+            requests.post(f"{standin.base}/services/oauth2/revoke", data={"token": token}, timeout=5)
+            assert ("is asking to" in browser.authorize().text) is is_asked
+
     def test_revoking_an_access_token_leaves_the_grant(self, standin, browser):
         body = exchange(standin.base, code_of(browser)).json()
         reply = requests.get(

@@ -127,6 +127,13 @@ class TestUsage:
         assert replies[2].headers["Sforce-Limit-Info"] == "api-usage=2/2"
 
 
+def test_a_paying_org_may_overrun(client, admin):
+    admin.post("/standin/settings", {"daily_limit": 1, "limit_overrun": 1, "limit_lag": 0})
+    replies = [client.get("/limits") for _ in range(3)]
+    assert [reply.status_code for reply in replies] == [200, 200, 403]
+    assert replies[1].headers["Sforce-Limit-Info"] == "api-usage=2/1"
+
+
 def test_settings_stay_over_a_restart(tmp_path):
     running = Running("--data", str(tmp_path))
     Client(running.base, ADMIN_TOKEN).post("/standin/settings", {"session_seconds": 5})

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from salesforce_standin.org import Org
 
 _PATH = "/services/oauth2/authorize"
-_METHODS = {"": "plain", "plain": "plain", "S256": "S256"}
+# A challenge without a method is a hash: it was so before the parameter came (jsforce leaves it out).
+_METHODS = {"": "S256", "plain": "plain", "S256": "S256"}
 _OWN = {"decision", "proof"}
 
 

@@ -29,12 +29,12 @@ _TOKENS: dict[str, Callable[[Org, tokens.Asked], Reply]] = {
 
 def is_ours(path: str) -> bool:
     """Whether a path belongs here."""
-    return path.startswith((_PREFIX, "/id/")) or path in _PAGES
+    return path.startswith((_PREFIX, "/id/")) or path.rstrip("/") in _PAGES
 
 
 def serve(org: Org, incoming: Incoming) -> Reply:
     """Answer a request to one of these addresses."""
-    path = incoming.path
+    path = incoming.path.rstrip("/")
     if path in _PAGES:
         return _PAGES[path](org, incoming)
     if path.startswith("/id/"):

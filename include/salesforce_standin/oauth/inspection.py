@@ -13,10 +13,19 @@ if TYPE_CHECKING:
 
 
 def revoke(org: Org, asked: Asked) -> Reply:
-    """End a token of either kind."""
+    """End a token of either kind; with the last grant of an app the user's consent is gone, too."""
+    grant = org.sessions.grants.find(asked.get("token"))
     if not org.sessions.revoke(asked.get("token")):
         raise refuse("unsupported_token_type", "this token type is not supported")
     org.keep_sessions()
+    app = org.apps.find(grant.client_id) if grant else None
+    if (
+        grant
+        and app
+        and not any(g.user_id == grant.user_id for g in org.sessions.grants.of_app(app.client_id))
+    ):
+        app.consents.pop(grant.user_id, None)
+        org.remember("apps", org.apps.dump())
     return Reply(200)
 
 

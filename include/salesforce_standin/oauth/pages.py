@@ -48,7 +48,7 @@ def login(start: str, username: str, problem: str = "") -> Reply:
         f'{alert}<form method="post" action="/login" id="login_form">'
         f'<input type="hidden" name="startURL" value="{escape(start)}">'
         '<label for="username">Username</label>'
-        f'<input type="email" id="username" name="username" autocomplete="username" required value="{escape(username)}">'
+        f'<input type="text" id="username" name="username" autocomplete="username" autocapitalize="none" required value="{escape(username)}">'
         '<label for="password">Password</label>'
         '<input type="password" id="password" name="pw" autocomplete="current-password" required>'
         '<button type="submit" id="Login" name="Login">Log In</button></form>',

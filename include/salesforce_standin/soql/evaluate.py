@@ -93,7 +93,7 @@ class Reader:
         table = scope.access.table
         held = self.org.held.get(table.sobject.name)
         if held:
-            return [row for row in {**table.rows, **held}.values() if row is not None]
+            return [row for row in {**table.rows, **held.before}.values() if row is not None]
         for part in _conjuncts(where):
             path = part.left if isinstance(part, Comparison) else part.path
             if not isinstance(path, Path):
@@ -148,7 +148,11 @@ class Reader:
             else:
                 mine = (r for r in table.rows.values() if r.get(reference.name) == row["Id"])
             kept = [
-                r for r in mine if (self.deleted or not r.get("IsDeleted")) and (meets is None or meets(r))
+                r
+                for r in mine
+                if (self.deleted or not r.get("IsDeleted"))
+                and inner.access.shows(r)
+                and (meets is None or meets(r))
             ]
             rows = self._limit(query, self._sorted(inner, query.order_by, kept))
             return (
