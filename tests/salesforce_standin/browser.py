@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import requests
 
-from tests.salesforce_standin.conftest import CLIENT_ID, CLIENT_SECRET
+from tests.salesforce_standin.running import CLIENT_ID, CLIENT_SECRET
 
 CALLBACK = "https://app.gptweb.example/callback"
 VERIFIER = "a-verifier-of-at-least-forty-three-characters-0123456789"

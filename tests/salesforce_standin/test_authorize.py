@@ -15,7 +15,7 @@ from tests.salesforce_standin.browser import (
     refusal,
     register,
 )
-from tests.salesforce_standin.conftest import ADMIN_TOKEN, CLIENT_ID, Client, Running
+from tests.salesforce_standin.running import ADMIN_TOKEN, CLIENT_ID, Client, Running
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from salesforce_standin import xml_text
-from tests.salesforce_standin.conftest import ADMIN_TOKEN, Client, Running, provide, token_of
+from tests.salesforce_standin.running import ADMIN_TOKEN, Client, Running, provide, token_of
 
 SPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 TYPES = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.salesforce_standin.conftest import ADMIN_TOKEN, Client, Running, token_of
+from tests.salesforce_standin.running import ADMIN_TOKEN, Client, Running, token_of
 from tests.salesforce_standin.test_bulk_ingest import ended, opened, results, upload, worked_off
 from tests.salesforce_standin.test_faults_and_storage import Process
 

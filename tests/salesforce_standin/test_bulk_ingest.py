@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.salesforce_standin.conftest import ADMIN_TOKEN, Client, Running, provide, token_of
+from tests.salesforce_standin.running import ADMIN_TOKEN, Client, Running, provide, token_of
 
 CSV = {"Content-Type": "text/csv"}
 

@@ -19,8 +19,8 @@ from simple_salesforce.exceptions import (
 )
 
 from salesforce_standin import tls
-from tests.salesforce_standin.conftest import CLIENT_ID, CLIENT_SECRET, Running, provide, token_of
-from tests.salesforce_standin.conftest import Client as Plain
+from tests.salesforce_standin.running import CLIENT_ID, CLIENT_SECRET, Running, provide, token_of
+from tests.salesforce_standin.running import Client as Plain
 
 
 @pytest.fixture(scope="module")

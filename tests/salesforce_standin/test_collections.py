@@ -4,7 +4,7 @@ from typing import Any
 
 import requests
 
-from tests.salesforce_standin.conftest import Client
+from tests.salesforce_standin.running import Client
 
 ROLLED_BACK = {
     "statusCode": "ALL_OR_NONE_OPERATION_ROLLED_BACK",

@@ -8,7 +8,7 @@ import requests
 
 from salesforce_standin.fault_replies import NAMED
 from tests.salesforce_standin.browser import soap_login
-from tests.salesforce_standin.conftest import Client, token_of
+from tests.salesforce_standin.running import Client, token_of
 
 PAGE = "/query/01g"
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 import salesforce_standin
-from tests.salesforce_standin.conftest import ADMIN_TOKEN, OPTIONS, Client, Running, token_of
+from tests.salesforce_standin.running import ADMIN_TOKEN, OPTIONS, Client, Running, token_of
 
 INCLUDE = Path(salesforce_standin.__file__).parents[1]
 

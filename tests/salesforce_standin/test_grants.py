@@ -18,7 +18,7 @@ from tests.salesforce_standin.browser import (
     refusal,
     register,
 )
-from tests.salesforce_standin.conftest import (
+from tests.salesforce_standin.running import (
     ADMIN_TOKEN,
     CLIENT_ID,
     CLIENT_SECRET,

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from tests.salesforce_standin.browser import ADMIN, Browser, ask, refusal, register, soap_login
-from tests.salesforce_standin.conftest import ADMIN_TOKEN, CLIENT_ID, CLIENT_SECRET, Client, Running, token_of
+from tests.salesforce_standin.running import ADMIN_TOKEN, CLIENT_ID, CLIENT_SECRET, Client, Running, token_of
 
 INTEGRATION = "integration@gptweb.example"
 

@@ -8,7 +8,7 @@ from simple_salesforce.metadata import SfdcMetadataApi
 from zeep.exceptions import Fault
 
 from salesforce_standin import xml_text
-from tests.salesforce_standin.conftest import ADMIN_TOKEN, Client, Running, token_of
+from tests.salesforce_standin.running import ADMIN_TOKEN, Client, Running, token_of
 
 SALES = "Contact-Contact %28Sales%29 Layout"
 MAIN = "Contact-Contact Layout"

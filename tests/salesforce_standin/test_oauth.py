@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.salesforce_standin.conftest import CLIENT_ID, CLIENT_SECRET, Client, Running, token_of
+from tests.salesforce_standin.running import CLIENT_ID, CLIENT_SECRET, Client, Running, token_of
 
 GOOD = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.salesforce_standin.conftest import Client, Running, provide, token_of
+from tests.salesforce_standin.running import Client, Running, provide, token_of
 
 HELP = "Please reference your WSDL or the describe call for the appropriate names."
 NO_FIELD = (

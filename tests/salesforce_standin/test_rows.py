@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.salesforce_standin.conftest import Client
+from tests.salesforce_standin.running import Client
 
 UNREADABLE = "Cannot deserialize instance of {} from {} or request may be missing a required field at [line:1, column:2]"
 

@@ -9,7 +9,7 @@ import requests
 
 import salesforce_standin
 from salesforce_standin.fields import DEFAULTS
-from tests.salesforce_standin.conftest import Client
+from tests.salesforce_standin.running import Client
 
 RECORDED = Path(salesforce_standin.__file__).parent / "data" / "standard_fields.csv"
 

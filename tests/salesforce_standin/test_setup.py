@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tests.salesforce_standin.browser import refusal
-from tests.salesforce_standin.conftest import ADMIN_TOKEN, Client, Running
+from tests.salesforce_standin.running import ADMIN_TOKEN, Client, Running
 from tests.salesforce_standin.test_login_rules import log_in
 
 CHIEFS: dict[str, Any] = {

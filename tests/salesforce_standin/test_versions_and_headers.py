@@ -5,7 +5,7 @@ import re
 import pytest
 import requests
 
-from tests.salesforce_standin.conftest import ADMIN_TOKEN
+from tests.salesforce_standin.running import ADMIN_TOKEN
 
 
 def test_versions_are_listed_without_a_token_and_without_being_counted(standin, admin):

@@ -27,9 +27,8 @@ from tests.crm_sync.access.conftest import Book
 from tests.crm_sync.access.processes import all_renew, workers
 from tests.crm_sync.access.worker import NAME, login_of
 from tests.salesforce_standin.browser import PASSWORD, Browser
-from tests.salesforce_standin.conftest import CLIENT_ID, CLIENT_SECRET, Client
+from tests.salesforce_standin.running import ADMIN_TOKEN, CLIENT_ID, CLIENT_SECRET, Client, Running
 
-pytest_plugins = ("tests.salesforce_standin.conftest",)
 KEYS = new_entry("k1")
 VAULT = Vault(KeyRing.parse(KEYS))
 USER = "integration@gptweb.example"
@@ -92,13 +91,17 @@ class Scene:
 
 
 @pytest.fixture
-def scene(standin, admin, database_url: str) -> Iterator[Scene]:
+def scene(database_url: str) -> Iterator[Scene]:
+    standin = Running()
+    admin = Client(standin.base, ADMIN_TOKEN)
     database = Database(database_url)
     with database.transaction() as tx:
         settings.connect(tx, NAME, "salesforce", {})
     with ExitStack() as stack:
         yield Scene(standin.base, admin, database, database_url, stack)
     database.close()
+    admin.http.close()
+    standin.stop()
 
 
 def signed(scene: Scene) -> App:
