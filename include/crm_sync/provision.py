@@ -169,7 +169,7 @@ class Provisioning:
         complete = True
         try:
             for done in org.take(plan, found):
-                made = [made_by(each.step) for each in done if not each.existed]
+                made = [made_by(each.step, each.their_id) for each in done if not each.existed]
                 self._ledger.record(run_id, [done_line(each) for each in done], made)
                 taken += [each.step for each in done if not each.existed]
                 complete &= not any(each.existed for each in done)

@@ -19,6 +19,8 @@ from crm_airflow.operators.provision_verify_operator import ProvisionVerifyOpera
 from crm_airflow.operators.pull_operator import PullOperator
 from crm_airflow.operators.push_ours_operator import PushOursOperator
 from crm_airflow.operators.push_theirs_operator import PushTheirsOperator
+from crm_airflow.operators.removal_approve_operator import approval_of
+from crm_airflow.operators.removal_plan_operator import skip_unless
 from crm_airflow.operators.settle_operator import SettleOperator
 from crm_sync.decide.preflight_line import ok, problem, warning
 from crm_sync.errors import Misconfigured, NotSent
@@ -317,3 +319,31 @@ def test_a_problem_fails_preflight_with_every_problem_and_its_remedy(capfd):
 def test_an_org_that_does_not_answer_is_no_finding():
     with pytest.raises(NotSent):
         made(PreflightOperator, FakePreflight(preflight=NotSent("try again"))).execute(context())
+
+
+# ------------------------------------------------------------------------------------------------- removal
+
+
+@pytest.mark.parametrize(("chosen", "skipped"), [(True, False), ("true", False), (False, True), ("no", True)])
+def test_a_task_is_skipped_unless_the_form_says_so(chosen, skipped):
+    check = skip_unless("remove", wanted=True)
+    if skipped:
+        with pytest.raises(AirflowSkipException, match="remove is False"):
+            check({"params": {"remove": chosen}})
+    else:
+        check({"params": {"remove": chosen}})
+    skip_unless("remove", wanted=False)({"params": {}})
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"chosen_options": ["Remove 130d3bc2c535"], "responded_by_user": {"id": "1", "name": "Ann"}}, ("130d3bc2c535", "Ann")),
+        ({"chosen_options": ["Keep everything"], "responded_by_user": {"id": "1", "name": None}}, ("", "1")),
+        ({"chosen_options": ["Keep everything"], "responded_by_user": None}, ("", "nobody in time")),
+        ({"chosen_options": ["Remove a", "Remove b"], "responded_by_user": "Ann"}, ("", "Ann")),
+        (None, ("", "nobody")),
+    ],
+)  # fmt: skip
+def test_only_one_clear_answer_is_an_approval(answer, expected):
+    assert approval_of(answer) == expected

@@ -32,6 +32,7 @@ _WITHIN: dict[StepKind, StepKind] = {
     "assign_user": "create_sales_set",
 }
 
+_SHORT_ID = 15  # the part of an id that both its spellings share
 _NOW_AND_HERE = datetime.max.replace(tzinfo=UTC)  # until the ledger says when
 
 
@@ -40,7 +41,8 @@ class Made:
     """One thing that provisioning made, by the step that made it.
 
     ``name`` is how the CRM calls it, ``label`` how people do; ``details``: of a layout the fields that were put on it,
-    of a field its type.  Not ``certain``: the reply was lost, and somebody else may have made it in that moment.
+    of a field its type.  Not ``certain``: the reply was lost, and somebody else may have made it in that moment; then
+    its id is not known either.
     """
 
     kind: StepKind
@@ -48,6 +50,7 @@ class Made:
     label: str
     details: tuple[str, ...] = ()
     certain: bool = True
+    their_id: str | None = None
     at: datetime = _NOW_AND_HERE
 
     @property
@@ -55,13 +58,17 @@ class Made:
         """What it is, the same however often it was made."""
         return self.kind, self.name
 
+    def is_still(self, id_: str) -> bool:
+        """Whether what has this id now is what we made, and not another of the same name."""
+        return self.their_id is None or self.their_id[:_SHORT_ID] == id_[:_SHORT_ID]
 
-def made_by(step: Step, *, certain: bool = True) -> Made:
+
+def made_by(step: Step, their_id: str | None = None, *, certain: bool = True) -> Made:
     """What a step makes."""
     place = f"{step.type}.{step.field}".rstrip(".")
     name = _SETS.get(step.kind) or step.target or place
     details = step.fields if step.kind == "place_fields" else ((spell(step.create),) if step.create else ())
-    return Made(step.kind, name, step.label or name, details, certain)
+    return Made(step.kind, name, step.label or name, details, certain, their_id)
 
 
 def drift_of(plan: SchemaPlan, found: FoundSchema, made: Sequence[Made]) -> tuple[tuple[Made, str], ...]:
@@ -92,12 +99,14 @@ def _gone(plan: SchemaPlan, known: dict[tuple[StepKind, str], Made]) -> Iterator
 def _changed(plan: SchemaPlan, known: dict[tuple[StepKind, str], Made]) -> Iterator[tuple[Made, str]]:
     for refusal in plan.refusals:
         if before := known.get(("create_field", refusal.where)):
-            yield before, f"field {refusal.where} is {refusal.found} now, it was made as {before.details[0]}"
+            as_made = ", ".join(before.details)
+            yield before, f"field {refusal.where} is {refusal.found} now, it was made as {as_made}"
 
 
 def _unwanted(found: FoundSchema, made: Sequence[Made]) -> Iterator[tuple[Made, str]]:
     chosen = {person.id for person in found.sales.chosen}
     for each in made:
-        if each.kind == "assign_user" and each.name in found.sales.assigned and each.name not in chosen:
+        assignment = found.sales.assigned.get(each.name) if each.kind == "assign_user" else None
+        if assignment and each.is_still(assignment) and each.name not in chosen:
             words = f"{each.label} still has {SALES_SET} but is no longer chosen in the settings"
             yield each, f"{words}; take it away in Setup, or choose the user again"

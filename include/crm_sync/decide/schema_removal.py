@@ -26,6 +26,13 @@ _SET_OF: dict[StepKind, str] = {
     "show_field": SALES_SET,
     "assign_user": SALES_SET,
 }
+_WHAT: dict[StepKind, str] = {
+    "create_field": "field",
+    "create_permission_set": "permission set",
+    "create_sales_set": "permission set",
+    "assign": f"the assignment of {PERMISSION_SET} to",
+    "assign_user": f"the assignment of {SALES_SET} to",
+}
 _SETS: tuple[StepKind, ...] = ("create_sales_set", "create_permission_set")
 _ASSIGNMENTS: tuple[StepKind, ...] = ("assign_user", "assign")
 # The integration user's own permissions go last: it does all of this.
@@ -43,11 +50,13 @@ _ORDER: tuple[StepKind, ...] = (
 class FoundOurs:
     """What the org still has of what was made.
 
-    ``fields``: how many records hold a value in each, None where that can't be counted; ``sets``: id by name;
-    ``assignments``: of each set, the assignment's id by user; ``layouts``: the fields in our section of each.
+    ``fields``: id by name, ``values``: how many records hold a value in each, None where that can't be counted;
+    ``sets``: id by name; ``assignments``: of each set, the assignment's id by user; ``layouts``: the fields in our
+    section of each.
     """
 
-    fields: Mapping[str, int | None] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, int | None] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)
     assignments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     layouts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -106,13 +115,21 @@ def plan_removal(made: Sequence[Made], found: FoundOurs) -> RemovalPlan:
     strangers = _strangers(made, found)
     steps, kept = [], []
     for each in sorted(made, key=lambda each: (each.kind, each.name)):
-        if each.kind in _SETS and each.name in found.sets and (others := strangers[each.name]):
+        id_ = _id(each, found)
+        if id_ and not each.is_still(id_):
+            kept.append((each, f"{_WHAT[each.kind]} {each.label}, which somebody else made anew"))
+        elif each.kind in _SETS and id_ and (others := strangers[each.name]):
             words = (
                 f"permission set {each.name}, which others gave to {others} users: take it from them in Setup"
             )
             kept.append((each, f"{words}, then remove again"))
-        elif each.kind in _ORDER and (step := _step(each, found)):
-            steps.append(step)
+        elif each.kind == "place_fields":
+            placed = {name.lower() for name in found.layouts.get(each.name, ())}
+            if fields := tuple(name for name in each.details if name.lower() in placed):
+                steps.append(Removing(each, fields=fields))
+        elif id_:
+            warning = _held(found.values.get(each.name)) if each.kind == "create_field" else ""
+            steps.append(Removing(each, id_, warning=warning))
     steps.sort(key=lambda step: (_ORDER.index(step.made.kind), step.made.name))
     return RemovalPlan(tuple(steps), tuple(kept))
 
@@ -132,28 +149,27 @@ def _is_row_of(made: Made, permission_set: str) -> bool:
 
 def _strangers(made: Sequence[Made], found: FoundOurs) -> dict[str, int]:
     """How many users have each set without our doing."""
-    ours = {(_SET_OF[each.kind], each.name) for each in made if each.kind in _ASSIGNMENTS}
+    ours = {(_SET_OF[each.kind], each.name): each for each in made if each.kind in _ASSIGNMENTS}
     return {
-        name: sum((name, user) not in ours for user in found.assignments.get(name, ()))
+        name: sum(
+            not ((one := ours.get((name, user))) and one.is_still(id_))
+            for user, id_ in found.assignments.get(name, {}).items()
+        )
         for name in (PERMISSION_SET, SALES_SET)
     }
 
 
-def _step(made: Made, found: FoundOurs) -> Removing | None:
+def _id(made: Made, found: FoundOurs) -> str | None:
+    """What carries the name now; rows of a set go with it and are not looked for."""
     match made.kind:
-        case "place_fields":
-            placed = {name.lower() for name in found.layouts.get(made.name, ())}
-            fields = tuple(name for name in made.details if name.lower() in placed)
-            return Removing(made, fields=fields) if fields else None
         case "create_field":
-            return (
-                Removing(made, warning=_held(found.fields[made.name])) if made.name in found.fields else None
-            )
+            return found.fields.get(made.name)
         case "assign" | "assign_user":
-            id_ = found.assignments.get(_SET_OF[made.kind], {}).get(made.name)
+            return found.assignments.get(_SET_OF[made.kind], {}).get(made.name)
+        case "create_permission_set" | "create_sales_set":
+            return found.sets.get(made.name)
         case _:
-            id_ = found.sets.get(made.name)
-    return Removing(made, id_) if id_ else None
+            return None
 
 
 def _held(count: int | None) -> str:

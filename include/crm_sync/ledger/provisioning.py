@@ -79,11 +79,11 @@ class SqlProvisionLedger:
         """What provisioning made for a connection and has not removed, oldest first."""
         with self._database.transaction() as tx:
             rows = tx.rows(
-                "select kind, name, label, details, certain, made_at from crm_sync.provisioned "
+                "select kind, name, label, details, certain, their_id, made_at from crm_sync.provisioned "
                 "where connection = %s and removed_at is null order by made_at, kind, name",
                 (connection,),
             )
-        return [Made(row[0], row[1], row[2], tuple(row[3]), row[4], row[5]) for row in rows]
+        return [Made(row[0], row[1], row[2], tuple(row[3]), *row[4:]) for row in rows]
 
     def recorded(self, run_id: int) -> Sequence[TrailLine]:
         """The lines of a run, in the order in which they were appended."""
@@ -133,14 +133,23 @@ def _append(tx: Transaction, run_id: int, lines: Sequence[TrailLine]) -> str:
 def _keep(tx: Transaction, connection: str, run_id: int, made: Made) -> None:
     """Keep what was made; fields that come to a layout later are added to those that it got before."""
     tx.run(
-        """insert into crm_sync.provisioned as p (connection, kind, name, label, details, certain, run_id)
-        values (%s, %s, %s, %s, %s, %s, %s)
+        """insert into crm_sync.provisioned as p (connection, kind, name, label, details, certain, their_id, run_id)
+        values (%s, %s, %s, %s, %s, %s, %s, %s)
         on conflict (connection, kind, name) do update set label = excluded.label, certain = excluded.certain,
-          run_id = excluded.run_id, made_at = excluded.made_at, removed_at = null,
+          their_id = excluded.their_id, run_id = excluded.run_id, made_at = excluded.made_at, removed_at = null,
           details = case when p.removed_at is null and p.kind = 'place_fields'
             then p.details || array(select unnest(excluded.details) except select unnest(p.details))
             else excluded.details end""",
-        (connection, made.kind, made.name, made.label, list(made.details), made.certain, run_id),
+        (
+            connection,
+            made.kind,
+            made.name,
+            made.label,
+            list(made.details),
+            made.certain,
+            made.their_id,
+            run_id,
+        ),
     )
 
 

@@ -52,9 +52,13 @@ class SalesforceRemoval:
         assignments: dict[str, dict[str, str]] = {}
         for row in self._calls.all_rows(results["held"]):
             assignments.setdefault(row["PermissionSet"]["Name"], {})[row["AssigneeId"]] = row["Id"]
+        fields = self._fields([each for each in made if each.kind == "create_field"])
         layouts = [each.name for each in made if each.kind == "place_fields"]
         return FoundOurs(
-            fields=self._values([each for each in made if each.kind == "create_field"]),
+            fields=fields,
+            values=self._counted(
+                [each for each in made if each.name in fields and each.kind == "create_field"]
+            ),
             sets={row["Name"]: row["Id"] for row in records(results["sets"])},
             assignments=assignments,
             layouts=self._layouts.in_section(layouts) if layouts else {},
@@ -93,22 +97,22 @@ class SalesforceRemoval:
         )
         return {step.made.name: _said(errors_of(row)) for step, row in zip(steps, rows, strict=True)}
 
-    def _values(self, made: Sequence[Made]) -> dict[str, int | None]:
-        """How many records hold a value in each of the fields that are still there."""
+    def _fields(self, made: Sequence[Made]) -> dict[str, str]:
+        """The ids of those of the fields that are still there."""
         if not made:
             return {}
         names = sorted({each.name.partition(".")[2][:-3] for each in made})
         types = sorted({each.name.partition(".")[0] for each in made})
         question = soql(
-            ("DeveloperName", "TableEnumOrId"),
+            ("Id", "DeveloperName", "TableEnumOrId"),
             "CustomField",
             f"WHERE NamespacePrefix = null AND TableEnumOrId IN {quoted(types)}",
             f"AND DeveloperName IN {quoted(names)}",
         )
         body = self._calls.call("GET", f"{DATA}/tooling/query", params={"q": question})
         rows = records({"httpStatusCode": 200, "body": body})
-        there = {f"{row['TableEnumOrId']}.{row['DeveloperName']}__c".lower() for row in rows}
-        return self._counted([each for each in made if each.name.lower() in there])
+        ids = {f"{row['TableEnumOrId']}.{row['DeveloperName']}__c".lower(): row["Id"] for row in rows}
+        return {each.name: ids[each.name.lower()] for each in made if each.name.lower() in ids}
 
     def _counted(self, made: Sequence[Made]) -> dict[str, int | None]:
         found: dict[str, int | None] = {}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from crm_sync.decide.schema_made import Made
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import settings
+from crm_sync.ledger import settings, snapshot
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.provisioning import SqlProvisionLedger
 from crm_sync.provision_ledger import TrailLine
@@ -20,7 +22,8 @@ LAYOUT = Made("place_fields", "Lead-Lead Layout", "Lead-Lead Layout", ("A__c", "
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     found = Database(database_url)
     with found.transaction() as tx:
         settings.connect(tx, NAME, "salesforce", {})
@@ -43,6 +46,46 @@ def test_what_was_made_is_kept_per_connection_with_its_line(database: Database) 
     ]
     assert kept(ledger, "other") == []
     assert len(ledger.recorded(run_id)) == 1
+    assert {each.their_id for each in ledger.made(NAME)} == {None}
+    ledger.record(run_id, [], [replace(FIELD, their_id="00N1")])
+    assert [each.their_id for each in ledger.made(NAME) if each.name == FIELD.name] == ["00N1"]
+
+
+def test_what_was_removed_is_not_kept_and_can_be_made_again(database: Database) -> None:
+    ledger = SqlProvisionLedger(database)
+    run_id = ledger.open(NAME, "first")
+    ledger.record(run_id, [], [FIELD, LAYOUT])
+    ledger.removed(
+        run_id, [TrailLine("lead", "A", "undo_create_field", "acknowledged", "done")], [FIELD, LAYOUT]
+    )
+    assert kept(ledger) == []
+    ledger.record(run_id, [], [replace(LAYOUT, details=("C__c",))])
+    assert kept(ledger) == [("place_fields", "Lead-Lead Layout", ("C__c",), True)]
+
+
+def test_a_removed_connection_is_not_provisioned_and_reads_everything_again(database: Database) -> None:
+    ledger = SqlProvisionLedger(database)
+    ledger.mark_provisioned(NAME, read_again=False)
+    with database.transaction() as tx:
+        tx.run(
+            "insert into crm_sync.cursor (connection, object, position) values (%s, 'lead', now())", (NAME,)
+        )
+    ledger.mark_removed(NAME)
+    with database.transaction() as tx:
+        assert settings.load(tx, NAME).provisioned_at is None
+        assert tx.one("select count(*) from crm_sync.cursor") == 0
+    assert [entry.provisioned for entry in snapshot.read() if entry.name == NAME] == [False]
+
+
+def test_a_run_that_waits_for_a_person_is_open_and_says_so(database: Database) -> None:
+    ledger = SqlProvisionLedger(database)
+    run_id = ledger.open(NAME, "first")
+    ledger.await_approval(run_id, "3 things")
+    assert ledger.running(NAME, "first") == run_id
+    ledger.close(run_id, "refused", {}, "no")
+    ledger.await_approval(run_id, "too late")
+    with database.transaction() as tx:
+        assert tx.rows("select state, message from crm_sync.run") == [("refused", "no")]
 
 
 def test_made_again_it_is_there_once_and_a_layout_keeps_what_it_got_before(database: Database) -> None:

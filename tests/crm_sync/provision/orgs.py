@@ -164,7 +164,7 @@ class MemoryOrg:
             case "show_field":
                 sales = replace(sales, shown=sales.shown | {f"{step.type}.{step.field}".lower()})
             case "assign_user":
-                sales = replace(sales, assigned={**sales.assigned, step.target: "0Pa"})
+                sales = replace(sales, assigned={**sales.assigned, step.target: "id"})
             case "place_fields":
                 placed = {name.lower() for name in step.fields}
                 layouts = tuple(

@@ -26,7 +26,8 @@ ANN = Made("assign_user", "005A", "ann@sales.example")
 SHOWN = Made("show_field", "Lead.A__c", "Lead.A__c")
 ALL = (FIELD, LAYOUT, MAIN, OURSELVES, SALES, ANN, SHOWN)
 THERE = FoundOurs(
-    fields={"Lead.A__c": 1203},
+    fields={"Lead.A__c": "00N1"},
+    values={"Lead.A__c": 1203},
     sets={"GPTWeb_CRM_Sync": "0PS1", "GPTWeb_Insights": "0PS2"},
     assignments={"GPTWeb_CRM_Sync": {"005I": "0Pa1"}, "GPTWeb_Insights": {"005A": "0Pa2"}},
     layouts={LAYOUT.name: ("a__C", "Own__c")},
@@ -66,6 +67,28 @@ def test_a_set_that_others_gave_to_people_stays() -> None:
 
 
 @pytest.mark.parametrize(
+    ("made", "found", "said"),
+    [
+        (FIELD, replace(THERE, fields={FIELD.name: "00N00000000001B"}), "field Lead.A__c"),
+        (SALES, FoundOurs(sets={SALES.name: "0PS00000000001B"}), "permission set GPTWeb_Insights"),
+        (
+            ANN,
+            replace(THERE, assignments={"GPTWeb_Insights": {"005A": "0Pa00000000001B"}}),
+            "the assignment of GPTWeb_Insights to ann@sales.example",
+        ),
+    ],
+)
+def test_what_somebody_made_anew_under_the_same_name_is_theirs(
+    made: Made, found: FoundOurs, said: str
+) -> None:
+    ours = replace(made, their_id="00A00000000001AAAA")
+    assert words(plan_removal((ours,), found)) == [f"stays: {said}, which somebody else made anew"]
+    id_ = {**found.fields, **found.sets, **found.assignments.get("GPTWeb_Insights", {})}
+    same = next(value for value in id_.values() if value.endswith("1B"))
+    assert plan_removal((replace(made, their_id=f"{same}AAA"),), found).steps
+
+
+@pytest.mark.parametrize(
     ("count", "certain", "expected"),
     [
         (0, True, "delete field Lead.A__c"),
@@ -82,13 +105,13 @@ def test_a_set_that_others_gave_to_people_stays() -> None:
     ],
 )
 def test_what_is_lost_or_doubtful_is_said(count: int | None, certain: bool, expected: str) -> None:
-    plan = plan_removal((replace(FIELD, certain=certain),), replace(THERE, fields={"Lead.A__c": count}))
+    plan = plan_removal((replace(FIELD, certain=certain),), replace(THERE, values={"Lead.A__c": count}))
     assert words(plan) == [expected]
 
 
 def test_the_digest_is_that_of_the_list_not_of_what_the_fields_hold() -> None:
     plan = plan_removal(ALL, THERE)
-    assert plan.digest == plan_removal(ALL, replace(THERE, fields={"Lead.A__c": 0})).digest
+    assert plan.digest == plan_removal(ALL, replace(THERE, values={"Lead.A__c": 0})).digest
     assert plan.digest != plan_removal(ALL[1:], THERE).digest
     assert plan.digest != plan_removal(ALL, replace(THERE, layouts={LAYOUT.name: ("A__c", "B__c")})).digest
 
@@ -180,6 +203,20 @@ def test_what_came_after_the_approval_is_not_touched(stack: Stack) -> None:
     assert len(stack.standin.query(held)) == 1
     assert ("create_sales_set", "GPTWeb_Insights") in {each.key for each in stack.ledger.made("")}
     assert stack.standin.custom_fields() == []
+
+
+def test_a_field_that_an_administrator_made_anew_stays(stack: Stack) -> None:
+    stack.choices = Choices()
+    stack.run()
+    name = "Lead.GPTWeb_Lead_Source__c"
+    rows = stack.standin.custom_fields()
+    (id_,) = [
+        r["Id"] for r in rows if (r["TableEnumOrId"], r["DeveloperName"]) == ("Lead", "GPTWeb_Lead_Source")
+    ]
+    stack.standin.ask("DELETE", f"/tooling/sobjects/CustomField/{id_}")
+    stack.standin.add_field(name, {"type": "Text", "length": 255}, visible=True)
+    remove(stack)
+    assert [row["DeveloperName"] for row in stack.standin.custom_fields()] == ["GPTWeb_Lead_Source"]
 
 
 def test_a_dry_run_lists_and_ends(stack: Stack) -> None:

@@ -19,14 +19,15 @@ create table crm_sync.provisioned (
   label text not null,
   details text[] not null default '{}',
   certain boolean not null default true,
+  their_id text,
   run_id bigint references crm_sync.run (run_id),
   made_at timestamptz not null default clock_timestamp(),
   removed_at timestamptz,
   primary key (connection, kind, name))""",
     # Of what the release before this one made only the trail knows.
     """
-insert into crm_sync.provisioned (connection, kind, name, label, details, run_id, made_at)
-select distinct on (connection, rule, name) connection, rule, name, name, details, run_id, at
+insert into crm_sync.provisioned (connection, kind, name, label, details, their_id, run_id, made_at)
+select distinct on (connection, rule, name) connection, rule, name, name, details, their_id, run_id, at
 from crm_sync.decision d, lateral (select
   case rule when 'create_permission_set' then 'GPTWeb_CRM_Sync'
     when 'create_field' then substring(detail from 'create field (\\S+) as')
