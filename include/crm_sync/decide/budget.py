@@ -25,6 +25,7 @@ __all__ = [
     "lane_limit",
     "looked_past",
     "observed",
+    "org_wait",
     "reserve_of",
     "runs_short",
 ]
@@ -129,9 +130,15 @@ def observed(
         return seen, limits_at is None or now - limits_at > FRESH
     if room:
         return replace(seen, looks=0, look_at=None), False
-    if seen.look_at and seen.look_at > now:
+    if org_wait(seen, now):
         return seen, False  # late replies of calls that left together count as one look
     return looked_past(seen, now), False
+
+
+def org_wait(known: Allocation | None, now: datetime) -> timedelta:
+    """How long nothing may be sent because the org runs short; a moment that a wrong clock set too far away is due."""
+    wait = known.look_at - now if known and known.look_at else timedelta(0)
+    return wait if timedelta(0) < wait <= LAST_LOOK else timedelta(0)
 
 
 def looked_past(allocation: Allocation, now: datetime) -> Allocation:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from crm_sync.decide.budget import Backlog, Clocks, calls_needed, in_words
+from crm_sync.decide.budget import Backlog, Clocks, calls_needed, in_words, org_wait
 from crm_sync.ledger import allocation, runs, settings
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.settings import Settings
@@ -14,8 +14,6 @@ from crm_sync.ledger.spending import LaneRoom, database_clock, lane_room
 from crm_sync.model import Object, RunKind
 
 __all__ = ["Forecast", "note", "wait_of"]
-
-NOW = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +57,7 @@ def wait_of(tx: Transaction, run_id: int) -> tuple[timedelta, timedelta]:
 def _room(tx: Transaction, run: runs.Run, chosen: Settings) -> tuple[LaneRoom, timedelta]:
     now = database_clock(tx)
     room = lane_room(tx, run.connection, chosen.daily_calls, run.kind, Clocks(now, now))
-    org = allocation.load(tx, run.connection)
-    return room, max(room.wait, org.look_at - now if org and org.look_at else NOW)
+    return room, max(room.wait, org_wait(allocation.load(tx, run.connection), now))
 
 
 def _backlog(tx: Transaction, connection: str, object: Object, chosen: Settings, run: runs.Run) -> Backlog:

@@ -25,6 +25,7 @@ from crm_sync.decide.budget import (
     lane_limit,
     looked_past,
     observed,
+    org_wait,
     reserve_of,
     runs_short,
 )
@@ -194,8 +195,8 @@ class LedgerMeter:
         known = allocation.load(tx, self._connection)
         self._short = bool(known and known.look_at)
         if known and known.look_at:
-            if known.look_at > now:
-                raise _org_is_short(self._connection, known, chosen, now)
+            if wait := org_wait(known, now):
+                raise _org_is_short(self._connection, known.usage, chosen, wait)
             # This one call is to see whether there is room again; the others wait for what it finds.
             allocation.store(tx, self._connection, looked_past(known, now))
         elif self._usage and self._monotonic() >= self._store_after:
@@ -237,9 +238,7 @@ class LedgerMeter:
         return asks
 
 
-def _org_is_short(connection: str, known: Allocation, chosen: Settings, now: datetime) -> BudgetExhausted:
-    usage = known.usage
-    wait = (known.look_at or now) - now
+def _org_is_short(connection: str, usage: ApiUsage, chosen: Settings, wait: timedelta) -> BudgetExhausted:
     reserve = reserve_of(usage.limit, chosen.org_reserve)
     return BudgetExhausted(
         f"connection {connection}: the org has {max(0, usage.limit - usage.used):,} of its {usage.limit:,} calls of 24 "

@@ -16,6 +16,7 @@ from crm_sync.decide.budget import (
     lane_limit,
     looked_past,
     observed,
+    org_wait,
     runs_short,
 )
 from crm_sync.model import ApiUsage, RunKind
@@ -103,6 +104,13 @@ def test_the_org_is_looked_at_after_growing_distances_and_an_hour_at_last() -> N
         seen, _ = see(looked_past(seen, now), 15_000, at=now)
     assert distances == [5, 10, 20, 40, 60, 60]
     assert is_open(see(seen, 1_000, at=now)[0])
+
+
+def test_a_look_that_a_wrong_clock_put_off_by_a_day_is_due() -> None:
+    seen, _ = see(None, 15_000, at=NOON + 20 * HOUR)
+    assert org_wait(seen, NOON + 20 * HOUR) == 5 * MINUTE
+    assert org_wait(seen, NOON) == timedelta(0)
+    assert org_wait(None, NOON) == timedelta(0)
 
 
 def test_late_replies_of_calls_that_left_together_are_one_look() -> None:
