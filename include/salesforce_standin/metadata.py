@@ -98,9 +98,10 @@ def serve(org: Org, user_id: str, request: Request, version: int) -> Reply:
     if served is None:
         raise fault("Client", f"No operation available for request {request.call.tag}", "soapenv")
     content = served(_Caller(org, user_id), request)
+    instance = f' xmlns:xsi="{xml_text.INSTANCE}"' if "xsi:" in content else ""
     body = (
         f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns="{_SPACE}"'
-        f' xmlns:xsi="{xml_text.INSTANCE}"><soapenv:Body><{request.name}Response>{content}</{request.name}Response>'
+        f"{instance}><soapenv:Body><{request.name}Response>{content}</{request.name}Response>"
         "</soapenv:Body></soapenv:Envelope>"
     )
     return Reply(200, body.encode(), content_type=_CONTENT_TYPE)

@@ -135,11 +135,12 @@ class Server:
         return mishaps.reset(request)
 
     async def _read(self, request: web.Request) -> Incoming:
-        path = _MADE_UP_HOST.sub("", request.rel_url.raw_path, count=1)
+        address, _, query = request.raw_path.partition("?")
+        path = "/" + address.lstrip("/")  # some clients write "//services/…"
         return Incoming(
             method=request.method,
-            path=path,
-            query=dict(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)),
+            path=_MADE_UP_HOST.sub("", path, count=1),
+            query=dict(parse_qsl(query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in request.headers.items()},
             content=await request.read() if request.can_read_body else b"",
             base=f"{request.scheme}://{request.host}",

@@ -112,6 +112,49 @@ def test_csv_rows_with_an_xml_job(bulk):
     assert (late.status_code, value(late, "exceptionCode")) == (400, "InvalidJobState")
 
 
+def test_the_recorded_form_of_xml_and_json(bulk):
+    reply = bulk.call(
+        "POST",
+        "job",
+        f'<jobInfo xmlns="{SPACE}"><operation>insert</operation><object>Contact</object></jobInfo>',
+    )
+    job = value(reply, "id")
+    stamp = value(reply, "createdDate")
+    assert reply.headers["Location"] == f"/services/async/66.0/job/{job}"
+    assert reply.text == (
+        '<?xml version="1.0" encoding="UTF-8"?><jobInfo\n   xmlns="http://www.force.com/2009/06/asyncapi/dataload">\n'
+        f" <id>{job}</id>\n <operation>insert</operation>\n <object>Contact</object>\n"
+        f" <createdById>{value(reply, 'createdById')}</createdById>\n <createdDate>{stamp}</createdDate>\n"
+        f" <systemModstamp>{stamp}</systemModstamp>\n <state>Open</state>\n"
+        " <concurrencyMode>Parallel</concurrencyMode>\n <contentType>XML</contentType>\n"
+        " <numberBatchesQueued>0</numberBatchesQueued>\n <numberBatchesInProgress>0</numberBatchesInProgress>\n"
+        " <numberBatchesCompleted>0</numberBatchesCompleted>\n <numberBatchesFailed>0</numberBatchesFailed>\n"
+        " <numberBatchesTotal>0</numberBatchesTotal>\n <numberRecordsProcessed>0</numberRecordsProcessed>\n"
+        " <numberRetries>0</numberRetries>\n <apiVersion>66.0</apiVersion>\n"
+        " <numberRecordsFailed>0</numberRecordsFailed>\n <totalProcessingTime>0</totalProcessingTime>\n"
+        " <apiActiveProcessingTime>0</apiActiveProcessingTime>\n <apexProcessingTime>0</apexProcessingTime>\n</jobInfo>"
+    )
+    none = bulk.call("GET", f"job/{job}/batch")
+    assert none.text == f'<?xml version="1.0" encoding="UTF-8"?><batchInfoList\n   xmlns="{SPACE}" />'
+    query = bulk.open("query", "Contact", "JSON")
+    reply = bulk.call("POST", f"job/{query}/batch", "SELECT Id FROM Contact", TYPES["JSON"])
+    batch = reply.json()["id"]
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.headers["Location"] == f"/services/async/66.0/job/{query}/batch/{batch}"
+    assert list(reply.json()) == [
+        "apexProcessingTime", "apiActiveProcessingTime", "createdDate", "id", "jobId", "numberRecordsFailed",
+        "numberRecordsProcessed", "state", "stateMessage", "systemModstamp", "totalProcessingTime",
+    ]  # fmt: skip
+    while bulk.call("GET", f"job/{query}/batch/{batch}").json()["state"] != "Completed":
+        time.sleep(0.01)
+    headers = {"X-SFDC-Session": bulk.token}
+    twice = f"{bulk.base}//services/async/66.0/job/{query}/batch/{batch}/result"
+    (result_id,) = requests.get(twice, headers=headers, timeout=10).json()
+    assert (result_id[:3], len(result_id)) == ("752", 15)
+    found = requests.get(f"{twice}/{result_id}?format=json", headers=headers, timeout=10)
+    assert (found.headers["Content-Type"], type(found.json())) == ("application/json", list)
+
+
 def test_xml_rows(bulk):
     job = bulk.open("insert", "Contact", "XML")
     rows = (

@@ -124,7 +124,9 @@ def _create(org: Org, call: Call) -> Reply:
         start_row=start_row,
     )  # fmt: skip
     org.bulk.add(job)
-    return envelopes.reply("jobInfo", envelopes.job_info(job, json=is_json), json=is_json, status=201)
+    reply = envelopes.reply("jobInfo", envelopes.job_info(job, json=is_json), json=is_json, status=201)
+    reply.headers["Location"] = f"/services/async/{call.version}.0/job/{job.id}"
+    return reply
 
 
 def _check_key(org: Org, call: Call, name: str, key: str | None) -> None:
@@ -163,7 +165,9 @@ def _add(org: Org, job: Job, call: Call) -> Reply:
     batch = org.bulk.add_batch(job, call.content)
     org.bulk.submit(batch)
     is_json = job.content_type == "JSON"
-    return envelopes.reply("batchInfo", envelopes.batch_info(batch, json=is_json), json=is_json, status=201)
+    reply = envelopes.reply("batchInfo", envelopes.batch_info(batch, json=is_json), json=is_json, status=201)
+    reply.headers["Location"] = f"/services/async/{call.version}.0/job/{job.id}/batch/{batch.id}"
+    return reply
 
 
 def _results(org: Org, job: Job, batch: Batch, result_id: str | None, call: Call) -> Reply:

@@ -23,10 +23,28 @@ def reply(name: str, values: Any, *, json: bool, status: int = 200) -> Reply:
     """Return a document: JSON, or XML whose root has the name."""
     if json:
         return Reply(status, values, content_type=JSON_TYPE)
-    body = (
-        f'<?xml version="1.0" encoding="UTF-8"?><{name} xmlns="{SPACE}">{xml_text.elements(values)}</{name}>'
-    )
+    root = f'<?xml version="1.0" encoding="UTF-8"?><{name}\n   xmlns="{SPACE}"'
+    inside = _lines(values, 1)
+    body = f"{root}>\n{inside}</{name}>" if inside else f"{root} />"
     return Reply(status, body.encode(), content_type=XML_TYPE)
+
+
+def _lines(values: dict[str, Any], depth: int) -> str:
+    """Spell elements as this API does: a line each, one space deeper a level; None is left out."""
+    shown = []
+    for name, value in values.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict):
+                pad = " " * depth
+                shown.append(f"{pad}<{name}>\n{_lines(one, depth + 1)}{pad}</{name}>\n")
+            elif one is not None:
+                shown.append(f"{' ' * depth}{xml_text.spell(name, one)}\n")
+    return "".join(shown)
+
+
+def _order(info: dict[str, Any], *, json: bool) -> dict[str, Any]:
+    """Put what is said into its recorded order: the schema's in XML, the alphabet's in JSON."""
+    return dict(sorted(info.items())) if json else info
 
 
 def error(code: str, message: str, *, json: bool, status: int = 400) -> ApiError:
@@ -82,12 +100,12 @@ def job_info(job: Job, *, json: bool) -> dict[str, Any]:
         "apiActiveProcessingTime": int(sum(batch.active_ms for batch in batches)),
         "apexProcessingTime": 0,
     }
-    return {**info, "fastPathEnabled": False} if json else info
+    return _order({**info, "fastPathEnabled": False} if json else info, json=json)
 
 
 def batch_info(batch: Batch, *, json: bool) -> dict[str, Any]:
     """Say how far a batch is."""
-    return {
+    info = {
         "id": batch.id,
         "jobId": batch.job_id,
         "state": batch.state,
@@ -100,12 +118,13 @@ def batch_info(batch: Batch, *, json: bool) -> dict[str, Any]:
         "apiActiveProcessingTime": int(batch.active_ms),
         "apexProcessingTime": 0,
     }
+    return _order(info, json=json)
 
 
 def result_list(batch: Batch, *, json: bool) -> Reply:
-    """List the results of a query's batch."""
+    """List the results of a query's batch, by ids of 15 characters."""
     if json:
-        return reply("result-list", [batch.result_id], json=True)
+        return reply("result-list", [batch.result_id[:15]], json=True)
     return reply("result-list", {"result": [batch.result_id[:15]]}, json=False)
 
 
@@ -129,7 +148,7 @@ def _csv_outcome(outcome: Outcome) -> bytes:
 def _outcome(outcome: Outcome, *, json: bool) -> dict[str, Any]:
     more = {"extendedErrorDetails": None} if json else {}
     errors = [
-        {"message": fault.message, "fields": list(fault.fields or ()), "statusCode": fault.code, **more}
+        {"fields": list(fault.fields or ()), "message": fault.message, "statusCode": fault.code, **more}
         for fault in outcome.faults
     ]
     shown = {"success": outcome.success, "created": bool(outcome.created), "id": outcome.id, "errors": errors}
