@@ -14,7 +14,7 @@ import requests
 from stack import airflow, env, postgres
 from stack.errors import StackError
 from stack.lifecycle import Stack
-from stack.settings import Settings
+from stack.settings import CONNECTION, Settings
 
 
 @pytest.fixture
@@ -65,7 +65,13 @@ def _clients_get_in(stack: Stack) -> None:
     with psycopg.connect(values["CRM_SYNC_DATABASE_URL"]) as connection:
         connection.execute("select from crm_sync.run_summary")
     token = {"username": values["AIRFLOW_USER"], "password": values["AIRFLOW_PASSWORD"]}
-    assert requests.post(f"{values['AIRFLOW_URL']}/auth/token", json=token, timeout=30).ok
+    signed_in = requests.post(f"{values['AIRFLOW_URL']}/auth/token", json=token, timeout=30)
+    assert signed_in.ok
+    connect = f"{values['AIRFLOW_URL']}/crm-sync/connections/{CONNECTION}/connect"
+    assert requests.get(connect, timeout=30).status_code == 401
+    bearer = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
+    connected = requests.get(connect, headers=bearer, timeout=30)
+    assert (connected.status_code, "Connected" in connected.text) == (200, True), connected.text
     assert not requests.get(f"{values['AIRFLOW_URL']}/api/v2/dags", timeout=30).ok
     admin = {"Authorization": f"Bearer {values['SALESFORCE_STANDIN_TOKEN']}"}
     limits = f"{values['SALESFORCE_STANDIN_URL']}/services/data/v60.0/limits"
