@@ -253,6 +253,17 @@ class MemoryStore:
 
     def _refused(self, object: Object, values: Row) -> Iterator[Failure]:
         for column, value in values.items():
+            if column == self._reference(object) and value is not None:
+                parent = self._records.get(str(value))
+                if parent is None or parent.deleted:
+                    text = f"invalid cross reference id {value}"
+                    yield Failure(
+                        "transient",
+                        "INVALID_CROSS_REFERENCE_KEY",
+                        text,
+                        (column,),
+                        "The account is read again.",
+                    )
             refuses = self.refusals.get((object, column))
             if (object, column) in self.hidden or (refuses and refuses(value)):
                 message = f"{column}: {value!r} is not accepted"

@@ -280,6 +280,23 @@ MUTANTS = [
     Mutant("a converted lead is asleep", "model.py",
            "return self.converted_to or self.merged_into or not self.their_alive", "return self.merged_into or not self.their_alive",
            "test_unsent_edit_on_the_lead"),
+    Mutant("a parent that can't be translated is no blank", "decide/merge.py",
+           "    if raw is not None and raw not in parents.ours:\n        return None\n"
+           "    t = None if raw is None else parents.ours[str(raw)]\n",
+           "    t = parents.ours.get(str(raw))\n", "test_parent_of_a_stranger_is_no_clear"),
+    Mutant("a reference is compared in our ids", "decide/merge.py",
+           "_decide(mapped, mapping, rules, link, ours, o, t, base, base)",
+           "_decide(mapped, mapping, rules, link, ours, o, t, base, t if raw == link.base_theirs.get(name) else {})",
+           "test_reparented_by_a_merge_is_no_edit"),
+    Mutant("a parent is known by its former ids", "ledger/parents.py",
+           "where f.their_id = any(%(t)s) and", "where false and f.their_id = any(%(t)s) and",
+           "test_contact_read_before_merged_account"),
+    Mutant("a parent that is refused is read again", "engine/answers.py",
+           "            work.parents.append(str(sent.write.values.get(reference.ours)))", "            pass",
+           "test_parent_merged_between_plan_and_push"),
+    Mutant("children of a merged parent go to the one that goes on", "ledger/parents.py",
+           "and l.state = 'merged' and {alive}", "and l.state = 'never' and {alive}",
+           "test_children_of_an_account_merged_into_a_known_one"),
 ]  # fmt: skip
 
 
@@ -357,7 +374,13 @@ def _run(server: str, schedule: str) -> str:
     from psycopg import sql
 
     from crm_sync.ledger.migrate import migrate
-    from tests.crm_sync.engine import test_conversion, test_existence, test_merges, test_schedules
+    from tests.crm_sync.engine import (
+        test_conversion,
+        test_existence,
+        test_merges,
+        test_parents,
+        test_schedules,
+    )
     from tests.crm_sync.engine.world import World
 
     name = f"mutant_{os.getpid()}"
@@ -371,7 +394,7 @@ def _run(server: str, schedule: str) -> str:
         made.append(World(url, policy, **settings))  # type: ignore[arg-type]
         return made[-1]
 
-    modules = (test_schedules, test_existence, test_merges, test_conversion)
+    modules = (test_schedules, test_existence, test_merges, test_conversion, test_parents)
     test = next(getattr(module, schedule) for module in modules if hasattr(module, schedule))
     try:
         if "make_world" in test.__code__.co_varnames[: test.__code__.co_argcount]:

@@ -80,7 +80,7 @@ create table crm_sync.former (
   why text not null check (why in ('deleted', 'merged')),
   died_with jsonb not null,
   at timestamptz not null default clock_timestamp(),
-  primary key (connection, their_object, their_id))""",
+  primary key (their_id, their_object, connection))""",
     "create index on crm_sync.former (link_id)",
     "alter table crm_sync.change drop constraint change_op_check",
     (
