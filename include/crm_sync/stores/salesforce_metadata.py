@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import zeep
 from lxml import etree
@@ -20,11 +20,12 @@ from requests import Response
 from zeep.exceptions import Fault, TransportError
 from zeep.transports import Transport
 
-from crm_sync.access.login import Login, trusted_address
+from crm_sync.access.login import trusted_address
 from crm_sync.access.replies import call_error
 from crm_sync.errors import Misconfigured, RetryLater, SyncError, Unanswered
+from crm_sync.stores.salesforce_schema_calls import Session
 
-__all__ = ["MOST", "SPACE", "TYPE", "MetadataApi", "Result", "Session", "text_of"]
+__all__ = ["MOST", "SPACE", "TYPE", "MetadataApi", "Result", "text_of"]
 
 MOST = 10
 SPACE = "{http://soap.sforce.com/2006/04/metadata}"
@@ -34,21 +35,6 @@ _WSDL = Path(__file__).with_name("salesforce_metadata.wsdl")
 _NAMES = {"met": SPACE[1:-1], "xsi": TYPE[1:-5], "xsd": "http://www.w3.org/2001/XMLSchema"}
 _PREFIXES = {namespace: prefix for prefix, namespace in _NAMES.items()}
 _FORBIDDEN = {"INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCESS_OR_READONLY"}
-
-
-class Session(Protocol):
-    """The metered session: ``access.transport.MeteredSession``."""
-
-    connection: str
-
-    @property
-    def login(self) -> Login:
-        """Who knows the token."""
-        ...
-
-    def post(self, url: str, data: bytes, *, headers: Mapping[str, str]) -> Response:
-        """Send and book one call."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote_plus
 
+from requests import Response
+
+from crm_sync.access.login import Login
 from crm_sync.access.transport import Reply
 from crm_sync.errors import IncompleteRead
-from crm_sync.stores.salesforce_metadata import Session
 from crm_sync.stores.salesforce_schema_wire import DATA, errors_of, refusal
 
 __all__ = [
@@ -26,6 +28,21 @@ __all__ = [
 
 Subrequest = dict[str, Any]
 Results = dict[str, dict[str, Any]]
+
+
+class Session(Protocol):
+    """The metered session as SOAP uses it (``crm_sync.access.transport``)."""
+
+    connection: str
+
+    @property
+    def login(self) -> Login:
+        """Who knows the token."""
+        ...
+
+    def post(self, url: str, data: bytes, *, headers: Mapping[str, str]) -> Response:
+        """Send and book one call."""
+        ...
 
 
 class Transport(Session, Protocol):

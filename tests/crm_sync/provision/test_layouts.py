@@ -209,3 +209,31 @@ def test_a_session_that_ran_out_is_renewed_once_and_no_token_is_logged(
     assert login.asked == ["00D5g000000AbCd!run-out"]
     assert len(stack.meter.booked) == 2
     assert login.good not in caplog.text
+
+
+def test_a_dry_run_tells_what_somebody_changed_and_a_run_makes_it_anew(stack: Stack) -> None:
+    stack.choices = Choices(sales_users=("anna.sales@example.com",), layouts=True)
+    stack.run()
+    name = "Contact-Contact %28Sales%29 Layout"
+    stack.standin.set_layout(name, without_fields(stack.standin.layouts()[name], SIX[:1]))
+    stack.standin.hide("Account.GPTWeb_Id__c")
+    (given,) = stack.standin.query(
+        "SELECT Id FROM PermissionSetAssignment WHERE PermissionSet.Name = 'GPTWeb_Insights'"
+    )
+    stack.standin.ask("DELETE", f"/sobjects/PermissionSetAssignment/{given['Id']}")
+    (field_id,) = [
+        row["Id"]
+        for row in stack.standin.custom_fields()
+        if (row["TableEnumOrId"], row["DeveloperName"]) == ("Lead", "GPTWeb_Visit_Count")
+    ]
+    stack.standin.ask("DELETE", f"/tooling/sobjects/CustomField/{field_id}")
+    _, report = stack.stages().plan("dry", dry_run=True)
+    assert sorted(words.partition("UTC: ")[2] for words in report.drift) == [
+        "GPTWeb_AI_Score__c was taken off layout Contact-Contact (Sales) Layout.",
+        "GPTWeb_Insights was taken from anna.sales@example.com.",
+        "field Lead.GPTWeb_Visit_Count__c was deleted.",
+        "the permission on Account.GPTWeb_Id__c was taken out of GPTWeb_CRM_Sync.",
+    ]
+    stack.run()
+    _, report = stack.stages().plan("after", dry_run=True)
+    assert (report.drift, report.steps) == ((), ())
