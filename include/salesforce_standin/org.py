@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from joserfc.jwk import RSAKey
+
 from salesforce_standin import custom_fields, features, field_changes, ids, policy, virtual
 from salesforce_standin.bulk.shelf import Shelf
 from salesforce_standin.clock import Clock
@@ -51,6 +53,7 @@ class Org:
     cursors: Cursors = field(init=False)
     apps: Apps = field(init=False)
     codes: Codes = field(init=False)
+    signing_key: RSAKey | None = None
     login_rate: Rate = field(default_factory=Rate)
     passwords: dict[str, str] = field(default_factory=dict)
     features: dict[str, Any] = field(default_factory=dict)

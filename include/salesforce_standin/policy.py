@@ -30,6 +30,8 @@ class Policy:
     # [from, to): hours of the day, GMT; none means always.
     login_hours: list[int] = field(default_factory=list)
     org_locked: bool = False
+    # New orgs have SOAP's login() off (facts/salesforce.md 2.4); old ones still serve it.
+    soap_login: bool = True
     # How long a bulk job spends in each state at least.
     bulk_milliseconds: int = 100
     # Batches of both bulk APIs in any 24 hours: one per 10,000 rows of a job of Bulk API 2.0.

@@ -33,6 +33,9 @@ def serve(org: Org, incoming: Incoming, version: int, kind: str = "u") -> Reply:
     if xml_text.local(call.tag) != "login" or version > _LAST_WITH_LOGIN:
         message = f"No operation available for request {call.tag}"
         return _fault("soapenv:Client", "UNKNOWN_EXCEPTION", message, kind)
+    if not org.policy.soap_login:
+        message = "SOAP API login() is disabled by default in this org."
+        return _fault("sf:INVALID_OPERATION", "INVALID_OPERATION", message, kind)
     texts = {xml_text.local(child.tag): child.text or "" for child in call}
     try:
         user = _user_of(org, texts.get("username", ""), texts.get("password", ""))

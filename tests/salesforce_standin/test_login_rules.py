@@ -62,6 +62,12 @@ def test_soap_says_it_in_its_own_words(standin, admin, settings, code):
     assert f"<sf:exceptionCode>{code}</sf:exceptionCode>" in reply.text
 
 
+def test_soap_login_can_be_off(standin, admin):
+    admin.post("/standin/settings", {"soap_login": False})
+    reply = soap_login(standin.base, ADMIN)
+    assert "<sf:exceptionCode>INVALID_OPERATION</sf:exceptionCode>" in reply.text
+
+
 def test_a_password_of_ones_own(tmp_path):
     running = Running("--data", str(tmp_path))
     admin = Client(running.base, ADMIN_TOKEN)

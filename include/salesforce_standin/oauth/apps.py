@@ -14,7 +14,7 @@ SCOPES = (
     "refresh_token", "offline_access", "full", "api", "web", "id", "openid", "profile", "email", "address", "phone",
     "custom_permissions", "visualforce", "lightning", "content",
 )  # fmt: skip
-_USUAL_SCOPES = ("refresh_token", "full", "api", "web", "id", "profile", "email")
+_USUAL_SCOPES = ("refresh_token", "full", "api", "web", "id", "openid", "profile", "email")
 # Where the command line tools of the platform wait for their callback.
 _USUAL_CALLBACK = "http://localhost:1717/OauthRedirect"
 

@@ -173,6 +173,7 @@ def _give(org: Org, asked: _Asked, session: Session, scopes: list[str]) -> Reply
         scope=" ".join(scopes),
         challenge=challenge,
         method=_METHODS[asked.get("code_challenge_method")] if challenge else "",
+        nonce=asked.get("nonce"),
     )
     org.remember("apps", org.apps.dump())
     org.remember("codes", org.codes.dump())

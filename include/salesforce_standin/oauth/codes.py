@@ -26,6 +26,7 @@ class Code:
     challenge: str
     method: str
     born: float
+    nonce: str = ""
     spent: bool = False
 
     def is_verifier(self, given: str) -> bool:
@@ -45,13 +46,21 @@ class Codes:
         self._codes = {document["code"]: Code(**document) for document in stored or []}
 
     def issue(
-        self, *, client_id: str, user_id: str, redirect_uri: str, scope: str, challenge: str, method: str
+        self,
+        *,
+        client_id: str,
+        user_id: str,
+        redirect_uri: str,
+        scope: str,
+        challenge: str,
+        method: str,
+        nonce: str,
     ) -> Code:
         """Return a new code. Like real ones it ends with characters that must be encoded in an address."""
         now = self._clock.now()
         self._codes = {key: one for key, one in self._codes.items() if one.born + 2 * _SECONDS > now}
         text = f"aPrx{secrets.token_urlsafe(48)}=="
-        made = Code(text, client_id, user_id, redirect_uri, scope, challenge, method, now)
+        made = Code(text, client_id, user_id, redirect_uri, scope, challenge, method, now, nonce)
         self._codes[made.code] = made
         return made
 

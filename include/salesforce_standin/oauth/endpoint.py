@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from salesforce_standin.errors import not_found
 from salesforce_standin.http_call import Incoming, Reply
-from salesforce_standin.oauth import authorize, browser, claims, inspection, tokens
+from salesforce_standin.oauth import authorize, browser, claims, inspection, openid, tokens
 from salesforce_standin.oauth.errors import refuse
 from salesforce_standin.sessions import Session
 
@@ -19,6 +19,8 @@ _PAGES: dict[str, Callable[[Org, Incoming], Reply]] = {
     "/login": browser.serve_login,
     "/secur/logout.jsp": browser.serve_logout,
     "/services/oauth2/authorize": authorize.serve,
+    "/.well-known/openid-configuration": openid.configuration,
+    "/id/keys": openid.keys,
 }
 _TOKENS: dict[str, Callable[[Org, tokens.Asked], Reply]] = {
     "token": tokens.token,

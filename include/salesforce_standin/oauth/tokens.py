@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from salesforce_standin.http_call import Reply
 from salesforce_standin.logins import Refused, admit, user_named
-from salesforce_standin.oauth import assertion
+from salesforce_standin.oauth import assertion, openid
 from salesforce_standin.oauth.apps import App, in_order
 from salesforce_standin.oauth.codes import Code
 from salesforce_standin.oauth.errors import NOT_APPROVED, app_unknown, refuse, refuse_login
@@ -93,7 +93,7 @@ def _by_code(org: Org, asked: Asked) -> dict[str, Any]:
     refreshes = "refresh_token" in scopes
     grant = org.sessions.grant(user["Id"], app.client_id, code.scope) if refreshes else None
     session = _open(org, asked, user, app, code.scope, grant.id if grant else "")
-    return _success(org, app, session, asked.base, grant.token if grant else None)
+    return _success(org, app, session, asked.base, grant.token if grant else None, nonce=code.nonce)
 
 
 def _check_verifier(code: Code, verifier: str) -> None:
@@ -167,7 +167,7 @@ def _check_app(app: App, user: Row) -> None:
 
 
 def _without_refresh(app: App) -> str:
-    return " ".join(in_order(set(app.scopes) - {"refresh_token", "offline_access"}))
+    return " ".join(in_order(set(app.scopes) - {"refresh_token", "offline_access", "openid"}))
 
 
 def _open(org: Org, asked: Asked, user: Row, app: App, scope: str, grant: str = "") -> Session:
@@ -179,10 +179,10 @@ def _open(org: Org, asked: Asked, user: Row, app: App, scope: str, grant: str = 
 
 
 def _success(
-    org: Org, app: App, session: Session, base: str, refresh_token: str | None = None
+    org: Org, app: App, session: Session, base: str, refresh_token: str | None = None, nonce: str = ""
 ) -> dict[str, Any]:
     """Return the reply of every grant: no expires_in, issued_at in milliseconds as text (facts 2.2)."""
-    issued = str(int(session.issued * 1000))
+    issued, scopes = str(int(session.issued * 1000)), session.scope.split()
     identity = f"{base}/id/{org.settings.org_id}/{session.user_id}"
     secret, text = app.client_secret.encode(), (identity + issued).encode()
     return {
@@ -190,6 +190,7 @@ def _success(
         **({"refresh_token": refresh_token} if refresh_token else {}),
         "signature": base64.b64encode(hmac.new(secret, text, hashlib.sha256).digest()).decode(),
         "scope": session.scope,
+        **({"id_token": openid.id_token(org, session, base, nonce)} if "openid" in scopes else {}),
         "instance_url": base,
         "id": identity,
         "token_type": "Bearer",
