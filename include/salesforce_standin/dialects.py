@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from salesforce_standin import metadata
+from salesforce_standin import metadata_envelope
 from salesforce_standin.bulk import envelopes
 from salesforce_standin.errors import ApiError
 from salesforce_standin.http_call import Incoming, Reply
@@ -22,7 +22,7 @@ def spoken(incoming: Incoming, reply: Reply) -> Reply:
         return reply
     code, message = str(body[0]["errorCode"]), str(body[0].get("message", ""))
     if incoming.path.startswith("/services/Soap/"):
-        return _reply(metadata.fault(code, message))
+        return _reply(metadata_envelope.fault(code, message))
     if incoming.path.startswith("/services/async/"):
         is_json = incoming.headers.get("content-type", "").lower().startswith(envelopes.JSON_TYPE)
         code = _BULK_CODES.get(code, "Unknown")

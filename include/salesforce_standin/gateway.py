@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from salesforce_standin import about, metadata, rights, soap
+from salesforce_standin import about, metadata, metadata_envelope, rights, soap
 from salesforce_standin.admin import Admin
 from salesforce_standin.bulk import classic
 from salesforce_standin.config import LATEST, OLDEST
@@ -132,14 +132,14 @@ class Gateway:
 
     def _metadata(self, incoming: Incoming, version: int) -> Reply:
         """Serve the Metadata API, whose session comes inside the envelope."""
-        request = metadata.read(incoming.content)
+        request = metadata_envelope.read(incoming.content)
         user = self._user_of(self.org.sessions.find(request.token))
         if user is None:
-            raise metadata.no_session(request.token)
+            raise metadata_envelope.no_session(request.token)
         if not rights.may_use_api(self.org, user["Id"]):
-            raise metadata.fault(*rights.API_DISABLED)
+            raise metadata_envelope.fault(*rights.API_DISABLED)
         if not self.org.meter.allows():
-            raise metadata.over_limit()
+            raise metadata_envelope.over_limit()
         self.count(incoming)
         incoming.user_id = user["Id"]
         return metadata.serve(self.org, user["Id"], request, version)

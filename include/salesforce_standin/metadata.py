@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import escape
 
 from salesforce_standin import xml_text
 from salesforce_standin.config import LATEST, OLDEST
-from salesforce_standin.errors import ApiError, Fault, RowError
+from salesforce_standin.errors import Fault, RowError
 from salesforce_standin.http_call import Reply
+from salesforce_standin.metadata_envelope import Request, answer, fault
 from salesforce_standin.metadata_kinds import EMPTY, KINDS, Kind
 from salesforce_standin.permissions import holds
 from salesforce_standin.tables import Row
@@ -24,67 +24,11 @@ from salesforce_standin.tables import Row
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
 
-_SPACE = "http://soap.sforce.com/2006/04/metadata"
-_CONTENT_TYPE = "text/xml;charset=UTF-8"
 _MOST, _MOST_QUERIES = 10, 3
 _ROLLED_BACK = Fault(
     "ALL_OR_NONE_OPERATION_ROLLED_BACK",
     "Record rolled back because not all records were valid and the request was using AllOrNone header",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A SOAP request: who sends it, what it asks for."""
-
-    token: str
-    call: Element
-    all_or_none: bool
-
-    @property
-    def name(self) -> str:
-        """The name of the call."""
-        return xml_text.local(self.call.tag)
-
-
-def fault(code: str, message: str, prefix: str = "sf") -> ApiError:
-    """Return a request that fails as a whole; clients look for the code in faultcode and in faultstring."""
-    body = (
-        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns:sf="{_SPACE}">'
-        f"<soapenv:Body><soapenv:Fault><faultcode>{prefix}:{code}</faultcode><faultstring>"
-        f"{'' if prefix == 'soapenv' else code + ': '}{escape(message)}</faultstring></soapenv:Fault></soapenv:Body>"
-        "</soapenv:Envelope>"
-    )
-    return ApiError(500, body.encode(), {"Content-Type": _CONTENT_TYPE})
-
-
-def no_session(token: str) -> ApiError:
-    """Return the reply to a session that is unknown or has run out."""
-    text = (
-        "Invalid Session ID found in SessionHeader: Illegal Session. Session not found, missing session key: "
-    )
-    return fault("INVALID_SESSION_ID", text + token[:15])
-
-
-def over_limit() -> ApiError:
-    """Return the reply once the day's calls are used up."""
-    return fault("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-
-
-def read(content: bytes) -> Request:
-    """Read a request."""
-    envelope = xml_text.read(content)
-    body = None if envelope is None else xml_text.child(envelope, "Body")
-    if envelope is None or body is None or not len(body):
-        raise fault("Client", "Unable to parse the request", "soapenv")
-    header = xml_text.child(envelope, "Header")
-    parts = {xml_text.local(part.tag): part for part in (header if header is not None else ())}
-    session, mode = parts.get("SessionHeader"), parts.get("AllOrNoneHeader")
-    return Request(
-        token=xml_text.text(session, "sessionId") if session is not None else "",
-        call=body[0],
-        all_or_none=mode is not None and xml_text.text(mode, "allOrNone") in {"true", "1"},
-    )
 
 
 def serve(org: Org, user_id: str, request: Request, version: int) -> Reply:
@@ -97,14 +41,7 @@ def serve(org: Org, user_id: str, request: Request, version: int) -> Reply:
     served = _CALLS.get(request.name)
     if served is None:
         raise fault("Client", f"No operation available for request {request.call.tag}", "soapenv")
-    content = served(_Caller(org, user_id), request)
-    instance = f' xmlns:xsi="{xml_text.INSTANCE}"' if "xsi:" in content else ""
-    body = (
-        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns="{_SPACE}"'
-        f"{instance}><soapenv:Body><{request.name}Response>{content}</{request.name}Response>"
-        "</soapenv:Body></soapenv:Envelope>"
-    )
-    return Reply(200, body.encode(), content_type=_CONTENT_TYPE)
+    return answer(request.name, served(_Caller(org, user_id), request))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from email.parser import BytesParser
 from email.policy import HTTP
-from itertools import islice
+from io import BytesIO
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -175,15 +176,16 @@ def _results(org: Org, call: Call, id_text: str, titles: list[str], *, good: boo
         return Reply(body=csv_line(titles, job.separator, job.ending), content_type=_CSV)
     lines = _lines(org, job, batch)
     header = next(lines, [])
-    shown = [csv_line([*titles, *header], job.separator, job.ending)]
+    shown = BytesIO()
+    shown.write(csv_line([*titles, *header], job.separator, job.ending))
     ids_at = [place for place, name in enumerate(header) if name.lower() == "id"]
     done = outcomes.read(org.bulk.path(batch, OUTCOMES))
     for outcome, line in zip(done, lines, strict=False):
         if outcome.success is good:
             said = str(outcome.created or False).lower() if good else outcomes.error_text(outcome)
             id_text = outcome.id or "".join(line[place] for place in ids_at)
-            shown.append(csv_line([id_text, said, *line], job.separator, job.ending))
-    return Reply(body=b"".join(shown), content_type=_CSV)
+            shown.write(csv_line([id_text, said, *line], job.separator, job.ending))
+    return Reply(body=shown.getvalue(), content_type=_CSV)
 
 
 def unprocessed(org: Org, call: Call, id_text: str) -> Reply:
@@ -196,8 +198,9 @@ def unprocessed(org: Org, call: Call, id_text: str) -> Reply:
     lines = _lines(org, job, batch)
     header = next(lines, [])
     rest = islice(lines, batch.processed, None)
-    shown = [csv_line(line, job.separator, job.ending) for line in (header, *rest)]
-    return Reply(body=b"".join(shown), content_type=_CSV)
+    shown = BytesIO()
+    shown.writelines(csv_line(line, job.separator, job.ending) for line in chain((header,), rest))
+    return Reply(body=shown.getvalue(), content_type=_CSV)
 
 
 def _lines(org: Org, job: Job, batch: Batch) -> Iterator[list[str]]:
