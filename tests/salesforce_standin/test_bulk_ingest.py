@@ -31,7 +31,7 @@ def user(shared):
 
 
 def opened(client: Client, operation: str = "insert", **more: Any) -> dict[str, Any]:
-    reply = client.post("/jobs/ingest", {"object": "Contact", "operation": operation, **more})
+    reply = client.post("/jobs/ingest", {"object": "Contact", "operation": operation} | more)
     assert reply.status_code == 200, reply.text
     document: dict[str, Any] = reply.json()
     return document
@@ -306,6 +306,29 @@ def test_an_open_job_is_aborted_and_jobs_are_listed(user):
     wrong = user.patch(f"/jobs/ingest/{job['id']}", {"state": "x"})
     assert wrong.json()[0]["message"] == "Invalid value: 'x' supplied for property: 'state'"
     assert user.get("/services/data/v40.0/jobs/ingest").status_code == 404
+
+
+def test_rules_and_field_security_hold_for_bulk_rows_too(client):
+    client.post("/standin/settings", {"bulk_milliseconds": 0})
+    rule = {"object": "Lead", "name": "Phone", "message": "A phone, please.", "when": {"Phone": ""}}
+    assert client.post("/standin/validation-rules", rule).status_code == 201
+    twins = {"object": "Contact", "name": "Twins", "fields": ["Email"], "allow_save": False}
+    assert client.post("/standin/duplicate-rules", twins).status_code == 201
+    done = worked_off(client, "LastName,Company\nA,B\n", object="Lead")
+    (bad,) = results(client, done, "failedResults")
+    assert bad["sf__Error"] == "FIELD_CUSTOM_VALIDATION_EXCEPTION:A phone, please.:--"
+    done = worked_off(client, "LastName,Email\nA,a@x.example\nB,a@x.example\n")
+    (bad,) = results(client, done, "failedResults")
+    assert (bad["LastName"], bad["sf__Error"].partition(":")[0]) == ("B", "DUPLICATES_DETECTED")
+    token = client.post("/standin/sessions", {"username": "anna.sales@example.com"}).json()["access_token"]
+    sales = Client(client.base, token)
+    provide(client, "Contact")
+    hidden = worked_off(sales, "LastName,GPTWeb_Id__c\nA,1\n")
+    assert (hidden["state"], hidden["errorMessage"]) == (
+        "Failed",
+        "InvalidBatch : Field name not found : GPTWeb_Id__c",
+    )
+    sales.http.close()
 
 
 def test_the_batches_of_a_day(client):
