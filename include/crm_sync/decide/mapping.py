@@ -6,9 +6,10 @@ reported at once, with file and line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -124,6 +125,14 @@ class ObjectMapping:
     def columns(self) -> tuple[str, ...]:
         """Our column names, in the file's order."""
         return tuple(f.ours for f in self.fields)
+
+    @cached_property
+    def row(self) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+        """Takes a record's values in the order of the columns; KeyError where one is absent."""
+        # At least two names: itemgetter of a single one gives no tuple.
+        return (
+            itemgetter(*self.columns) if len(self.columns) > 1 else lambda values: (values[self.columns[0]],)
+        )
 
     @cached_property
     def converted(self) -> tuple[tuple[int, FieldMapping], ...]:

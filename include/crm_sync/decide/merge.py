@@ -109,9 +109,14 @@ def merge(
     if link.reread or ours is None or is_asleep(link, ours):
         return _last_values(mapping, rules, link, ours, only)
     decisions = []
-    for mapped in mapping.fields:
+    fields = (
+        mapping.fields
+        if only is None
+        else [mapping.by_ours[name] for name in only if name in mapping.by_ours]
+    )
+    for mapped in fields:
         name = mapped.ours
-        if name not in link.seen or name not in ours.values or (only is not None and name not in only):
+        if name not in link.seen or name not in ours.values:
             continue
         if mapped.references:
             decision = _decide_reference(mapped, mapping, rules, link, ours, parents)

@@ -16,7 +16,7 @@ from crm_sync.decide.values import same
 from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context
 from crm_sync.ledger import parking, trail
-from crm_sync.model import Failure, Image, Intent, Link, OurRecord, Outcome, Side, Value, Write, Written
+from crm_sync.model import Failure, Image, Intent, Link, OurRecord, Outcome, Row, Side, Value, Write, Written
 
 __all__ = ["Kept", "Work", "refused", "written"]
 
@@ -53,7 +53,7 @@ class Work:
     refusals: list[parking.Refusal] = field(default_factory=list)
     stored: list[tuple[Link, OurRecord | None]] = field(default_factory=list)
     repairs: list[Write] = field(default_factory=list)
-    lifted: list[tuple[int, Side, str]] = field(default_factory=list)
+    lifted: dict[int, Row] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     parents: list[str] = field(default_factory=list)
     again: Kept = field(default_factory=Kept)
@@ -66,7 +66,7 @@ def written(
     """Collect what a written row leaves: its outcome, the base of what was sent, the image, what slipped in."""
     columns = [c for c in intent.values if c not in intent.settled]
     work.outcomes.append((sent.change.change_id, "acknowledged", columns, answer.id, None))
-    work.lifted.extend((link.link_id, "theirs", c) for c in intent.values)
+    work.lifted[link.link_id] = intent.values
     based = _based(link, sent, answer, columns)
     if answer.after is not None:
         after = observe(work.mapping, based, answer.after, work.sent_no, work.recv_no, answer.before)

@@ -103,8 +103,8 @@ def claim_creates(
             outcomes.append((change.change_id, "superseded", tuple(change.after), None, SUPERSEDED))
             continue
         link = Link(claimed[change.our_id], mapping.object, change.our_id, None, "creating")
-        values = {c: v for c, v in change.after.items() if not _waits(mapping, there, c, v)}
-        waiting = [c for c in change.after if c not in values]
+        waiting = _waiting(mapping, there, change.after)
+        values = {c: v for c, v in change.after.items() if c not in waiting} if waiting else change.after
         outcomes.append(
             (change.change_id, "superseded", waiting, None, "its account is not there yet; it follows")
         )
@@ -132,20 +132,22 @@ def _sending(
         {c: ours.time_of(c) for c in updated}, {c: link.seen.get(c) for c in updated},
         now, link.seen_stamp, until, until + context.settings.late_commit,
     )  # fmt: skip
-    sent = {c: _wire(mapping, parents, c, v) for c, v in values.items() if c != KEY}
+    sent = dict(values)
+    sent.pop(KEY, None)
+    if mapping.reference and sent.get(mapping.reference.ours) is not None:
+        # A reference goes out as the parent's id there, looked up now and not in the plan.
+        sent[mapping.reference.ours] = parents.theirs[str(sent[mapping.reference.ours])]
     keyed = change.op == "create" or KEY in values
     return Sending(
         change, link, ours, intent, Write(ours.id, link.their_id, intent.id, sent, stamp_key=keyed)
     )
 
 
-def _wire(mapping: ObjectMapping, parents: Parents, column: str, value: Value) -> Value:
-    """A reference goes out as the parent's id there, looked up now and not in the plan."""
-    return parents.theirs[str(value)] if mapping.by_ours[column].references and value is not None else value
-
-
-def _waits(mapping: ObjectMapping, parents: Parents, column: str, value: Value) -> bool:
-    return bool(mapping.by_ours[column].references) and value is not None and str(value) not in parents.theirs
+def _waiting(mapping: ObjectMapping, parents: Parents, values: Mapping[str, Value]) -> tuple[str, ...]:
+    """The reference, if its parent is not there yet."""
+    name = mapping.reference.ours if mapping.reference else KEY
+    parent = values.get(name)
+    return () if parent is None or str(parent) in parents.theirs else (name,)
 
 
 def _overruled(link: Link, d: Decision) -> trail.Line:
@@ -159,6 +161,9 @@ def _store(
     tx: Transaction, context: Context, mapping: ObjectMapping, sending: Sequence[Sending],
     outcomes: Sequence[trail.OutcomeRow], lines: Sequence[trail.Line],
 ) -> None:  # fmt: skip
-    intents.store(tx, [s.intent for s in sending])
+    whole = [s for s in sending if s.plain and len(s.intent.values) == len(s.change.after)]
+    intents.store_whole(tx, [s.intent for s in whole])
+    known = {s.intent.id for s in whole}
+    intents.store(tx, [s.intent for s in sending if s.intent.id not in known])
     trail.outcomes(tx, context.run_id, outcomes)
     trail.note(tx, context.run_id, context.name, mapping.object, lines)

@@ -120,7 +120,7 @@ def _store(tx: Transaction, context: Context, work: Work, held: Sequence[int]) -
     trail.outcomes(tx, context.run_id, work.outcomes)
     trail.note(tx, context.run_id, context.name, mapping.object, work.lines)
     parking.park(tx, context.run_id, context.name, work.refusals)
-    parking.lift_written(tx, work.lifted)
+    parking.lift_written(tx, "theirs", work.lifted)
 
 
 def settle_links(

@@ -39,14 +39,15 @@ def keep_usual(
     usual = [(sent, answer) for sent, answer in usual if sent.intent.id in closed]
     created = [_created(mapping, sent, answer) for sent, answer in usual if sent.intent.creates]
     setwise.keep_created(tx, mapping, created, recv_no)
-    setwise.keep_keyed(tx, [_keyed(mapping, *one) for one in usual if not one[0].intent.creates], recv_no)
+    keyed = [_keyed(mapping, *one) for one in usual if not one[0].intent.creates]
+    setwise.keep_keyed(tx, context.name, mapping, keyed, recv_no)
     left = {row.link_id for row in created if row.left}
     done = [(s.ours.id, s.ours.version) for s, _ in usual if s.intent.creates and s.link.link_id not in left]
     worklist.clear_outbox(tx, context.name, mapping.object, done)
     trail.outcomes(tx, context.run_id, [
         (sent.change.change_id, "acknowledged", tuple(sent.intent.values), answer.id, None) for sent, answer in usual
     ])  # fmt: skip
-    parking.lift_written(tx, [(s.link.link_id, "theirs", c) for s, _ in usual for c in s.intent.values])
+    parking.lift_written(tx, "theirs", {sent.link.link_id: sent.intent.values for sent, _ in usual})
     tally.add(mapping.object, "acknowledged", sum(len(sent.intent.values) for sent, _ in usual))
     return closed
 

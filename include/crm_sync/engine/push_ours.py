@@ -94,7 +94,9 @@ def _apply(
     trail.outcomes(tx, context.run_id, batch.outcomes)
     trail.note(tx, context.run_id, context.name, mapping.object, batch.lines)
     parking.park(tx, context.run_id, context.name, batch.refusals)
-    parking.lift_written(tx, [(r.link.link_id, "ours", d.field) for r in batch.ready for d in r.decisions])
+    parking.lift_written(
+        tx, "ours", {r.link.link_id: [d.field for d in r.decisions] for r in batch.ready if r.decisions}
+    )
     settle_links(tx, context, mapping, based)
     # After the fields: the tombstone's last values are pulled before ours is archived.
     fates = [c for c in changes if c.op in ("archive", "unarchive")]

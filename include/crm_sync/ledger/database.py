@@ -15,11 +15,12 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 
 from crm_sync.errors import Misconfigured, RetryLater
+from crm_sync.ledger.arrays import ArrayDumper
 
 __all__ = ["Database", "Jsonb", "Transaction", "database_url"]
 
 set_json_loads(orjson.loads)
-set_json_dumps(lambda value: orjson.dumps(value).decode())
+set_json_dumps(orjson.dumps)
 
 # Every statement starts from one chunk and reaches other tables by key.  A fresh run has no statistics, and a planner
 # that expects one row meets thousands: without these it chose joins that took fifty times as long (hotpath.md 7).
@@ -106,6 +107,7 @@ class Database:
                     self._url, autocommit=True, prepare_threshold=None, connect_timeout=10,
                     options=OPTIONS,
                 )  # fmt: skip
+                self._connection.adapters.register_dumper(list, ArrayDumper)
             except psycopg.OperationalError as error:
                 # The driver's words name host, port and user, never the password.
                 words = str(error).strip().splitlines()[-1]

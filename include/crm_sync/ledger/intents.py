@@ -12,7 +12,7 @@ from crm_sync.decide.observe import Closed
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Intent
 
-__all__ = ["close_by_reply", "close_untouched", "open_of", "settle", "still_claimed", "store"]
+__all__ = ["close_by_reply", "close_untouched", "open_of", "settle", "still_claimed", "store", "store_whole"]
 
 _COLUMNS = sql.SQL("""intent_id::text, change_id, run_id, link_id, creates, values, times, expected, sent_at, read_at,
   claim_until, expires_at, settled""")
@@ -28,6 +28,25 @@ def store(tx: Transaction, intents: Iterable[Intent]) -> None:
             (i.id, i.change_id, i.run_id, i.link_id, i.creates, Jsonb(i.values), Jsonb(i.times), Jsonb(i.expected),
              i.sent_at, i.read_at, i.claim_until, i.expires_at)
             for i in intents
+        ),
+    )  # fmt: skip
+
+
+def store_whole(tx: Transaction, intents: Sequence[Intent]) -> None:
+    """The same for intents that carry all of their change and overwrite nothing: their values are copied in Postgres."""
+    if not intents:
+        return
+    one = intents[0]
+    tx.run(
+        """insert into crm_sync.intent (intent_id, change_id, run_id, link_id, creates, values, times, expected, sent_at,
+          read_at, claim_until, expires_at)
+        select w.intent_id, w.change_id, %s, w.link_id, %s, c.after, '{}', '{}', %s, w.read_at, %s, %s
+        from unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::timestamptz[]) as w (intent_id, change_id, link_id, read_at)
+        cross join lateral (select c.after from crm_sync.change c where c.change_id = w.change_id offset 0) c""",
+        (
+            one.run_id, one.creates, one.sent_at, one.claim_until, one.expires_at,
+            [i.id for i in intents], [i.change_id for i in intents], [i.link_id for i in intents],
+            [i.read_at for i in intents],
         ),
     )  # fmt: skip
 

@@ -19,8 +19,9 @@ __all__ = ["link_strays", "parents_of_records", "refused_values", "wanted_values
 
 
 def link_strays(
-    tx: Transaction, connection: str, mapping: ObjectMapping, matched: Sequence[tuple[str, str, str]]
-) -> list[int]:
+    tx: Transaction, connection: str, mapping: ObjectMapping, matched: Sequence[tuple[str, str, str]], *,
+    dirty: bool = True,
+) -> list[int]:  # fmt: skip
     """Link (our id, their id, how); the stray's image becomes what was seen, what both hold alike becomes the base."""
     if not matched:
         return []
@@ -29,13 +30,14 @@ def link_strays(
         "theirs": [m[1] for m in matched],
         "c": connection,
         "t": mapping.theirs,
+        "dirty": dirty,
     }
     # Lateral with offset 0: one look-up by key a row, whatever the planner believes about fresh tables.
     made = tx.rows(
         """insert into crm_sync.link as l (connection, object, their_object, our_id, their_id, state, keyed, seen_stamp,
-          seen_recv, seen_digest, match_key)
+          seen_recv, seen_digest, match_key, dirty)
         select s.connection, s.object, s.their_object, w.our_id, s.their_id, 'live', s.our_id is not distinct from w.our_id,
-          s.stamp, s.recv, s.digest, s.match_first
+          s.stamp, s.recv, s.digest, s.match_first, %(dirty)s
         from unnest(%(ours)s::uuid[], %(theirs)s::text[]) as w (our_id, their_id)
         cross join lateral (select * from crm_sync.stray s where s.connection = %(c)s and s.their_object = %(t)s
           and s.their_id = w.their_id offset 0) s

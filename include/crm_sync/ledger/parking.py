@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,14 +97,12 @@ def keep(
     return len(new)
 
 
-def lift_written(tx: Transaction, written: Iterable[tuple[int, Side, str]]) -> None:
-    """What was written after all is no longer parked: (link id, side, field); so is a record refused as a whole."""
-    done = set(written)
-    sides = {(link_id, side) for link_id, side, _ in done}
-    standing = _standing(tx, {link_id for link_id, _ in sides})
+def lift_written(tx: Transaction, side: Side, written: Mapping[int, Collection[str]]) -> None:
+    """What was written to a side after all is no longer parked: fields by link; so is a record refused as a whole."""
+    standing = _standing(tx, set(written))
     _lift(tx, "written", [
-        parked_id for parked_id, link_id, side, column in standing
-        if (link_id, side, column) in done or (column is None and (link_id, side) in sides)
+        parked_id for parked_id, link_id, where, column in standing
+        if where == side and (column is None or column in written[link_id])
     ])  # fmt: skip
 
 

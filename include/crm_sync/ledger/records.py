@@ -75,7 +75,10 @@ def check_columns(tx: Transaction, mapping: ObjectMapping) -> None:
 
 def digest_of(mapping: ObjectMapping, values: Row, our_key: str | None, *, fate: str | bool) -> bytes:
     """What a read compares: equal digests mean an equal record, whatever its stamp (hotpath.md 4)."""
-    row = [values.get(column, ABSENT) for column in mapping.columns]
+    try:
+        row: Sequence[object] = mapping.row(values)
+    except KeyError:
+        row = [values.get(column, ABSENT) for column in mapping.columns]
     return sha256(orjson.dumps([row, our_key, fate])).digest()[:16]
 
 

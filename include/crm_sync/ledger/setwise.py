@@ -153,12 +153,13 @@ def _make(
     ids = {"ids": [c.change_id for c in changes], "c": connection, "o": mapping.object}
     with as_engine(tx):
         tx.run(_insert(mapping), {**ids, "t": mapping.theirs, "offset": offset})
-    linking.link_strays(tx, connection, mapping, [(c.our_id, str(c.their_id), "created") for c in changes])
+    # They stand in the outbox: that is work enough.
+    matched = [(c.our_id, str(c.their_id), "created") for c in changes]
+    linking.link_strays(tx, connection, mapping, matched, dirty=False)
     if tx.one(_HELD, ids) != len(changes):
         raise _HeldOtherwise
-    tx.run(_FORGET, ids)
     if not keyed:
-        tx.run(_CLEAN, ids)
+        tx.run(_FORGET, ids)
 
 
 def _insert(mapping: ObjectMapping) -> sql.Composed:
@@ -185,8 +186,6 @@ _HELD = sql.SQL("select count(*) {} and i.base_ours @> c.after").format(_IMAGES)
 # Both sides agree on every field.  Nobody else can have seen these records of ours yet.
 _FORGET = sql.SQL("""delete from crm_sync.outbox where connection = %(c)s and object = %(o)s
           and our_id = any(array(select c.our_id {} and i.base_theirs = i.seen))""").format(_IMAGES)
-_CLEAN = sql.SQL("""update crm_sync.link set dirty = false
-          where link_id = any(array(select l.link_id {} and i.base_theirs = i.seen))""").format(_IMAGES)
 
 
 def _reference(mapping: ObjectMapping) -> str:
@@ -233,15 +232,18 @@ def keep_created(tx: Transaction, mapping: ObjectMapping, rows: Sequence[Created
     )
 
 
-def keep_keyed(tx: Transaction, rows: Sequence[Keyed], recv_no: int) -> None:
-    """Our key is there.  A link stays work while theirs, or who is there, differs from the base, or ours waits in the outbox."""
+def keep_keyed(
+    tx: Transaction, connection: str, mapping: ObjectMapping, rows: Sequence[Keyed], recv_no: int
+) -> None:
+    """Our key is there.  A link stays work while theirs, or who is there, differs from the base.
+
+    Ours leaves the outbox only if it never changed since it was made, and the base was taken from that.
+    """
     if not rows:
         return
     tx.run(
         """update crm_sync.link l set keyed = true, seen_recv = %(recv)s, seen_stamp = w.stamp, seen_digest = w.digest,
-          dirty = w.differs or not (l.base_alive_ours and l.base_alive_theirs) or exists (select 1 from crm_sync.outbox b where b.connection = l.connection
-            and b.object = l.object and b.our_id = l.our_id),
-          claim_run = null, claim_until = null
+          dirty = w.differs or not (l.base_alive_ours and l.base_alive_theirs), claim_run = null, claim_until = null
         from (select u.*, i.differs
           from unnest(%(ids)s::bigint[], %(stamps)s::timestamptz[], %(digests)s::bytea[]) as u (link_id, stamp, digest)
           cross join lateral (select i.base_theirs <> i.seen as differs from crm_sync.image i
@@ -253,4 +255,9 @@ def keep_keyed(tx: Transaction, rows: Sequence[Keyed], recv_no: int) -> None:
             "stamps": [row.stamp for row in rows],
             "digests": [row.digest for row in rows],
         },
+    )
+    tx.run(
+        """delete from crm_sync.outbox where connection = %s and object = %s and version = 1
+          and our_id = any(array(select our_id from crm_sync.link where link_id = any(%s) and not dirty))""",
+        (connection, mapping.object, [row.link_id for row in rows]),
     )

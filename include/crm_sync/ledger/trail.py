@@ -86,13 +86,15 @@ def plan(tx: Transaction, run_id: int, connection: str, changes: Iterable[Change
 def pending(tx: Transaction, run_id: int, side: Side, object: str, after: int, limit: int) -> list[Change]:
     """The next planned changes that nothing became of yet: no outcome, nothing sent; in order of planning."""
     rows = tx.rows(
-        sql.SQL("""select object, side, op, link_id, our_id::text, their_id, before, after, base, rules, conflicts, change_id
+        sql.SQL("""select object, side, op, link_id, our_id::text, their_id, nullif(before, '{{}}'), after,
+          nullif(base, '{{}}'), rules, conflicts, change_id
         from crm_sync.change c
         where run_id = %s and side = %s and object = %s and change_id > %s
           and {pending} order by change_id limit %s""").format(pending=PENDING),
         (run_id, side, object, after, limit),
     )
-    return [Change(*row) for row in rows]
+    # An object without fields costs no parsing.
+    return [Change(*row[:6], *(values or {} for values in row[6:9]), *row[9:]) for row in rows]
 
 
 def outcomes(tx: Transaction, run_id: int, rows: Iterable[OutcomeRow]) -> None:

@@ -78,8 +78,7 @@ def room(tx: Transaction, run: Run, planned: int) -> int | None:
 
 def analyze_links(tx: Transaction) -> None:
     """The same for what a large push of ours filled; analysed while still empty, they would look empty for long."""
-    for table in ("crm_sync.link", "crm_sync.image", "crm_sync.outbox"):
-        tx.run(sql.SQL("analyze {}").format(sql.SQL(table)))
+    tx.run("analyze crm_sync.link, crm_sync.outbox, crm_sync.image (link_id)")
 
 
 def analyze(tx: Transaction) -> None:

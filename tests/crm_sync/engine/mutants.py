@@ -60,7 +60,7 @@ MUTANTS = [
     Mutant("an edit before our key is written is seen", "engine/keep_usual.py",
            "else _shows_what_was_seen(mapping, sent, answer, heads)", "else True",
            "test_edit_between_making_ours_and_writing_our_key"),
-    Mutant("writing our key finishes nothing else", "ledger/setwise.py", "dirty = w.differs or", "dirty =",
+    Mutant("writing our key finishes nothing else", "ledger/setwise.py", "dirty = w.differs or not", "dirty = not",
            "test_edit_read_by_another_run_before_our_key_is_written"),
     Mutant("one run at a time writes to a link", "model.py",
            "self.claim_run not in (None, run_id) and", "False and", "test_two_runs_in_flight_and_an_edit_between"),
