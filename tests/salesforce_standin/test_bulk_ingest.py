@@ -358,7 +358,7 @@ def test_packed_data(user):
 
 
 def test_pollers_see_every_state(client):
-    assert client.post("/standin/settings", {"bulk_milliseconds": 150}).status_code == 200
+    assert client.post("/standin/settings", {"bulk_milliseconds": 600}).status_code == 200
     job = opened(client)
     seen = ["Open"]
     upload(client, job, "LastName\nSlow\n")
