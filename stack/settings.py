@@ -47,6 +47,7 @@ class Secrets:
     airflow_password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     standin_token: str = field(default_factory=_org_token)
     standin_client_id: str = field(default_factory=lambda: "3MVG9" + secrets.token_hex(40))
+    standin_password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     standin_client_secret: str = field(default_factory=lambda: secrets.token_hex(32).upper())
 
 

@@ -34,6 +34,7 @@ def client_values(settings: Settings) -> dict[str, str]:
         "SALESFORCE_STANDIN_TOKEN": settings.secrets.standin_token,
         "SALESFORCE_STANDIN_CLIENT_ID": settings.secrets.standin_client_id,
         "SALESFORCE_STANDIN_CLIENT_SECRET": settings.secrets.standin_client_secret,
+        "SALESFORCE_STANDIN_PASSWORD": settings.secrets.standin_password,
     }
 
 
@@ -50,6 +51,17 @@ def start(settings: Settings, processes: Processes, base: Mapping[str, str]) -> 
         if time.monotonic() > deadline:
             raise StackError(f"The Salesforce stand-in does not answer: see {processes.log(NAME)}.")
         time.sleep(0.05)
+    _register_callback(settings)
+
+
+def _register_callback(settings: Settings) -> None:
+    """Let the org send browsers back to this Airflow: its port may be another one than last time."""
+    requests.patch(
+        f"{url(settings)}/standin/apps/{settings.secrets.standin_client_id}",
+        headers={"Authorization": f"Bearer {settings.secrets.standin_token}"},
+        json={"redirect_uris": [f"{settings.airflow_url}/crm-sync/oauth/callback"]},
+        timeout=10,
+    ).raise_for_status()
 
 
 def answers(settings: Settings) -> bool:

@@ -6,6 +6,7 @@ import argparse
 import json
 import secrets
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 
 from crm_sync.access import rotation
@@ -58,7 +59,8 @@ def _new_key() -> None:
 
 
 def _rotate() -> None:
-    print(*rotation.rotate(Database(database_url()), Vault(KeyRing.from_environment())).lines(), sep="\n")
+    with closing(Database(database_url())) as database:
+        print(*rotation.rotate(database, Vault(KeyRing.from_environment())).lines(), sep="\n")
 
 
 def _setting(text: str) -> tuple[str, object]:
