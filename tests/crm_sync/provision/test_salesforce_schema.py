@@ -139,7 +139,8 @@ def test_what_can_not_be_permitted_stops_it_while_nothing_is_changed(stack: Stac
 def test_broken_at_any_call_the_next_try_completes(
     stack: Stack, after: bool, error: Callable[[], BaseException]
 ) -> None:
-    stack.choices = Choices(sales_profiles=("Standard User",), layouts=True)
+    if after:  # a call that never left is the same for layouts and people as for fields
+        stack.choices = Choices(sales_profiles=("Standard User",), layouts=True)
     for dies_at in itertools.count(1):
         transport = stack.transport()
         transport.dies_at, transport.after, transport.error = dies_at, after, error()
@@ -152,7 +153,8 @@ def test_broken_at_any_call_the_next_try_completes(
         stack.run()
         assert stack.standin.missing(WANTED) == []
         assert stack.standin.twins() == []
-        assert all("gptweb_is_dql__c" in fields_on(tree) for tree in stack.standin.layouts().values())
+        placed = ["gptweb_is_dql__c" in fields_on(tree) for tree in stack.standin.layouts().values()]
+        assert all(placed) if after else not any(placed)
         if not broken:
             return
         stack.standin.reset_schema()
