@@ -188,6 +188,17 @@ class TestPages:
         assert client.composite(one)[0]["body"]["totalSize"] == 7
         assert client.composite(one)[0]["body"]["totalSize"] == 450
 
+    def test_another_count_of_a_bulk_query(self, client, admin):
+        made = client.post("/jobs/query", {"operation": "query", "query": "SELECT Id FROM Contact"}).json()[
+            "id"
+        ]
+        while client.get(f"/jobs/query/{made}").json()["state"] != "JobComplete":
+            time.sleep(0.02)
+        fault(admin, "edit", path="/results", headers={"Sforce-NumberOfRecords": "9"})
+        reply = client.get(f"/jobs/query/{made}/results")
+        assert (reply.headers["Sforce-NumberOfRecords"], len(reply.text.splitlines())) == ("9", 451)
+        assert client.get(f"/jobs/query/{made}/results").headers["Sforce-NumberOfRecords"] == "450"
+
 
 class TestSilence:
     def test_no_answer_and_nothing_done(self, client, admin):

@@ -62,6 +62,30 @@ def test_soap_says_it_in_its_own_words(standin, admin, settings, code):
     assert f"<sf:exceptionCode>{code}</sf:exceptionCode>" in reply.text
 
 
+def soap_call(base: str, name: str, token: str) -> requests.Response:
+    envelope = (
+        '<env:Envelope xmlns:env="http://schemas.xmlsoap.org/soap/envelope/" xmlns:n1="urn:partner.soap.sforce.com">'
+        f"<env:Header><n1:SessionHeader><n1:sessionId>{token}</n1:sessionId></n1:SessionHeader></env:Header>"
+        f"<env:Body><n1:{name}/></env:Body></env:Envelope>"
+    )
+    headers = {"Content-Type": "text/xml", "SOAPAction": '""'}
+    return requests.post(f"{base}/services/Soap/u/66.0", data=envelope, headers=headers, timeout=5)
+
+
+def test_soap_says_who_one_is_and_logs_out(standin, client, admin):
+    admin.post("/standin/features", {"multiCurrency": ["EUR"]})
+    reply = soap_call(standin.base, "getUserInfo", client.token)
+    assert reply.status_code == 200
+    assert f"<userName>{INTEGRATION}</userName>" in reply.text
+    assert "<organizationMultiCurrency>true</organizationMultiCurrency>" in reply.text
+    assert "<timestamp>" in soap_call(standin.base, "getServerTimestamp", client.token).text
+    assert soap_call(standin.base, "logout", client.token).status_code == 200
+    assert client.get("/limits").status_code == 401
+    gone = soap_call(standin.base, "getUserInfo", client.token)
+    assert gone.status_code == 500
+    assert "<sf:exceptionCode>INVALID_SESSION_ID</sf:exceptionCode>" in gone.text
+
+
 def test_soap_login_can_be_off(standin, admin):
     admin.post("/standin/settings", {"soap_login": False})
     reply = soap_login(standin.base, ADMIN)
