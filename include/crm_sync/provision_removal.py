@@ -35,6 +35,8 @@ from crm_sync.provision_ledger import (
 
 __all__ = ["OrgToClear", "Removal", "RemovalReport", "Request"]
 
+_UNDO = "undo_"  # before the kind of the step that is taken back: the rule of its lines in the trail
+
 
 class OrgToClear(Protocol):
     """The CRM's schema: ``stores.salesforce_removal.SalesforceRemoval``."""
@@ -141,9 +143,13 @@ class Removal:
         if approved != request.digest:
             return self._refuse(run_id, request, approved, by)
         words = f"removal {request.digest} approved by {by}"
-        if open_lines(self._ledger.recorded(run_id)):  # else it was all done, and whatever came later stands
+        recorded = self._ledger.recorded(run_id)
+        if open_lines(recorded):
             self._ledger.record(run_id, [TrailLine("permission_set", None, REMOVAL, "noted", words)])
             self._ledger.mark_removed(self._connection)
+        elif _was_ended(recorded):
+            ended = "This removal has ended; trigger another one for what is left."
+            return RemovalReport(self._connection, (ended,), planned=len(request.lines))
         org = self._org_of(run_id)
         made = self._ledger.made(self._connection)
         plan = plan_removal(made, org.look(made))
@@ -201,6 +207,12 @@ class Removal:
         self._ledger.close(run_id, state, counts_of(self._ledger.recorded(run_id)), message)
 
 
+def _was_ended(lines: Sequence[TrailLine]) -> bool:
+    """Whether steps of the list were given up, because it was refused or failed; else all of it was done."""
+    last = {line.key: line for line in lines if line.rule.startswith(_UNDO)}
+    return any(line.outcome == "superseded" for line in last.values())
+
+
 def _line(step: Removing, outcome: Outcome, said: str = "planned") -> TrailLine:
     made = step.made
     type_ = re.split(r"[.-]", made.name)[0].lower()
@@ -208,7 +220,7 @@ def _line(step: Removing, outcome: Outcome, said: str = "planned") -> TrailLine:
     return TrailLine(
         object=type_ if type_ in OBJECTS else "permission_set",
         field=made.name,
-        rule=f"undo_{made.kind}",
+        rule=f"{_UNDO}{made.kind}",
         outcome=outcome,
         detail=f"{said}: {step.words}",
         before=before,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from requests import Response
 
+from crm_sync.access.login import Session
 from crm_sync.decide.schema import Choices
 from crm_sync.decide.schema_made import Made
 from crm_sync.decide.schema_removal import FoundOurs, RemovalPlan, plan_removal
-from crm_sync.errors import RetryLater, Unanswered
+from crm_sync.errors import Misconfigured, RetryLater, Unanswered
 from crm_sync.provision_removal import Removal
 from crm_sync.stores.salesforce_removal import SalesforceRemoval
 from tests.crm_sync.provision.orgs import Killed
-from tests.crm_sync.provision.stack import Breaking, Stack
+from tests.crm_sync.provision.stack import Breaking, FixedLogin, Stack
 from tests.crm_sync.provision.standin import start
 
 FIELD = Made("create_field", "Lead.A__c", "Lead.A__c", ("Text(36)",))
@@ -132,10 +135,14 @@ def removal(stack: Stack, transport: Breaking | None = None) -> Removal:
 
 def remove(stack: Stack, transport: Breaking | None = None) -> int:
     run_id, _ = removal(stack).plan("removal")
+    removal(stack, transport).apply(run_id, request_of(stack, run_id), "Ann")
+    return run_id
+
+
+def request_of(stack: Stack, run_id: int) -> str:
     request = removal(stack).request(run_id)
     assert request
-    removal(stack, transport).apply(run_id, request.digest, "Ann")
-    return run_id
+    return request.digest
 
 
 def whole(stack: Stack) -> tuple[object, ...]:
@@ -183,6 +190,9 @@ def test_without_approval_or_with_that_of_another_list_it_ends_as_refused(stack:
         run = stack.ledger.runs[run_id]
         assert (run.state, run.counts["acknowledged"]) == ("refused", 0)
         assert said in run.message
+        ended = removal(stack).apply(run_id, request_of(stack, run_id), "Ann")
+        assert ended.counts["removed"] == 0, "an answer that is changed later is too late"
+        assert stack.ledger.runs[run_id].state == "refused"
     assert whole(stack) == before
     assert stack.ledger.provisioned == ["salesforce_main"]
 
@@ -266,3 +276,34 @@ def test_broken_behind_any_kind_of_write_the_same_stage_goes_on(
         run = stack.ledger.runs[run_id]
         assert (run.state, run.counts["acknowledged"]) == ("succeeded", run.counts["planned"])
         assert whole(stack) == before
+
+
+def test_what_salesforce_refuses_is_named_the_rest_goes_and_another_removal_takes_it(stack: Stack) -> None:
+    stack.choices = Choices()
+    stack.run()
+    run_id, _ = removal(stack).plan("removal")
+
+    class Refusing(Breaking):
+        """One field is in use somewhere."""
+
+        def post(self, url: Any, data: Any = None, json: Any = None, **content: Any) -> Response:
+            response = super().post(url, data, json, **content)
+            if b"deleteMetadata" in data:
+                error = b"<errors><message>in use: Flow A</message><statusCode>DELETE_FAILED</statusCode></errors>"
+                name = b"<fullName>Lead.GPTWeb_Is_DQL__c</fullName>"
+                response._content = response.content.replace(
+                    name + b"<success>true</success>", error + name + b"<success>false</success>"
+                )
+            return response
+
+    login = FixedLogin(Session(stack.standin.integration_token(), stack.standin.url))
+    refusing = Refusing(login, stack.meter, sleep=lambda seconds: None)
+    with pytest.raises(
+        Misconfigured, match=r"delete field Lead.GPTWeb_Is_DQL__c: in use: Flow A \[DELETE_FAILED\]"
+    ):
+        removal(stack, refusing).apply(run_id, request_of(stack, run_id), "Ann")
+    run = stack.ledger.runs[run_id]
+    assert (run.state, run.counts["superseded"]) == ("failed", 1)
+    assert ("create_field", "Lead.GPTWeb_Is_DQL__c") in {made.key for made in stack.ledger.made("")}
+    assert "has ended" in removal(stack).apply(run_id, request_of(stack, run_id), "Ann").lines()[1]
+    assert stack.ledger.runs[run_id].state == "failed"
