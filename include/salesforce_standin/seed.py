@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from salesforce_standin import ids, layouts
 from salesforce_standin.permission_rules import assign
 from salesforce_standin.permissions import GUARDED
 from salesforce_standin.records import Writer
+from salesforce_standin.tables import Row
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
@@ -24,8 +26,9 @@ _OBJECT_RIGHTS = ("Create", "Delete", "Edit", "ModifyAllRecords", "Read", "ViewA
 
 
 def found(org: Org) -> None:
-    """Create what every org has, once."""
+    """Create what every org has, once; complete an org that an earlier stand-in made."""
     if org.tables["Organization"].rows:
+        _complete(org)
         return
     _licences(org)
     admin_id, integration_id = org.sequence.next("005"), org.sequence.next("005")
@@ -84,6 +87,25 @@ def _licences(org: Org) -> None:
             org, "UserLicense", "", Name=name, MasterLabel=name, LicenseDefinitionKey=key, Status="Active",
             TotalLicenses=total, UsedLicenses=4 if key == "SFDC" else 0,
         )  # fmt: skip
+
+
+def _complete(org: Org) -> None:
+    """Give an older org the licences, rights and defaults that came later."""
+    if org.tables["UserLicense"].rows:
+        return
+    _licences(org)
+    licence = next(iter(org.tables["UserLicense"].rows))
+    added: dict[str, Callable[[Row], Row]] = {
+        "Organization": lambda row: {**org.objects["Organization"].defaults, **row},
+        "Profile": lambda row: {**row, "UserLicenseId": licence},
+        "PermissionSet": lambda row: {
+            **row,
+            "PermissionsManageProfilesPermissionsets": bool(row.get("PermissionsManageUsers")),
+        },
+    }
+    for name, complete in added.items():
+        for row in list(org.tables[name].rows.values()):
+            org.put(org.tables[name], row["Id"], complete(row))
 
 
 def _put(org: Org, name: str, author: str, **values: Any) -> str:

@@ -352,3 +352,22 @@ def test_the_set_up_is_there_after_a_restart(tmp_path):
     assert admin.rows("SELECT CurrencyIsoCode FROM Lead") == []
     assert admin.rows(TestSessions.SOQL)[0]["NumSecondsValid"] == 900
     running.stop()
+
+
+def test_an_org_of_an_earlier_stand_in_is_completed(tmp_path):
+    running = Running("--data", str(tmp_path))
+    org = running.org
+    for name, later in {"Profile": "UserLicenseId", "Organization": "DefaultAccountAccess",
+                        "PermissionSet": "PermissionsManageProfilesPermissionsets"}.items():  # fmt: skip
+        for row in list(org.tables[name].rows.values()):
+            org.put(org.tables[name], row["Id"], {key: value for key, value in row.items() if key != later})
+    for id18 in list(org.tables["UserLicense"].rows):
+        org.put(org.tables["UserLicense"], id18, None)
+    org.commit()
+    running.stop()
+    running = Running("--data", str(tmp_path))
+    admin = Client(running.base, ADMIN_TOKEN)
+    assert admin.rows("SELECT DefaultAccountAccess FROM Organization") == [{"DefaultAccountAccess": "Edit"}]
+    assert admin.rows("SELECT Id FROM Profile WHERE UserLicense.Name != 'Salesforce'") == []
+    admin.create("PermissionSet", Name="X", Label="X")
+    running.stop()
