@@ -38,7 +38,10 @@ def keep(
 
 
 def let_go(tx: Transaction, connection: str, mapping: ObjectMapping, links: Sequence[Link]) -> None:
-    """Part these links from their dead records, so that they are created again; the field base stays until then."""
+    """Part these links from their dead records, so that they are created again.
+
+    Nothing is agreed with the record to come: what the dead one had stays with its id, for the case that it comes back.
+    """
     if not links:
         return
     keep(tx, connection, mapping, links, {}, "deleted")
@@ -48,6 +51,11 @@ def let_go(tx: Transaction, connection: str, mapping: ObjectMapping, links: Sequ
           base_alive_ours = true, base_alive_theirs = true, match_key = null, seen_digest = null, spelling_of = null,
           claim_run = null, claim_until = null
         where link_id = any(%s)""",
+        (ids,),
+    )
+    tx.run(
+        "update crm_sync.image set base_ours = '{}', base_theirs = '{}', seen = '{}', seen_lo = '{}', seen_hi = '{}' "
+        "where link_id = any(%s)",
         (ids,),
     )
     tx.run(
@@ -110,11 +118,10 @@ def _take_back(tx: Transaction, connection: str, mapping: ObjectMapping, back: M
         from unnest(%s::bigint[], %s::text[]) as w (link_id, their_id) where l.link_id = w.link_id""",
         (list(back), [image.id for image in back.values()]),
     )
-    # A reference is kept in our ids on our side: its base there stays.
+    # A reference is kept in our ids on our side: its base there is found anew.
     reference = mapping.reference.ours if mapping.reference else ""
     tx.run(
-        """update crm_sync.image i set base_ours = i.base_ours || (f.died_with - %s::text),
-          base_theirs = i.base_theirs || f.died_with
+        """update crm_sync.image i set base_ours = f.died_with - %s::text, base_theirs = f.died_with, seen = f.died_with
         from crm_sync.former f
         where f.connection = %s and f.their_object = %s and f.their_id = any(%s) and i.link_id = f.link_id""",
         (reference, connection, mapping.theirs, [image.id for image in back.values()]),

@@ -151,6 +151,10 @@ class MemoryStore:
         """The record as a read would show it now, deleted or not."""
         return self._image(self._records[id])
 
+    def everybody(self, object: Object) -> list[str]:
+        """The ids of all records of an object, deleted ones included."""
+        return [record.id for record in self._records.values() if record.object == object]
+
     def images(self, object: Object) -> list[Image]:
         """All living records of an object."""
         return [self._image(r) for r in self._records.values() if r.object == object and not r.deleted]

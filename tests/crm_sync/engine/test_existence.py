@@ -136,6 +136,19 @@ def test_edited_then_deleted_there_edited_here(world: World) -> None:
     assert (made.values["title"], made.values["phone"]) == ("O1", "T1")
 
 
+def test_made_again_without_what_is_refused(make_world: MakeWorld) -> None:
+    """Nothing of the dead record counts as agreed with the new one."""
+    world = make_world(policy="gptweb_wins").with_person()
+    world.their_delete()
+    world.run()
+    world.tick(20)
+    world.our_unarchive()
+    world.our_edit("title", "bad")
+    world.assert_sound()
+    query = "select count(*) from crm_sync.parked where field = 'title' and lifted_at is null"
+    assert world.count(query) == 1
+
+
 def test_edited_then_deleted_there(world: World) -> None:
     world.their_edit("phone", "T1")
     world.their_delete()

@@ -47,10 +47,17 @@ class Machine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------------- people
 
-    @initialize(policy=POLICIES, skew=st.sampled_from([0, 0, 3, -3]))
-    def begin(self, policy: str, skew: int) -> None:
+    @initialize(
+        policy=POLICIES, skew=st.sampled_from([0, 0, 3, -3]), keeps=st.booleans(), deletes=st.booleans()
+    )
+    def begin(self, policy: str, skew: int, keeps: bool, deletes: bool) -> None:
         empty(self.url)
-        self.world = World(self.url, policy, self.crms, skew).with_person()
+        fates = {
+            "their_delete": "keep" if keeps else "archive",
+            "our_archive": "delete" if deletes else "keep",
+        }
+        settings = fates if "delete" in self.features else {}
+        self.world = World(self.url, policy, self.crms, skew, **settings).with_person()
         self.live: list[Running] = []
         self.done: list[Running] = []
         self.late: list[tuple[float, str, tuple[Object, tuple[Write, ...]]]] = []
@@ -113,24 +120,48 @@ class Machine(RuleBasedStateMachine):
             self.world.their_new(name, title=self.value("title", "plain"), email=email)
 
     @precondition(lambda self: "delete" in self.features)
-    @rule(crm=st.integers(0, 1), back=st.booleans())
-    def their_delete(self, crm: int, back: bool) -> None:
-        name = self.crms[crm % len(self.crms)]
-        id = self.world.theirs[name]
-        if self.is_locked(id):
+    @rule(crm=st.integers(0, 1), who=st.integers(0, 3), back=st.booleans())
+    def their_delete(self, crm: int, who: int, back: bool) -> None:
+        store = self.world.crms[self.crms[crm % len(self.crms)]]
+        there = sorted(store.everybody("contact"))
+        id = there[who % len(there)]
+        image = store.image(id)
+        if self.is_locked(id) or image.deleted != back or image.merged_into:
             return
-        image = self.world.image(name)
-        if image.deleted and back:
-            self.world.crms[name].person_undeletes(id)
-        elif not image.deleted and not back:
-            self.world.crms[name].person_deletes(id)
+        if not back:
+            if id not in {their_id for _, _, their_id in self.world.links()} and image.our_id is None:
+                self.world.excused.add(self.world.truth.person(self.crms[crm % len(self.crms)], id))
+            store.person_deletes(id)
+        elif image.values["email"] not in {i.values["email"] for i in store.images("contact")}:
+            store.person_undeletes(id)
         self.world.compare()
 
     @precondition(lambda self: "delete" in self.features)
-    @rule(back=st.booleans())
-    def our_delete(self, back: bool) -> None:
-        self.world.our_unarchive() if back else self.world.our_archive()
+    @rule(who=st.integers(0, 3), back=st.booleans())
+    def our_delete(self, who: int, back: bool) -> None:
+        rows = self.world.client.execute(
+            "select id::text, email, deleted_at is null from gptweb.contacts order by 1"
+        ).fetchall()
+        id, email, alive = rows[who % len(rows)]
+        if back and not alive and email not in {e for _, e, a in rows if a}:
+            self.world.our_unarchive(id)
+        elif alive and not back:
+            self.world.our_archive(id)
         self.world.compare()
+
+    @precondition(lambda self: "merge" in self.features)
+    @rule(
+        one=st.integers(0, 3),
+        two=st.integers(0, 3),
+        take=st.sampled_from([(), ("title",), ("title", "phone")]),
+    )
+    def their_merge(self, one: int, two: int, take: tuple[str, ...]) -> None:
+        living = sorted(image.id for image in self.world.crms[self.crms[0]].images("contact"))
+        if not living:
+            return
+        winner, loser = living[one % len(living)], living[two % len(living)]
+        if winner != loser and not self.is_locked(winner) and not self.is_locked(loser):
+            self.world.their_merge(winner, loser, *take)
 
     @rule(seconds=st.sampled_from([1, 1, 1, 3, 9]))
     def tick(self, seconds: int) -> None:
@@ -262,8 +293,8 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize(
     ("crms", "features"),
-    [(("crm",), ()), (("crm",), ("delete",)), (("crm_a", "crm_b"), ())],
-    ids=["one CRM", "deletes", "two CRMs"],
+    [(("crm",), ()), (("crm",), ("delete",)), (("crm",), ("merge",)), (("crm_a", "crm_b"), ())],
+    ids=["one CRM", "deletes", "merges", "two CRMs"],
 )
 def test_whatever_happens(migrated_database: str, crms: tuple[str, ...], features: tuple[str, ...]) -> None:
     machine = type(

@@ -193,6 +193,9 @@ class World:
         self.theirs: dict[str, str] = {}
         self.runs: list[Running] = []
         self._made = 0
+        self.excused: set[str] = set()
+        self.their_delete_is = more.get("their_delete", "archive")
+        self.our_archive_is = more.get("our_archive", "keep")
         self.inside = False
         self.watched = True
         self.idle: list[_Database] = []
@@ -324,6 +327,8 @@ class World:
         crm, loser = self._first, loser or self.theirs[self._first]
         store, known = self.crms[crm], {their_id for _, _, their_id in self.links()}
         before = store.image(winner).values
+        if loser not in known:
+            self.excused.add(self.truth.person(crm, loser))  # nobody ever carried over what it held
         store.person_merges(loser, winner, *take)
         if winner not in known and loser in known:
             self.truth.becomes((crm, winner), (crm, loser))
@@ -482,7 +487,14 @@ class World:
         """Everybody who runs has ended by now: the promises hold."""
         assert all(run.dead or run.at in ("start", "end") for run in self.runs), "a run is still under way"
         self.drain(rounds)
-        problems = [*self._apart(), *self._doubled(), *self._forgotten(), *self._miscounted(), *self._noise()]
+        problems = [
+            *self._apart(),
+            *self._unequal(),
+            *self._doubled(),
+            *self._forgotten(),
+            *self._miscounted(),
+            *self._noise(),
+        ]
         assert not problems, "\n".join([*problems, "", *self.story()])
 
     def story(self) -> list[str]:
@@ -513,6 +525,22 @@ class World:
         waiting = self._waiting()
         alone = sorted({cell[:2] for cell in now} - known - waiting)
         return [*problems, *(f"{record} has no counterpart" for record in alone)]
+
+    def _unequal(self) -> list[str]:
+        """Existence: both sides are there, or neither is, or the settings let them differ."""
+        problems = []
+        rows = self.client.execute(
+            "select l.connection, l.our_id::text, l.their_id, o.deleted_at is null and o.id is not null, o.archived_by "
+            "from crm_sync.link l left join gptweb.contacts o on o.id = l.our_id "
+            "where l.their_id is not null and l.object = 'contact' and l.state in ('live', 'gone')"
+        ).fetchall()
+        for crm, our_id, their_id, here, archiver in rows:
+            there = not self.crms[crm].image(their_id).deleted
+            if here and not there and self.their_delete_is != "keep":
+                problems.append(f"{our_id} lives, {their_id} of {crm} is deleted")
+            if there and not here and (self.our_archive_is != "keep" or archiver == "engine"):
+                problems.append(f"{our_id} is archived by {archiver}, {their_id} of {crm} lives")
+        return problems
 
     def _waiting(self) -> set[tuple[str, str]]:
         """Whole records that are left to a person."""
@@ -545,12 +573,21 @@ class World:
         for (side, id, column), value in self.look().items():
             if side == "ours":
                 final.setdefault((self.truth.person(side, id), column), []).append(value)
-        excused = {self.truth.person(*record) for record in self._waiting()}
+        for (id, column), value in self._archived().items():
+            final.get((self.truth.person("ours", id), column), []).append(value)  # it lies there still
+        excused = {self.truth.person(*record) for record in self._waiting()} | self.excused
         parked = self.client.execute(
             "select our_id::text, field from crm_sync.parked where lifted_at is null and field is not null"
         )
         columns = {(self.truth.person("ours", our_id), column) for our_id, column in parked}
         return [*self.truth.lost(recorded, final, excused, columns), *self.truth.wrong_winners(recorded)]
+
+    def _archived(self) -> dict[tuple[str, str], Value]:
+        """What archived records of ours hold."""
+        rows = self.client.execute(
+            "select id::text, title, phone, total_score::float from gptweb.contacts where deleted_at is not null"
+        )
+        return {(id, c): value for id, *values in rows for c, value in zip(FIELDS, values, strict=True)}
 
     def _miscounted(self) -> list[str]:
         """Accounting: every run that ended can say what became of each planned change."""
