@@ -62,6 +62,8 @@ MUTANTS = [
            "test_edit_between_making_ours_and_writing_our_key"),
     Mutant("writing our key finishes nothing else", "ledger/setwise.py", "dirty = w.differs or not", "dirty = not",
            "test_edit_read_by_another_run_before_our_key_is_written"),
+    Mutant("writing our key leaves an edit of ours in the outbox", "ledger/setwise.py", " and version = 1", "",
+           "test_our_edit_between_making_ours_and_writing_our_key"),
     Mutant("one run at a time writes to a link", "model.py",
            "self.claim_run not in (None, run_id) and", "False and", "test_two_runs_in_flight_and_an_edit_between"),
     Mutant("the lease is checked just before sending", "engine/push_theirs.py",
