@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from io import TextIOWrapper
+from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 import requests
+import urllib3
+from requests.utils import rewind_body
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -32,12 +36,20 @@ from crm_sync.access.reply import ApiUsage, Reply, allocation, api_usage, is_use
 from crm_sync.errors import Misconfigured, NotSent, RetryLater, SyncError, Unanswered
 from crm_sync.ports import LIMITS, Meter
 
-__all__ = ["ApiUsage", "MeteredSession", "Reply"]
+__all__ = ["ApiUsage", "Download", "MeteredSession", "Reply"]
 
 CONNECT_TIMEOUT = 10.0
 UNCOUNTED = re.compile(r"^/services/(oauth2/|data/?$)")
 """Salesforce counts neither the OAuth endpoints nor the list of versions (facts/salesforce.md 1, 3.2)."""
 VERSIONED = re.compile(r"^/services/data/v\d+\.0(?=/)")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A reply that is read while it arrives: its headers, and its text line by line, line ends as they are."""
+
+    headers: Mapping[str, str]
+    lines: Iterator[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,7 @@ class MeteredSession(requests.Session):
         path: str,
         *,
         json: object = None,
+        csv: IO[bytes] | None = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         purpose: str,
@@ -105,6 +118,7 @@ class MeteredSession(requests.Session):
     ) -> Reply:
         """One call, booked under ``purpose``; a reply that is no success becomes an error that says what to do.
 
+        ``csv``: a file to be sent, from its beginning, never held whole.
         ``writes``: it may change records, so it is not repeated, and Unanswered is raised when its fate is not known.
         ``deadline`` (time.monotonic): nothing is sent when the answer may come later than that.
         """
@@ -115,6 +129,10 @@ class MeteredSession(requests.Session):
         if json is not None:
             request.data = orjson.dumps(json)
             request.headers["Content-Type"] = "application/json"
+        if csv is not None:
+            csv.seek(0)
+            request.data = csv
+            request.headers["Content-Type"] = "text/csv; charset=UTF-8"
         prepared = self.prepare_request(request)
         settings = self.merge_environment_settings(prepared.url or "", {}, None, None, None)
         answer = self._exchange(prepared, _Trip(purpose, writes, deadline), settings)
@@ -128,6 +146,31 @@ class MeteredSession(requests.Session):
         if date is None:
             raise RetryLater(f"{what}: the reply carries no Date, so the time of the read is not known")
         return Reply(response.status_code, response.headers, body, date, answer.sent_at, response.elapsed)
+
+    @contextmanager
+    def download(self, path: str, *, params: Mapping[str, str], purpose: str) -> Iterator[Download]:
+        """One call whose reply is text without end in sight (CSV); RetryLater when it breaks off on the way."""
+        request = requests.Request(
+            "GET", trusted_address(self.login.token().instance_url) + path, params=params
+        )
+        request.headers = {"Accept": "text/csv"}
+        prepared = self.prepare_request(request)
+        settings = self.merge_environment_settings(prepared.url or "", {}, True, None, None)
+        what = _what(prepared)
+        with self._exchange(prepared, _Trip(purpose, False, None), settings).response as response:
+            if response.status_code >= 300:
+                body = self._body(response, what, writes=False)
+                raise call_error(
+                    response.status_code, body, writes=False, what=what, connection=self.connection
+                )
+            raw: Any = response.raw
+            raw.decode_content = True  # gzip
+            raw.auto_close = False  # else the text could not be read to its end
+            try:
+                yield Download(response.headers, TextIOWrapper(raw, encoding="utf-8", newline=""))
+            except (urllib3.exceptions.HTTPError, OSError, UnicodeDecodeError) as error:
+                words = f"{what}: the reply broke off ({type(error).__name__}); it is asked again later"
+                raise RetryLater(words) from None
 
     def _body(self, response: requests.Response, what: str, *, writes: bool) -> Any:
         if not response.content:
@@ -193,6 +236,8 @@ class MeteredSession(requests.Session):
         request.headers["Authorization"] = f"Bearer {session.access_token}"
         if "X-SFDC-Session" in request.headers:  # where Bulk API 1.0 looks for the token
             request.headers["X-SFDC-Session"] = session.access_token
+        if getattr(request, "_body_position", None) is not None:
+            rewind_body(request)  # a file that was sent before the session was renewed
         sent_at = datetime.now(UTC)
         try:
             response = super().send(request, **options)
@@ -203,7 +248,8 @@ class MeteredSession(requests.Session):
 
     def _take_note(self, response: requests.Response) -> None:
         usage = api_usage(response.headers)
-        if is_used_up(response.status_code, response.content):
+        # What is no error may be a download, which is read as it arrives.
+        if response.status_code >= 400 and is_used_up(response.status_code, response.content):
             limit = (usage or self.usage or ApiUsage(0, 1)).limit
             usage = ApiUsage(limit, limit)
         self.usage = usage or self.usage

@@ -6,10 +6,13 @@ statements are in ``salesforce_soql``, the one kind of call in ``salesforce_comp
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.volume import RESULT_ROWS
 from crm_sync.model import Object, Page, Read, Write, Written
+from crm_sync.stores.salesforce_bulk_query import Sizes
 from crm_sync.stores.salesforce_composite import Composite, Transport
 from crm_sync.stores.salesforce_read import read_pages
 from crm_sync.stores.salesforce_records import Records
@@ -22,7 +25,8 @@ class SalesforceStore:
     """The Store Protocol over one org.
 
     ``user_id`` is asked once, when the first record is read: whose writes are ours.  ``owner_id`` owns the records
-    that are created (None: the integration user).  ``page_size``: rows a page, 200 to 2,000 (None: the org's 2,000).
+    that are created (None: the integration user).  ``page_size``: rows a page, 200 to 2,000 (None: the org's 2,000); ``result_size``:
+    rows that are asked of a query job at once; ``sleep``: between two looks at a job.
     Of ``write``'s errors only Unanswered leaves a doubt; after any other nothing of the batch was processed.
     """
 
@@ -36,17 +40,20 @@ class SalesforceStore:
         purpose: str = "sync",
         api_version: str = "66.0",
         page_size: int | None = None,
+        result_size: int = RESULT_ROWS,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._composite = Composite(transport, api_version, purpose)
         self._mappings = mappings
         self._user_id = user_id
         self._owner_id = owner_id
-        self._page_size = page_size
+        self._sizes = Sizes(page_size, result_size, sleep)
         self._records: dict[Object, Records] = {}
 
     def read(self, reads: Sequence[Read]) -> Iterator[Page]:
-        """Yield the pages of all reads: five first pages a call, then one call a page."""
-        return read_pages(self._composite, [(read, self._of(read.object)) for read in reads], self._page_size)
+        """Yield the pages of all reads: five first pages a call, then one call a page, or by a query job if that is less."""
+        asked = [(read, self._of(read.object)) for read in reads]
+        return read_pages(self._composite, asked, self._sizes)
 
     def write(self, object: Object, writes: Sequence[Write], deadline: float) -> Sequence[Written]:
         """Write a batch of updates or of creates in one call; updates show each record before and after."""

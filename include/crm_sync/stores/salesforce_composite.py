@@ -7,10 +7,11 @@ retrieve shows as "before" would be our own values (facts/salesforce.md 4.4).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
-from crm_sync.access.transport import Reply
+from crm_sync.access.transport import Download, Reply
 from crm_sync.errors import RetryLater, SyncError, Unanswered
 
 __all__ = ["COLLECTION", "SUBREQUESTS", "Composite", "SubReply", "SubRequest", "Transport"]
@@ -37,12 +38,19 @@ class Transport(Protocol):
         path: str,
         *,
         json: object = None,
+        csv: IO[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         purpose: str,
         writes: bool = False,
         deadline: float | None = None,
     ) -> Reply:
         """One call; see there."""
+        ...
+
+    def download(
+        self, path: str, *, params: Mapping[str, str], purpose: str
+    ) -> AbstractContextManager[Download]:
+        """A reply that is read while it arrives; see there."""
         ...
 
 
@@ -75,7 +83,7 @@ class Composite:
     def __init__(self, transport: Transport, api_version: str, purpose: str) -> None:
         self.transport = transport
         self.base = f"/services/data/v{api_version}"
-        self._purpose = purpose
+        self.purpose = purpose
 
     def send(
         self,
@@ -101,7 +109,7 @@ class Composite:
             f"{self.base}/composite",
             json=body,
             headers=NO_ASSIGNMENT if writes else None,
-            purpose=f"{self._purpose} {about}".strip(),
+            purpose=f"{self.purpose} {about}".strip(),
             writes=writes,
             deadline=deadline,
         )
@@ -124,7 +132,7 @@ class Composite:
 
     def get(self, path: str, headers: Mapping[str, str], about: str) -> Reply:
         """A further page of a query: a call of its own."""
-        return self.transport.call("GET", path, headers=headers, purpose=f"{self._purpose} {about}")
+        return self.transport.call("GET", path, headers=headers, purpose=f"{self.purpose} {about}")
 
 
 def _as_json(number: int, request: SubRequest, *, writes: bool) -> dict[str, object]:

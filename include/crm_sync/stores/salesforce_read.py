@@ -10,8 +10,10 @@ from urllib.parse import quote as encode
 
 from crm_sync.access.replies import call_error
 from crm_sync.access.transport import Reply
+from crm_sync.decide.volume import prefers_query_job
 from crm_sync.errors import IncompleteRead
 from crm_sync.model import ByMatchKey, ClockReading, Image, Page, Read
+from crm_sync.stores.salesforce_bulk_query import Sizes, query_pages
 from crm_sync.stores.salesforce_composite import SUBREQUESTS, Composite, SubReply, SubRequest
 from crm_sync.stores.salesforce_records import Records
 from crm_sync.stores.salesforce_soql import statements
@@ -34,20 +36,17 @@ class _Query:
     last: bool
 
 
-def read_pages(
-    composite: Composite, reads: Sequence[tuple[Read, Records]], page_size: int | None
-) -> Iterator[Page]:
+def read_pages(composite: Composite, reads: Sequence[tuple[Read, Records]], sizes: Sizes) -> Iterator[Page]:
     """The pages of all reads in their order; lazy, so a page can be stored before the next is asked for."""
-    headers = {"Sforce-Query-Options": f"batchSize={page_size}"} if page_size else {}
     queries = [query for read, records in reads for query in _queries(read, records)]
-    answers = _first_answers(composite, [query for query in queries if query.soql], headers)
+    answers = _first_answers(composite, [query for query in queries if query.soql], _options(sizes))
     seen: set[str] = set()
     for query in queries:
         if not query.soql:
             yield Page(query.read, (), query.last, datetime.now(UTC), NOT_ASKED)
             continue
         reply, answer = next(answers)
-        for images, done, latest in _pages(composite, query, reply, answer, headers):
+        for images, done, latest in _pages(composite, query, reply, answer, sizes):
             found = images
             if isinstance(query.read, ByMatchKey):  # several statements may find the same record
                 found = [image for image in images if image.id not in seen]
@@ -84,10 +83,17 @@ def _first_answers(
             yield reply, answers.pop()
 
 
+def _options(sizes: Sizes) -> dict[str, str]:
+    return {"Sforce-Query-Options": f"batchSize={sizes.page}"} if sizes.page else {}
+
+
 def _pages(
-    composite: Composite, query: _Query, reply: Reply, answer: SubReply, headers: Mapping[str, str]
+    composite: Composite, query: _Query, reply: Reply, answer: SubReply, sizes: Sizes
 ) -> Iterator[tuple[list[Image], bool, Reply]]:
-    """The pages of one statement with the reply that brought each; IncompleteRead before a last page that is short."""
+    """The pages of one statement with the reply that brought each; IncompleteRead before a last page that is short.
+
+    The first page tells how many rows there are: so many that a job is cheaper are read by one, that page included.
+    """
     what = f"reading {query.records.mapping.theirs}"
     if answer.failed:
         connection = composite.transport.connection
@@ -102,11 +108,20 @@ def _pages(
                 f"{what}: {received} rows arrived, {total} were announced at first and {announced} at last, "
                 f"{'no' if done or not following else 'a'} page was to follow; the read begins again"
             )
+        if (
+            total == announced
+            and received == len(records)
+            and not done
+            and prefers_query_job(total, len(records))
+        ):
+            for images, last in query_pages(composite, query.records, query.soql, total, sizes):
+                yield images, last, reply
+            return
         image = query.records.image
         yield [image(record) for record in records], done, reply
         if done:
             return
-        reply = composite.get(following, headers, query.read.object)
+        reply = composite.get(following, _options(sizes), query.read.object)
         body = reply.body
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, Read
 
-__all__ = ["BECAME", "SERVICE_FIELDS", "fields_of", "instant", "quote", "statements"]
+__all__ = ["BECAME", "IN_ORDER", "SERVICE_FIELDS", "fields_of", "instant", "quote", "statements"]
 
 KEYS_A_STATEMENT = 500
 CHARACTERS_A_STATEMENT = 40_000
@@ -18,6 +18,9 @@ SERVICE_FIELDS = ("Id", "SystemModstamp", "LastModifiedById", "IsDeleted", "Mast
 
 BECAME = "ConvertedContactId"
 """What is read of a lead besides: the contact that it was converted into."""
+
+IN_ORDER = " ORDER BY SystemModstamp, Id"
+"""How a read of pages ends; a query job does without, because an order keeps Salesforce from working in parts."""
 
 ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
@@ -29,7 +32,7 @@ def statements(read: Read, mapping: ObjectMapping) -> list[str]:
     select = f"SELECT {', '.join(fields_of(mapping))} FROM {mapping.theirs}"  # noqa: S608  # names of checked files
     match read:
         case ChangedSince():
-            return [f"{select}{_window(read)} ORDER BY SystemModstamp, Id"]
+            return [f"{select}{_window(read)}{IN_ORDER}"]
         case ById():
             return [f"{select} WHERE Id IN ({keys})" for keys in _lists(read.ids)]
         case ByOurKey():

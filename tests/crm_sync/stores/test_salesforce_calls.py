@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 import pytest
 
-from crm_sync.access.transport import Reply
+from crm_sync.access.transport import Download, Reply
 from crm_sync.errors import IncompleteRead, Misconfigured, NotSent, RetryLater, SyncError, Unanswered
 from crm_sync.model import ById, ByMatchKey, ChangedSince, Write
 from crm_sync.stores.salesforce import SalesforceStore
@@ -38,6 +39,7 @@ class Script:
         path: str,
         *,
         json: Any = None,
+        csv: IO[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         purpose: str,
         writes: bool = False,
@@ -50,6 +52,11 @@ class Script:
             raise body
         body = body(json) if callable(body) else body
         return Reply(200, {}, body, NOON, NOON + timedelta(seconds=2), timedelta(seconds=1))
+
+    def download(
+        self, path: str, *, params: Mapping[str, str], purpose: str
+    ) -> AbstractContextManager[Download]:
+        raise AssertionError(f"{purpose}: nothing here is so large that it goes by a job: {path} {params}")
 
 
 def store(script: Script, **settings: Any) -> SalesforceStore:
