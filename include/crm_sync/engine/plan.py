@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from crm_sync.decide.existence import work_left
+from crm_sync.decide.existence import lives, work_left
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
@@ -96,6 +96,9 @@ def plan_links(
     trail.plan(tx, context.run_id, context.name, changes)
     trail.note(tx, context.run_id, context.name, mapping.object, lines)
     parking.lift_changed(tx, changed)
+    parking.lift_deleted(
+        tx, [link.link_id for link, ours in found if link.state == "merged" and not lives(ours)]
+    )
     links.store(tx, mapping, stored)
     existence.store(tx, agreed)
     worklist.clear_outbox(tx, context.name, mapping.object, clean)

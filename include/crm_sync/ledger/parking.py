@@ -12,7 +12,7 @@ from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.trail import Line, note
 from crm_sync.model import Object, Side, Value
 
-__all__ = ["Key", "Refusal", "keep", "lift_changed", "lift_linked", "lift_written", "park"]
+__all__ = ["Key", "Refusal", "keep", "lift_changed", "lift_deleted", "lift_linked", "lift_written", "park"]
 
 Key = Literal["our_id", "their_id"]
 
@@ -141,6 +141,16 @@ def lift_linked(
           and (our_id = any(%s::uuid[]) or their_id = any(%s))""",
         (connection, object, list(our_ids), list(their_ids)),
     )
+
+
+def lift_deleted(tx: Transaction, link_ids: Sequence[int]) -> None:
+    """Whoever of ours was left to a person, and was deleted by one, needs nobody any more."""
+    if link_ids:
+        tx.run(
+            "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'deleted in GPTWeb' "
+            "where link_id = any(%s) and lifted_at is null",
+            (list(link_ids),),
+        )
 
 
 def _insert(tx: Transaction, run_id: int, connection: str, r: Refusal) -> None:

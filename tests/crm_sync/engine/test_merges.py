@@ -139,6 +139,10 @@ def test_merged_into_linked_winner(world: World) -> None:
         world.count("select count(*) from crm_sync.link where state = 'merged' and successor is not null")
         == 1
     )
+    world.our_archive()
+    world.assert_sound()
+    assert parked(world) == []
+    assert not world.image(id=winner).deleted
 
 
 def test_chain_through_an_id_that_moved_on(world: World) -> None:

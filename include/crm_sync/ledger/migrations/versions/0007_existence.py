@@ -21,6 +21,8 @@ def upgrade() -> None:
         op.execute(statement)
     for name in TABLES:
         op.execute(_APART.format(name=name))
+    # What a lead was converted into was never read: all leads are, once more.
+    op.execute("delete from crm_sync.cursor where object = 'lead'")
 
 
 def downgrade() -> None:
