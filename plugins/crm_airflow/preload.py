@@ -32,8 +32,10 @@ MODULES: Final = (
     "crm_sync.ledger.spending",
     "crm_sync.preflight",
     "crm_sync.provision",
+    "crm_sync.provision_removal",
     "crm_sync.stores.salesforce",
     "crm_sync.stores.salesforce_preflight",
+    "crm_sync.stores.salesforce_removal",
     "crm_sync.stores.salesforce_schema",
 )
 
