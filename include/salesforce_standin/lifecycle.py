@@ -123,7 +123,7 @@ def _account_of(lead: Row) -> Row:
 def _contact_of(lead: Row) -> Row:
     same = (
         "FirstName", "LastName", "Salutation", "Title", "Email", "Phone", "MobilePhone", "Fax", "LeadSource",
-        "Description", "OwnerId",
+        "Description", "OwnerId", "HasOptedOutOfEmail", "DoNotCall",
     )  # fmt: skip
     contact = {name: lead.get(name) for name in same}
     for part in ("Street", "City", "State", "PostalCode", "Country"):

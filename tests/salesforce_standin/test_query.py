@@ -191,7 +191,7 @@ def test_counting_and_grouping(filled):
 def test_fields_functions(filled):
     row = filled.rows("SELECT FIELDS(CUSTOM) FROM Contact LIMIT 1")[0]
     assert list(row) == ["GPTWeb_Id__c", "Score__c", "Is_DQL__c", "Last_Visit__c"]
-    assert len(filled.rows("SELECT FIELDS(STANDARD) FROM Contact")[0]) == 59
+    assert len(filled.rows("SELECT FIELDS(STANDARD) FROM Contact")[0]) == 61
     reply = filled.query("SELECT FIELDS(ALL) FROM Contact")
     assert reply.json()[0]["message"].endswith("The SOQL FIELDS function must have a LIMIT of at most 200")
 

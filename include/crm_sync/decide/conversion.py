@@ -59,7 +59,7 @@ def fill(lead: ObjectMapping, contact: ObjectMapping, link: Link, ours: OurRecor
         value, held = ours.values.get(mapped.ours), known.get(column)
         if value is None or same(value, held):
             continue
-        if held is None:
+        if held is None or (mapped.opts_out and value):
             values[column] = value
         elif mapped.direction != "out" and value != link.base_ours.get(mapped.ours):
             lost.append((column, value, held))
@@ -81,5 +81,8 @@ def _shared(lead: ObjectMapping, contact: ObjectMapping) -> Iterator[tuple[Field
 
 
 def _is_copied(mapped: FieldMapping) -> bool:
-    """Whether the conversion copies the field: standard ones only, unless an administrator says otherwise."""
-    return mapped.direction != "out" and not mapped.theirs.endswith("__c")
+    """Whether the conversion copies the field: standard ones only, unless an administrator says otherwise.
+
+    Consent never counts as copied, so that an opt-out of the lead wins over a contact that lacks it.
+    """
+    return mapped.direction != "out" and not mapped.opts_out and not mapped.theirs.endswith("__c")

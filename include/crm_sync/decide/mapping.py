@@ -23,6 +23,7 @@ __all__ = ["FieldMapping", "FieldSpec", "FieldType", "ObjectMapping", "load_mapp
 
 FieldType = Literal["text", "number", "boolean", "datetime", "reference"]
 FieldDirection = Literal["both", "out", "in"]
+FieldRule = Literal["opt_out_wins"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=63)]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -54,7 +55,10 @@ class FieldSpec(_Strict):
 
 
 class FieldMapping(_Strict):
-    """One field.  ``direction`` out: GPTWeb owns it and an edit in the CRM is restored; in: the CRM owns it."""
+    """One field.  ``direction`` out: GPTWeb owns it and an edit in the CRM is restored; in: the CRM owns it.
+
+    ``rule`` opt_out_wins: in a conflict, and at a first link, true wins whatever the policy.
+    """
 
     ours: Name
     theirs: Name
@@ -63,6 +67,7 @@ class FieldMapping(_Strict):
     direction: FieldDirection = "both"
     references: Object | None = None
     policy: ConflictPolicy | None = None
+    rule: FieldRule | None = None
     create: FieldSpec | None = None
 
     @model_validator(mode="after")
@@ -72,6 +77,19 @@ class FieldMapping(_Strict):
                 "a field of type reference, and only such a field, says which object it references"
             )
         return self
+
+    @model_validator(mode="after")
+    def _consent_is_yes_or_no(self) -> FieldMapping:
+        if self.opts_out and (self.type != "boolean" or self.direction != "both" or self.policy):
+            raise ValueError(
+                "opt_out_wins is the rule of a boolean that travels both ways, without a policy of its own"
+            )
+        return self
+
+    @property
+    def opts_out(self) -> bool:
+        """Whether true takes back a person's consent, so that no policy may overrule it."""
+        return self.rule == "opt_out_wins"
 
 
 class ServiceField(_Strict):

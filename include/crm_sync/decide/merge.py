@@ -193,26 +193,14 @@ def _decide(
         return Decision(name, "agree", o, t, "first_link") if first else None
     if same(o, t):
         return Decision(name, "agree", o, t, "first_link" if first else "same_value")
-    if mapped.direction == "out" or (rules.direction == "push" and mapped.direction != "in"):
-        return _one_way(
-            "push",
-            name,
-            o,
-            t,
-            owned=mapped.direction == "out",
-            source_moved=ours_moved,
-            target_moved=theirs_moved,
-        )
-    if mapped.direction == "in" or rules.direction == "pull":
-        return _one_way(
-            "pull",
-            name,
-            o,
-            t,
-            owned=mapped.direction == "in",
-            source_moved=theirs_moved,
-            target_moved=ours_moved,
-        )
+    if mapped.opts_out and ours_moved and theirs_moved:
+        # Also in a connection of one direction: what it never writes is left out afterwards.
+        return Decision(name, "push" if o else "pull", o, t, "opt_out_wins", conflict=True, detail=_OPTED_OUT)
+    if way := _only_way(mapped, rules.direction):
+        moved = {"push": ours_moved, "pull": theirs_moved}
+        owned = mapped.direction != "both"
+        target_moved = moved["pull" if way == "push" else "push"]
+        return _one_way(way, name, o, t, owned=owned, source_moved=moved[way], target_moved=target_moved)
     if not ours_moved or not theirs_moved:
         action: Action = "push" if ours_moved else "pull"
         rule = "ours_changed" if ours_moved else "theirs_changed"
@@ -221,16 +209,17 @@ def _decide(
     return _settle(policy, rules.clock, name, o, t, ours.time_of(name), _bounds(link, name))
 
 
+def _only_way(mapped: FieldMapping, direction: Direction) -> Literal["push", "pull"] | None:
+    """The one way that a field travels: its owner's, else that of a one-way connection."""
+    if mapped.direction != "both":
+        return "push" if mapped.direction == "out" else "pull"
+    return None if direction == "bidirectional" else direction
+
+
 def _one_way(
-    action: Literal["push", "pull"],
-    name: str,
-    o: Value,
-    t: Value,
-    *,
-    owned: bool,
-    source_moved: bool,
+    action: Literal["push", "pull"], name: str, o: Value, t: Value, *, owned: bool, source_moved: bool,
     target_moved: bool,
-) -> Decision | None:
+) -> Decision | None:  # fmt: skip
     """Only the owner's value counts; without an owner, in a one-way connection, the other side's edits stay there."""
     if owned:
         rule = "gptweb_owns" if action == "push" else "crm_owns"
@@ -249,6 +238,7 @@ def _one_way(
     return Decision(name, action, o, t, rule, conflict=target_moved)
 
 
+_OPTED_OUT = "one side has opted out, and that wins whatever the policy"
 _OWNED = {
     "push": "GPTWeb owns this field; the edit in the CRM was restored",
     "pull": "the CRM owns this field; the edit in GPTWeb was restored",

@@ -303,6 +303,12 @@ MUTANTS = [
     Mutant("children of a merged parent go to the one that goes on", "ledger/parents.py",
            "and l.state = 'merged' and {alive}", "and l.state = 'never' and {alive}",
            "test_children_of_an_account_merged_into_a_known_one"),
+    Mutant("opted out wins in a conflict", "decide/merge.py",
+           "if mapped.opts_out and ours_moved and theirs_moved:", "if False:",
+           "test_a_merge_does_not_take_an_opt_out_back"),
+    Mutant("the survivor of a merge answers no opt-out", "engine/merges.py",
+           "    blank |= {mapped.ours for mapped in mapping.fields if mapped.opts_out}\n", "",
+           "test_a_merge_does_not_take_an_opt_out_back"),
 ]  # fmt: skip
 
 
@@ -381,6 +387,7 @@ def _run(server: str, schedule: str) -> str:
 
     from crm_sync.ledger.migrate import migrate
     from tests.crm_sync.engine import (
+        test_consent,
         test_conversion,
         test_existence,
         test_merges,
@@ -400,7 +407,7 @@ def _run(server: str, schedule: str) -> str:
         made.append(World(url, policy, **settings))  # type: ignore[arg-type]
         return made[-1]
 
-    modules = (test_schedules, test_existence, test_merges, test_conversion, test_parents)
+    modules = (test_schedules, test_existence, test_merges, test_conversion, test_parents, test_consent)
     test = next(getattr(module, schedule) for module in modules if hasattr(module, schedule))
     try:
         if "make_world" in test.__code__.co_varnames[: test.__code__.co_argcount]:
