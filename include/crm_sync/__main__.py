@@ -1,4 +1,4 @@
-"""The command line: ``python -m crm_sync migrate``, ``connect <name>``, ``vault new-key`` and ``vault rotate``."""
+"""The command line: ``python -m crm_sync migrate``, ``connect <name>``, ``retry <name>``, ``vault new-key`` and ``vault rotate``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crm_sync.access import rotation
 from crm_sync.access.vault import KeyRing, Vault, new_entry
 from crm_sync.errors import SyncError
 from crm_sync.ledger import migrate as migrations
-from crm_sync.ledger import settings, snapshot
+from crm_sync.ledger import parking, settings, snapshot
 from crm_sync.ledger.database import Database, database_url
 
 
@@ -28,6 +28,16 @@ def main(arguments: list[str] | None = None) -> int:
     connect.add_argument(
         "--set", action="append", default=[], metavar="SETTING=VALUE", help="e.g. frequency=hourly"
     )
+    retry = commands.add_parser("retry", help="have parked values sent again: the CRM's rule was changed")
+    retry.add_argument("name")
+    retry.add_argument(
+        "--line",
+        action="append",
+        type=int,
+        metavar="ID",
+        help="a parked_id of crm_sync.parked_rows; default: all",
+    )
+    retry.add_argument("--code", help="only what was parked for this reason, e.g. DUPLICATES_DETECTED")
     vault = commands.add_parser("vault", help="the keys under which tokens are sealed")
     vault.add_argument(
         "action", choices=["new-key", "rotate"],
@@ -37,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "migrate":
             migrations.migrate(database_url())
+        elif options.command == "retry":
+            _retry(options.name, options.line, options.code)
         elif options.command == "vault":
             _new_key() if options.action == "new-key" else _rotate()
         else:
@@ -52,6 +64,13 @@ def _connect(name: str, vendor: str, chosen: dict[str, object]) -> None:
         connection = settings.connect(tx, name, vendor, chosen)
         snapshot.write(tx)
     print(f"connection {name} ({connection.vendor}): {connection.settings.model_dump_json()}")
+
+
+def _retry(name: str, lines: list[int] | None, code: str | None) -> None:
+    with closing(Database(database_url())) as database, database.transaction() as tx:
+        settings.load(tx, name)
+        count = parking.try_again(tx, name, lines, code)
+    print(f"{count} parked lines are tried again in the next run of {name}")
 
 
 def _new_key() -> None:

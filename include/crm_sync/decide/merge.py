@@ -22,6 +22,7 @@ from crm_sync.model import (
     Object,
     OurArchive,
     OurRecord,
+    Side,
     TheirDelete,
     Value,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "conflict_winner",
     "is_asleep",
     "merge",
+    "waits_for_parent",
     "work_left",
 ]
 
@@ -129,9 +131,9 @@ def merge(
         if decision and decision.action != _BARRED.get(rules.direction) and not _is_parked(link, decision):
             decisions.append(decision)
     if not link.keyed and rules.direction != "pull":
-        decisions.append(
-            Decision(KEY, "push", ours.id, None, "first_link", detail="our key goes into their record")
-        )
+        key = Decision(KEY, "push", ours.id, None, "first_link", detail="our key goes into their record")
+        if not _is_parked(link, key):
+            decisions.append(key)
     return tuple(decisions)
 
 
@@ -157,15 +159,20 @@ def work_left(
     """Whether the link must be planned again: something can travel, or it waits for a read or for its parent."""
     if link.reread or merge(mapping, rules, link, ours, parents):
         return True
-    return ours is not None and not is_asleep(link, ours) and _waits_for_parent(mapping, link, ours, parents)
+    if ours is None or is_asleep(link, ours):
+        return False
+    return waits_for_parent(mapping, link, ours, parents) is not None
 
 
-def _waits_for_parent(mapping: ObjectMapping, link: Link, ours: OurRecord, parents: Parents) -> bool:
+def waits_for_parent(mapping: ObjectMapping, link: Link, ours: OurRecord, parents: Parents) -> Side | None:
+    """The side on which the record's parent is not there (yet), if any."""
     mapped = mapping.reference
     if mapped is None:
-        return False
+        return None
     theirs, o = link.seen.get(mapped.ours), ours.values.get(mapped.ours)
-    return (theirs is not None and theirs not in parents.ours) or (o is not None and o not in parents.theirs)
+    if o is not None and o not in parents.theirs:
+        return "theirs"
+    return "ours" if theirs is not None and theirs not in parents.ours else None
 
 
 def _decide_reference(

@@ -43,11 +43,12 @@ class Kept:
 
 @dataclass
 class Work:
-    """What one transaction collects before it stores."""
+    """What one transaction collects before it stores; ``last``: the run tries none of it again."""
 
     mapping: ObjectMapping
     sent_no: int
     recv_no: int
+    last: bool
     outcomes: list[trail.OutcomeRow] = field(default_factory=list)
     lines: list[trail.Line] = field(default_factory=list)
     refusals: list[parking.Refusal] = field(default_factory=list)
@@ -179,9 +180,7 @@ def _line(
     )  # fmt: skip
 
 
-def refused(
-    work: Work, sent: Sending, failures: Sequence[Failure], link: Link, ours: OurRecord | None
-) -> None:
+def refused(work: Work, sent: Sending, failures: Sequence[Failure], link: Link) -> None:
     """Sort a refused row by what to do next: ask whether it exists, try again, or park what was refused."""
     fields = tuple(sent.intent.values)
     words = "; ".join(f"{f.code}: {f.message}" for f in failures)
@@ -193,34 +192,40 @@ def refused(
             (sent.change.change_id, "superseded", fields, link.their_id, f"{words}; the record is read again")
         )
     elif any(f.kind == "transient" for f in failures):
-        say((sent.change.change_id, "superseded", fields, link.their_id, f"postponed: {words}"))
-        _again(work, sent, link)
-        work.again.postponed = True
         reference = work.mapping.reference
         if reference and any(reference.ours in f.fields for f in failures):
             work.parents.append(str(sent.write.values.get(reference.ours)))
+        elif work.last:
+            _park(work, sent, failures, link, words, transient=True)
+            return
+        detail = "postponed" if work.last else "tried again in this run"
+        say((sent.change.change_id, "superseded", fields, link.their_id, f"{detail}: {words}"))
+        _again(work, sent, link)
+        work.again.postponed = True
     else:
-        _park(work, sent, failures, link, ours, words)
+        _park(work, sent, failures, link, words)
 
 
 def _park(
-    work: Work, sent: Sending, failures: Sequence[Failure], link: Link, ours: OurRecord | None, words: str
+    work: Work, sent: Sending, failures: Sequence[Failure], link: Link, words: str, *, transient: bool = False
 ) -> None:
-    named = {column for f in failures for column in f.fields}
+    named = set() if transient else {column for f in failures for column in f.fields}
     refused = [c for c in sent.intent.values if c in named]
     whole = not refused or (sent.intent.creates and not named <= set(sent.intent.values))
     cause = failures[0]
     remedy = " ".join(dict.fromkeys(f.remedy for f in failures if f.remedy))
     rest = [] if whole else [c for c in sent.intent.values if c not in refused]
     parked = [c for c in sent.intent.values if c not in rest]
-    detail = f"{words}. {remedy}"
+    detail = f"{'busy: ' if transient else ''}{words}. {remedy}"
     work.outcomes.append((sent.change.change_id, "parked", parked, link.their_id, detail))
     if rest:
         work.outcomes.append(
             (sent.change.change_id, "superseded", rest, link.their_id, "sent again without what was refused")
         )
         _again(work, sent, link)
-    shared: dict[str, Any] = {"link_id": link.link_id, "our_id": link.our_id, "their_id": link.their_id}
+    shared: dict[str, Any] = {
+        "link_id": link.link_id, "our_id": link.our_id, "their_id": link.their_id, "transient": transient,
+    }  # fmt: skip
     if whole and sent.intent.creates:
         work.refusals.append(
             parking.Refusal(

@@ -16,7 +16,7 @@ from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
 from crm_sync.model import Intent, Link, OurRecord, Value, Write
 
-__all__ = ["Sending", "claim_creates", "claim_updates"]
+__all__ = ["Sending", "by_parent", "claim_creates", "claim_updates"]
 
 SUPERSEDED = "the record changed after it was planned; the next run decides anew"
 
@@ -71,6 +71,17 @@ def claim_updates(
     links.claim(tx, [s.link.link_id for s in sending], context.run_id, now + context.settings.lease)
     _store(tx, context, mapping, sending, outcomes, lines)
     return sending
+
+
+def by_parent(mapping: ObjectMapping, sending: Sequence[Sending]) -> list[Sending]:
+    """Records of one parent side by side: Salesforce locks the parent with each, so that they share one lock."""
+    reference = mapping.reference
+    if reference is None:
+        return list(sending)
+    return sorted(
+        sending,
+        key=lambda s: str(s.write.values.get(reference.ours) or s.link.seen.get(reference.ours) or ""),
+    )
 
 
 def _key_alone(change: trail.Change) -> bool:

@@ -12,7 +12,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Rules
 from crm_sync.engine.reports import PlanReport, PullReport, PushReport, RunReport
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import records, runs, settings
+from crm_sync.ledger import parking, records, runs, settings
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.runs import Run
 from crm_sync.ledger.settings import Connection, Settings
@@ -110,6 +110,7 @@ class Engine:
             }
             run_id = runs.open_run(tx, options.connection, options.kind, options.dag_run_id, chosen)
             settings.replan_if_changed(tx, connection, self._mapping_digest())
+            parking.wake(tx, options.connection)
             killed = runs.abandoned(tx, options.connection, options.kind, run_id)
         for earlier in killed:
             self.settle(earlier, killed=True)

@@ -66,10 +66,10 @@ def claim_deletes(
 
 def keep_deletes(
     tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, sending: Sequence[Sending],
-    answers: Sequence[Written], sent_no: int, tally: Tally,
+    answers: Sequence[Written], sent_no: int, tally: Tally, *, last: bool,
 ) -> Kept:  # fmt: skip
     """T2: outcome, base and claim of one batch of deletes in one transaction."""
-    work = Work(mapping, sent_no, reading.next_number(tx))
+    work = Work(mapping, sent_no, reading.next_number(tx), last)
     found = links.pairs(tx, mapping, [s.link.link_id for s in sending], lock=True)
     current = {link.link_id: (link, ours) for link, ours in found}
     held: list[int] = []
@@ -82,7 +82,7 @@ def keep_deletes(
         held.append(link.link_id)
         work.closed.append(sent.intent.id)
         if answer.failures:
-            refused(work, sent, answer.failures, link, ours)
+            refused(work, sent, answer.failures, link)
             continue
         work.outcomes.append((sent.change.change_id, "acknowledged", (EXISTS,), link.their_id, None))
         work.lines.extend(_lost(mapping, link, answer.before))

@@ -14,7 +14,7 @@ from crm_sync.decide.match import Ambiguous, Create, Match, Verdict, judge
 from crm_sync.decide.merge import NO_PARENTS
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import identity, linking, making, parking, trail, worklist
+from crm_sync.ledger import identity, linking, parking, setwise, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import parents_of
 
@@ -88,12 +88,12 @@ def _plan_ours(tx: Transaction, context: Context, mapping: ObjectMapping, new: l
         return
     parents = NO_PARENTS
     if mapping.reference and mapping.reference.references:
-        wanted = making.parents_of_strays(tx, context.name, mapping, [their_id for _, their_id in new])
+        wanted = setwise.parents_of_strays(tx, context.name, mapping, [their_id for _, their_id in new])
         parents = parents_of(tx, context.name, mapping.reference.references, wanted, [], context.run_id)
-    making.plan_ours(tx, context.run_id, context.name, mapping, new, parents.ours)
+    setwise.plan_ours(tx, context.run_id, context.name, mapping, new, parents.ours)
     if context.rules.direction == "bidirectional":
         # Our key goes into their record in the same run; the link is made by the create, so the claim looks it up.
-        making.plan_keys(tx, context.run_id, context.name, mapping, new)
+        setwise.plan_keys(tx, context.run_id, context.name, mapping, new)
 
 
 def identify_ours(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:

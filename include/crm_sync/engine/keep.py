@@ -34,25 +34,28 @@ def give_back(tx: Transaction, context: Context, sending: Sequence[Sending]) -> 
 
 def keep_answers(
     tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, sending: Sequence[Sending],
-    answers: Sequence[Written], sent_no: int, tally: Tally,
+    answers: Sequence[Written], sent_no: int, tally: Tally, *, last: bool,
 ) -> Kept:  # fmt: skip
     """Keep one batch's answers: the usual ones by one statement, the others link by link."""
     heads = links.heads(tx, mapping, [s.link.link_id for s in sending])
     recv_no = reading.next_number(tx)
     kept = keep_usual(tx, context, mapping, sending, answers, heads, recv_no, tally)
     rest = [(s, a) for s, a in zip(sending, answers, strict=True) if s.intent.id not in kept]
-    return _keep_each(tx, context, mapping, rest, heads, sent_no, recv_no, tally) if rest else Kept()
+    return (
+        _keep_each(tx, context, mapping, rest, heads, Work(mapping, sent_no, recv_no, last), tally)
+        if rest
+        else Kept()
+    )
 
 
 def _keep_each(
     tx: Transaction, context: Context, mapping: ObjectMapping, answered: Sequence[Answered],
-    heads: Mapping[int, tuple[Any, ...]], sent_no: int, recv_no: int, tally: Tally,
+    heads: Mapping[int, tuple[Any, ...]], work: Work, tally: Tally,
 ) -> Kept:  # fmt: skip
     ids = [sent.link.link_id for sent, _ in answered]
     current = _as_they_are(tx, context, mapping, answered, heads)
     held = {i for i, (link, _) in current.items() if link.claim_run == context.run_id}
     open_intents = intents.open_of(tx, ids)
-    work = Work(mapping, sent_no, recv_no)
     for sent, answer in answered:
         link, ours = current[sent.link.link_id]
         mine = next((i for i in open_intents.get(link.link_id, ()) if i.id == sent.intent.id), None)
@@ -61,7 +64,7 @@ def _keep_each(
             continue
         others = [i for i in open_intents.get(link.link_id, ()) if i.id != sent.intent.id]
         if answer.failures:
-            refused(work, sent, answer.failures, link, ours)
+            refused(work, sent, answer.failures, link)
         else:
             written(
                 work,
@@ -74,7 +77,7 @@ def _keep_each(
                 others,
             )
         work.closed.append(sent.intent.id)
-    _store(tx, context, work, [i for i in ids if i in held])
+    _store(tx, context, work, [i for i in ids if i in held], _share(tx, context, work, answered))
     for _, outcome, fields, _, _ in work.outcomes:
         tally.add(mapping.object, outcome, len(fields))
     return work.again
@@ -105,7 +108,14 @@ def _leave_in_doubt(work: Work, link: Link, mine: Intent | None) -> None:
         work.stored.append((replace(link, reread=True), None))
 
 
-def _store(tx: Transaction, context: Context, work: Work, held: Sequence[int]) -> None:
+def _share(tx: Transaction, context: Context, work: Work, answered: Sequence[Answered]) -> float:
+    """What each of these records has cost, if any was refused: its share of the calls since they were claimed."""
+    if not work.refusals:
+        return 0
+    return parking.calls_since(tx, context.run_id, answered[0][0].intent.sent_at) / len(answered)
+
+
+def _store(tx: Transaction, context: Context, work: Work, held: Sequence[int], calls: float) -> None:
     mapping = work.mapping
     if work.repairs:
         DatabaseStore(tx, context.mappings).write(mapping.object, work.repairs, 0.0)
@@ -119,7 +129,7 @@ def _store(tx: Transaction, context: Context, work: Work, held: Sequence[int]) -
     intents.close_by_reply(tx, work.closed)
     trail.outcomes(tx, context.run_id, work.outcomes)
     trail.note(tx, context.run_id, context.name, mapping.object, work.lines)
-    parking.park(tx, context.run_id, context.name, work.refusals)
+    parking.park(tx, context.run_id, context.name, work.refusals, calls)
     parking.lift_written(tx, "theirs", work.lifted)
 
 

@@ -14,7 +14,7 @@ from crm_sync.decide.merge import KEY
 from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import answered, intents, parking, trail, worklist
+from crm_sync.ledger import intents, parking, setwise, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import digest_of
 from crm_sync.model import Written
@@ -38,9 +38,9 @@ def keep_usual(
     closed = intents.close_untouched(tx, [sent.intent.id for sent, _ in usual])
     usual = [(sent, answer) for sent, answer in usual if sent.intent.id in closed]
     created = [_created(mapping, sent, answer) for sent, answer in usual if sent.intent.creates]
-    answered.keep_created(tx, mapping, created, recv_no)
+    setwise.keep_created(tx, mapping, created, recv_no)
     keyed = [_keyed(mapping, *one) for one in usual if not one[0].intent.creates]
-    answered.keep_keyed(tx, context.name, mapping, keyed, recv_no)
+    setwise.keep_keyed(tx, context.name, mapping, keyed, recv_no)
     left = {row.link_id for row in created if row.left}
     done = [(s.ours.id, s.ours.version) for s, _ in usual if s.intent.creates and s.link.link_id not in left]
     worklist.clear_outbox(tx, context.name, mapping.object, done)
@@ -67,19 +67,19 @@ def _shows_what_was_seen(mapping: ObjectMapping, sent: Sending, answer: Written,
     )
 
 
-def _created(mapping: ObjectMapping, sent: Sending, answer: Written) -> answered.Created:
+def _created(mapping: ObjectMapping, sent: Sending, answer: Written) -> setwise.Created:
     reference = mapping.reference.ours if mapping.reference else KEY
     match, parent = sent.intent.values.get(mapping.match[0]), sent.write.values.get(reference)
     left = parent is None and sent.ours.values.get(reference) is not None
-    return answered.Created(
+    return setwise.Created(
         sent.link.link_id, str(answer.id), sent.intent.id, None if match is None else str(match),
         None if parent is None else str(parent), left,
     )  # fmt: skip
 
 
-def _keyed(mapping: ObjectMapping, sent: Sending, answer: Written) -> answered.Keyed:
+def _keyed(mapping: ObjectMapping, sent: Sending, answer: Written) -> setwise.Keyed:
     before = answer.before
     if before is None:
         raise RuntimeError(f"record {answer.id} was not looked at, yet it counts as unchanged")
     digest = digest_of(mapping, before.values, sent.ours.id, fate=False)
-    return answered.Keyed(sent.link.link_id, before.stamp, digest)
+    return setwise.Keyed(sent.link.link_id, before.stamp, digest)

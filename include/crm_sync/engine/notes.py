@@ -54,7 +54,7 @@ def open_failed(database: Database, options: RunOptions, error: SyncError) -> No
     with database.transaction() as tx:
         if tx.one("select 1 from crm_sync.connection where name = %s", (options.connection,)):
             run_id = runs.open_run(tx, options.connection, options.kind, options.dag_run_id, {})
-            runs.close(tx, run_id, "failed", runs.Counts(*(0,) * 10), str(error))
+            runs.close(tx, run_id, "failed", runs.Counts(*(0,) * 11), str(error))
 
 
 def settle(engine: Engine, run_id: int, failed: Sequence[str]) -> RunReport:

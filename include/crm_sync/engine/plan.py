@@ -14,6 +14,7 @@ from crm_sync.engine.existence import Planned, fall_asleep, plan_existence
 from crm_sync.engine.identify import identify_ours, identify_theirs
 from crm_sync.engine.merges import follow_merges
 from crm_sync.engine.reports import PlanReport, Tally
+from crm_sync.engine.waiting import tell_who_waits
 from crm_sync.ledger import existence, links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
@@ -99,6 +100,7 @@ def plan_links(
     parking.lift_deleted(
         tx, [link.link_id for link, ours in found if link.state == "merged" and not lives(ours)]
     )
+    tell_who_waits(tx, context, mapping, found, parents, tally)
     links.store(tx, mapping, stored)
     existence.store(tx, agreed)
     worklist.clear_outbox(tx, context.name, mapping.object, clean)

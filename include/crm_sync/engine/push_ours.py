@@ -14,7 +14,7 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.conversion import convert_ours
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import PushReport, Tally
-from crm_sync.ledger import identity, linking, links, making, parking, trail, worklist
+from crm_sync.ledger import identity, linking, links, parking, setwise, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents, parents_of
 from crm_sync.model import Link, OurRecord, Outcome, Value, Write, Written
@@ -161,7 +161,7 @@ def _recheck_creates(
         s.their_id: s
         for s in identity.strays_of(tx, context.name, mapping, [str(c.their_id) for c in changes])
     }
-    same = making.as_planned(tx, context.name, mapping, [c.change_id for c in changes])
+    same = setwise.as_planned(tx, context.name, mapping, [c.change_id for c in changes])
     standing = [c for c in changes if c.change_id in same and _still_new(strays.get(str(c.their_id)))]
     stood = {change.change_id for change in standing}
     for change in changes:
@@ -182,7 +182,7 @@ def _make(
     left = {c.change_id for c in waiting}
     ready = [c for c in standing if c.change_id not in left]
     keyed = context.standing.direction != "pull"
-    if ready and making.make_ours(tx, context.name, mapping, ready, context.rules.clock.offset, keyed=keyed):
+    if ready and setwise.make_ours(tx, context.name, mapping, ready, context.rules.clock.offset, keyed=keyed):
         for change in ready:
             batch.say(change, "acknowledged", tuple(change.after))
         ready = []

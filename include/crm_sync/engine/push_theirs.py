@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.answers import Kept
-from crm_sync.engine.claim import Sending, claim_creates, claim_updates
+from crm_sync.engine.claim import Sending, by_parent, claim_creates, claim_updates
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.deletes import claim_deletes, keep_deletes
 from crm_sync.engine.identify import creates_of
@@ -39,7 +39,9 @@ def push_theirs(engine: Engine, context: Context) -> PushReport:
             after = 0
             while changes := _next(engine, context, mapping, after):
                 store = store or engine.open_store(context.connection, context.run)
-                again.add(_push(engine, context, mapping, store, changes, tally))
+                again.add(
+                    _push(engine, context, mapping, store, changes, tally, last=attempt == ATTEMPTS - 1)
+                )
                 after = changes[-1].change_id
             if not again.unfinished or attempt == ATTEMPTS - 1:
                 break
@@ -70,12 +72,15 @@ def _push(
     store: Store,
     changes: Sequence[trail.Change],
     tally: Tally,
+    *,
+    last: bool,
 ) -> Kept:
     leased = engine.monotonic()
     with engine.database.transaction() as tx:
         sending = _CLAIM[changes[0].op](tx, engine, context, mapping, changes)
     if not sending:
         return Kept()
+    sending = by_parent(mapping, sending)
     with engine.database.transaction() as tx:
         sent_no = reading.next_number(tx)
         sending = _still_ours(tx, engine, context, sending)
@@ -93,7 +98,7 @@ def _push(
         raise
     with engine.database.transaction() as tx:
         keep = keep_deletes if changes[0].op == "delete" else keep_answers
-        return keep(tx, engine, context, mapping, sending, answers, sent_no, tally)
+        return keep(tx, engine, context, mapping, sending, answers, sent_no, tally, last=last)
 
 
 _CLAIM = {"create": claim_creates, "update": claim_updates, "delete": claim_deletes}

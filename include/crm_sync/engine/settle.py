@@ -38,6 +38,8 @@ def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple
          f"{counts.postponed} changes met a busy record or server; the next run tries them again"),
         (counts.planned != sums, "failed", "the sums do not add up; please report this with the run's audit trail"),
         (counts.newly_parked > 0, "succeeded_with_parked",
-         f"{counts.newly_parked} values need a person: see crm_sync.parked, cause and remedy"),
+         f"{counts.newly_parked} values need a person: see crm_sync.parked_rows, cause and remedy"),
+        (counts.busy > 0, "succeeded_with_parked",
+         f"{counts.busy} values met a busy record or server and are tried again: see crm_sync.parked_rows, next_try_at"),
     )  # fmt: skip
     return next(((end, words) for holds, end, words in lines if holds), ("succeeded", ""))

@@ -83,7 +83,7 @@ def _counts(tx: Transaction, connection: str, object: Object) -> Sequence[int]:
           and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
             and l.our_id = b.our_id and l.their_id is not null)
           and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
-            and p.our_id = b.our_id and p.lifted_at is null and p.field is null)),
+            and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null)),
         (select count(*) from crm_sync.link where connection = %(c)s and object = %(o)s and reread)""",
         {"c": connection, "o": object},
     )[0]

@@ -117,7 +117,7 @@ def refused_values(tx: Transaction, records: Sequence[Unlinked]) -> dict[int, di
     if ids:
         rows = tx.rows(
             "select link_id, field, value from crm_sync.parked where link_id = any(%s) and side = 'theirs' "
-            "and field is not null and lifted_at is null",
+            "and field is not null and held and lifted_at is null",
             (ids,),
         )
         for link_id, column, value in rows:

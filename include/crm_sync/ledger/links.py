@@ -275,7 +275,7 @@ def _times(texts: Mapping[str, str]) -> dict[str, datetime]:
 def _with_parked(tx: Transaction, found: list[Pair]) -> list[Pair]:
     rows = tx.rows(
         "select link_id, side, field, value, our_version from crm_sync.parked where link_id = any(%s) "
-        "and field is not null and lifted_at is null",
+        "and field is not null and held and lifted_at is null",
         ([link.link_id for link, _ in found],),
     )
     if not rows:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 from psycopg import sql
 
+from crm_sync.decide.again import distance
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.trail import Line, note
 from crm_sync.model import Object, Side, Value
 
-__all__ = ["Key", "Refusal", "keep", "lift_changed", "lift_deleted", "lift_linked", "lift_written", "park"]
+__all__ = [
+    "Key",
+    "Refusal",
+    "calls_since",
+    "keep",
+    "lift_changed",
+    "lift_deleted",
+    "lift_linked",
+    "lift_written",
+    "park",
+    "try_again",
+    "wake",
+]
 
 Key = Literal["our_id", "their_id"]
 
@@ -21,7 +36,8 @@ Key = Literal["our_id", "their_id"]
 class Refusal:
     """Why something can't go to ``side``: a field's value, or with ``field`` None the whole record.
 
-    ``our_version``: the refusal named no field, so it stands only while our record stays as it is.
+    ``our_version``: the refusal named no field, so it stands only while our record stays as it is.  ``transient``: only
+    busy, so it is tried again by itself.  ``held`` False: nothing was refused, the line tells what is waited for.
     """
 
     object: Object
@@ -35,39 +51,70 @@ class Refusal:
     field: str | None = None
     value: Value = None
     our_version: int | None = None
+    transient: bool = False
+    held: bool = True
 
 
-def park(tx: Transaction, run_id: int, connection: str, refusals: Sequence[Refusal]) -> int:
-    """Park refused values; one that is refused again counts a further try.  Returns how many are new."""
+def park(tx: Transaction, run_id: int, connection: str, refusals: Sequence[Refusal], calls: float = 0) -> int:
+    """Park refused values; one that is refused again counts a further try.  Returns how many are new.
+
+    ``calls``: what each record's try has cost.
+    """
     new = 0
     for r in refusals:
-        again = tx.run(
-            """update crm_sync.parked set tries = tries + 1, last_at = clock_timestamp(), cause = %s, remedy = %s,
-              value = %s, our_version = %s
+        standing = tx.rows(
+            """select parked_id, tries from crm_sync.parked
             where connection = %s and object = %s and side = %s and field is not distinct from %s and lifted_at is null
-              and our_id is not distinct from %s::uuid and their_id is not distinct from %s""",
-            (
-                r.cause,
-                r.remedy,
-                Jsonb(r.value),
-                r.our_version,
-                connection,
-                r.object,
-                r.side,
-                r.field,
-                r.our_id,
-                r.their_id,
-            ),
+              and our_id is not distinct from %s::uuid and their_id is not distinct from %s for update""",
+            (connection, r.object, r.side, r.field, r.our_id, r.their_id),
         )
-        if not again:
-            _insert(tx, run_id, connection, r)
+        for parked_id, tries in standing:
+            tx.run(
+                """update crm_sync.parked set tries = tries + 1, last_at = clock_timestamp(), code = %s, cause = %s,
+                  remedy = %s, value = %s, our_version = %s, held = %s, next_try_at = clock_timestamp() + %s,
+                  calls = calls + %s where parked_id = %s""",
+                (r.code, r.cause, r.remedy, Jsonb(r.value), r.our_version, r.held, _distance(r, tries + 1), calls, parked_id),
+            )  # fmt: skip
+        if not standing:
+            _insert(tx, run_id, connection, r, calls)
             new += 1
     return new
 
 
+def calls_since(tx: Transaction, run_id: int, moment: datetime) -> int:
+    """How many calls the run has booked since then."""
+    calls: int = tx.one(
+        "select count(*) from crm_sync.spending where run_id = %s and booked_at >= %s", (run_id, moment)
+    )
+    return calls
+
+
+def wake(tx: Transaction, connection: str) -> int:
+    """What is due is work again: a record of theirs by its dirty link, one to be created by our outbox, where it still is."""
+    due = tx.rows(
+        """update crm_sync.parked set held = false where connection = %s and lifted_at is null and held
+          and next_try_at <= clock_timestamp() returning link_id""",
+        (connection,),
+    )
+    links = [row[0] for row in due if row[0] is not None]
+    tx.run("update crm_sync.link set dirty = true where link_id = any(%s) and not dirty", (links,))
+    return len(due)
+
+
+def try_again(
+    tx: Transaction, connection: str, parked_ids: Sequence[int] | None = None, code: str | None = None
+) -> int:
+    """A person says so: what is parked (these lines, those of one code, or all) is due.  Returns how many lines."""
+    return tx.run(
+        """update crm_sync.parked set next_try_at = clock_timestamp() where connection = %(c)s and lifted_at is null
+          and (%(ids)s::bigint[] is null or parked_id = any(%(ids)s::bigint[])) and (%(code)s::text is null or code = %(code)s)""",
+        {"c": connection, "ids": None if parked_ids is None else list(parked_ids), "code": code},
+    )
+
+
 def keep(
     tx: Transaction, run_id: int, connection: str, object: Object, parked: Sequence[Refusal], judged: Sequence[str],
-    key: Key, code: str,
+    key: Key, code: str, settled: str = "no longer ambiguous",
 ) -> int:  # fmt: skip
     """Replace what ``judged`` records were parked for under ``code`` by this plan's verdicts; returns the new ones."""
     if not judged:
@@ -83,11 +130,7 @@ def keep(
     standing = {owner: (cause, parked_id) for owner, cause, parked_id in rows}
     wanted = {getattr(r, key): r for r in parked}
     gone = [parked_id for owner, (cause, parked_id) in standing.items() if owner not in wanted]
-    tx.run(
-        "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'no longer ambiguous' "
-        "where parked_id = any(%s)",
-        (gone,),
-    )
+    _lift(tx, settled, gone)
     new = [r for owner, r in wanted.items() if owner not in standing]
     for refusal in new:
         _insert(tx, run_id, connection, refusal)
@@ -153,10 +196,15 @@ def lift_deleted(tx: Transaction, link_ids: Sequence[int]) -> None:
         )
 
 
-def _insert(tx: Transaction, run_id: int, connection: str, r: Refusal) -> None:
+def _insert(tx: Transaction, run_id: int, connection: str, r: Refusal, calls: float = 0) -> None:
     tx.run(
         """insert into crm_sync.parked (connection, object, link_id, our_id, their_id, side, field, value, our_version,
-          cause, code, remedy, run_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+          cause, code, remedy, run_id, held, next_try_at, calls)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp() + %s, %s)""",
         (connection, r.object, r.link_id, r.our_id, r.their_id, r.side, r.field, Jsonb(r.value), r.our_version, r.cause,
-         r.code, r.remedy, run_id),
+         r.code, r.remedy, run_id, r.held, _distance(r, 1), calls),
     )  # fmt: skip
+
+
+def _distance(r: Refusal, tries: int) -> timedelta | None:
+    return distance(tries, random.random()) if r.transient else None  # noqa: S311  spreads tries, no secret

@@ -35,6 +35,7 @@ class Counts:
     """Field-level changes of one run: planned = acknowledged + parked + superseded + in_doubt, or the run fails.
 
     ``undone``: superseded because the run ended before them.  ``postponed``: superseded by a passing refusal.
+    ``busy``: parked until a next try.
     """
 
     planned: int
@@ -46,6 +47,7 @@ class Counts:
     conflicts: int
     postponed: int
     newly_parked: int
+    busy: int
     api_calls: int
 
 
@@ -141,7 +143,8 @@ def count(tx: Transaction, run_id: int) -> Counts:
           (select coalesce(sum(cardinality(conflicts)), 0) from crm_sync.change where run_id = %(run)s)
             + (select count(*) from crm_sync.decision where run_id = %(run)s and rule like 'slipped\_in\_%%'),
           coalesce(sum(fields) filter (where detail like 'postponed:%%'), 0),
-          (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null),
+          (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null and next_try_at is null),
+          coalesce(sum(fields) filter (where outcome = 'parked' and detail like 'busy: %%'), 0),
           (select count(*) from crm_sync.spending where run_id = %(run)s)
         from fate""",
         {"run": run_id, "undone": UNDONE},

@@ -80,6 +80,20 @@ class SalesforcePeople:
             made += [r["id"] for r in self.rest("POST", "/composite/sobjects", json={"records": records})]
         return made
 
+    def empties(self, type_: str) -> None:
+        """Nobody has ever been there: all records of an object are deleted, and gone from the recycle bin."""
+        query = {"q": f"SELECT Id FROM {type_}"}  # a name in a test
+        found = self.rest("GET", "/queryAll", params=query)
+        records = list(found["records"])
+        while not found["done"]:
+            found = self.ask("GET", found["nextRecordsUrl"])
+            records += found["records"]
+        ids = [record["Id"] for record in records]
+        for first in range(0, len(ids), 200):
+            some = ids[first : first + 200]
+            self.rest("DELETE", "/composite/sobjects", params={"ids": ",".join(some)})
+            self.ask("POST", "/standin/records/purge", json={"ids": some})
+
     def merges(self, master: str, loser: str) -> None:
         self.ask("POST", "/standin/records/merge", json={"masterId": master, "loserIds": [loser]})
 
