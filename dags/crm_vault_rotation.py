@@ -3,10 +3,11 @@
 `rotate_vault`
 
 1. Make a key: `python -m crm_sync vault new-key`.
-2. Put it **before** the others into `CRM_SYNC_VAULT_KEYS` (or the secrets backend) of every process of Airflow, and restart
-   them. From here on new tokens are sealed with it, and old ones are still read.
-3. Trigger this DAG. It seals one row after the other, each under its lock; syncs go on meanwhile.
-4. When it is green, take the old key out of the ring.
+2. Put it **behind** the others into `CRM_SYNC_VAULT_KEYS` (or the secrets backend) of every process of Airflow, and restart
+   them one after the other. From here on all can read what it seals.
+3. Move it **before** the others, and restart them again. From here on new tokens are sealed with it, old ones are still read.
+4. Trigger this DAG. It seals one row after the other, each under its lock; syncs go on meanwhile.
+5. When it is green, take the old key out of the ring.
 
 Triggering it again changes nothing. `python -m crm_sync vault rotate` does the same without Airflow.
 """

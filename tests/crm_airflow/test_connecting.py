@@ -133,7 +133,12 @@ def test_no_consent_is_told_with_what_to_do(connecting, admin, org):
     assert (page.status_code, "connect again and choose Allow" in page.text) == (400, True)
 
 
-def test_another_orgs_tokens_are_not_stored(connecting, admin, org):
+@pytest.mark.parametrize(
+    ("action", "said"), [(None, "was revoked again"), ("reset_before", "revoke it there")]
+)
+def test_another_orgs_tokens_are_not_stored_and_are_given_back(connecting, admin, org, action, said):
+    if action:
+        org.control("/faults", {"action": action, "path": "/oauth2/revoke"})
     rows(
         connecting,
         "update crm_sync.connection set organization_id = '00D5g000000OTHEREA0' where name = %s",
@@ -141,6 +146,7 @@ def test_another_orgs_tokens_are_not_stored(connecting, admin, org):
     )
     page = admin.get(consent(org, admin.get(CONNECT).headers["Location"]))
     assert "belongs to org 00D5g000000OTHEREA0" in page.text
+    assert said in page.text
     assert rows(connecting, "select count(*) from crm_sync.credential where connection = %s", NAME) == [(0,)]
     rows(connecting, "update crm_sync.connection set organization_id = null where name = %s", NAME)
 

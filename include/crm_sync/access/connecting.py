@@ -22,6 +22,10 @@ from crm_sync.ledger.database import Database
 __all__ = ["Connected", "Started", "begin", "finish", "take"]
 
 GOOD_FOR: Final = timedelta(minutes=10)
+REVOKED: Final = "The grant that this log-in gave was revoked again."
+NOT_REVOKED: Final = (
+    "The grant that this log-in gave could not be revoked: revoke it there, in Setup under OAuth Usage."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,20 @@ def take(database: Database, state: str) -> Authorization:
 def finish(
     database: Database, vault: Vault, endpoint: OAuthEndpoint, kept: Authorization, code: str
 ) -> Connected:
-    """Exchange the code and store the tokens, unless they are those of another org than the connection's."""
+    """Exchange the code and store the tokens; those of another org than the connection's are given back."""
     verifier = vault.open(kept.connection, "code verifier", kept.sealed)["code_verifier"]
     tokens = endpoint.exchange(code, verifier, kept.redirect_uri)
-    identity = _identity(tokens)
-    with database.transaction() as tx:
-        settings.pin(tx, kept.connection, identity.organization_id)
-        keep(tx, vault, kept.connection, tokens, endpoint.app.digest())
+    try:
+        identity = _identity(tokens)
+        with database.transaction() as tx:
+            settings.pin(tx, kept.connection, identity.organization_id)
+            keep(tx, vault, kept.connection, tokens, endpoint.app.digest())
+    except Misconfigured as error:
+        raise Misconfigured(f"{error} {REVOKED if endpoint.revoke(tokens) else NOT_REVOKED}") from None
     return Connected(kept.connection, tokens.instance_url, identity)
 
 
 def _identity(tokens: Tokens) -> Identity:
     if known := identity_of(tokens.identity):
         return known
-    raise Misconfigured('the org\'s reply does not say whose log-in this is ("id" is missing): begin again')
+    raise Misconfigured('the org\'s reply does not say whose log-in this is ("id" is missing): begin again.')

@@ -27,7 +27,9 @@ from crm_sync.errors import Misconfigured, RetryLater, SyncError, Unanswered
 
 __all__ = ["Identity", "OAuthEndpoint", "Tokens", "identity", "identity_of"]
 
-AUTHORIZE, TOKEN, INTROSPECT = (f"/services/oauth2/{name}" for name in ("authorize", "token", "introspect"))
+AUTHORIZE, TOKEN, INTROSPECT, REVOKE = (
+    f"/services/oauth2/{name}" for name in ("authorize", "token", "introspect", "revoke")
+)
 TIMEOUT: Final = (CONNECT_TIMEOUT, 30.0)
 ASSERTION_SECONDS: Final = 180  # Salesforce takes no assertion that is good for more than five minutes
 PRODUCTION, SANDBOX = "https://login.salesforce.com", "https://test.salesforce.com"
@@ -98,6 +100,17 @@ class OAuthEndpoint:
                 "(refresh_token)' to the app, and connect again"
             )
         return tokens
+
+    def revoke(self, tokens: Tokens) -> bool:
+        """End a grant that is not kept; False when the org did not say that it is ended."""
+        try:
+            with self._client() as client:
+                reply = client.revoke_token(
+                    self._address + REVOKE, token=tokens.refresh_token, timeout=TIMEOUT, allow_redirects=False
+                )
+            return bool(reply.status_code == 200)
+        except requests.RequestException:
+            return False
 
     def lifetime(self, access_token: str) -> timedelta | None:
         """For how long a new access token is good; None where the app may not introspect."""
@@ -188,11 +201,12 @@ def _with_refresh(tokens: Tokens, refresh_token: str) -> Tokens:
 
 
 def _audience(address: str) -> str:
-    """Whom a signed log-in is for: production or sandbox, whatever the My Domain; another host is for itself."""
+    """Whom a signed log-in is for: production or test (sandboxes, scratch orgs), whatever the My Domain; another host is for itself."""
     host = urlsplit(address).hostname or ""
     if not host.endswith(".salesforce.com"):
         return address
-    return SANDBOX if host.startswith("test.") or ".sandbox." in host else PRODUCTION
+    is_test = host.startswith("test.") or ".sandbox." in host or ".scratch." in host
+    return SANDBOX if is_test else PRODUCTION
 
 
 @dataclass(frozen=True, slots=True)

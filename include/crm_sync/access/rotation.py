@@ -29,7 +29,7 @@ class Rotation:
         """Sentences for people."""
         return [
             f"Vault key {self.key_id!r} seals now: {self.resealed} values sealed anew, {self.kept} were already.",
-            "The keys behind it in the ring are needed no more, once every process has the new ring.",
+            "The keys behind it are needed no more, if every process had this ring before; if not, rotate once again.",
         ]
 
 

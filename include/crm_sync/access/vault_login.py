@@ -181,7 +181,8 @@ class VaultLogin:
 
     def _give_up(self, tx: Transaction, reason: str) -> None:
         if credentials.give_up(tx, self.connection, self._app, reason):
-            log.error("connection %s: reconnect needed: %s", self.connection, reason)
+            log.error("connection %s: reconnect needed: %s (in Airflow: %s)", self.connection, reason,
+                      CONNECT.format(self.connection))  # fmt: skip
 
     def _refuse_given_up(self, row: Credential) -> None:
         if row.state == "reconnect needed":

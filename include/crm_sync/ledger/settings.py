@@ -222,8 +222,8 @@ def pin(tx: Transaction, name: str, organization: str) -> None:
     pinned = tx.one("select organization_id from crm_sync.connection where name = %s", (name,))
     if pinned != organization:
         raise Misconfigured(
-            f"Connection {name} belongs to org {pinned}, but the keys in Airflow are those of org {organization}. Enter "
-            "the keys of the first org again; another org, or a refreshed sandbox, needs a connection of its own: "
+            f"Connection {name} belongs to org {pinned}, but this log-in is one of org {organization}. Log in to the first "
+            "org, with its address and keys in Airflow; another org, or a refreshed sandbox, needs a connection of its own: "
             "python -m crm_sync connect <name>."
         )
 

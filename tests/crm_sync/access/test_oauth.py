@@ -165,6 +165,7 @@ def test_a_private_key_that_is_none_is_not_quoted(server: Server, pem: str) -> N
         ("https://login.salesforce.com", "https://login.salesforce.com"),
         ("https://test.salesforce.com", "https://test.salesforce.com"),
         ("https://acme--full.sandbox.my.salesforce.com", "https://test.salesforce.com"),
+        ("https://business-app-1234.scratch.my.salesforce.com", "https://test.salesforce.com"),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
     ],
 )

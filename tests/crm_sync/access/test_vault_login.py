@@ -287,7 +287,8 @@ def test_a_dead_grant_stops_the_connection_with_one_alert_and_no_storm(
             logs_in(browser_app).token()
     assert len(server.seen) == 1
     assert [state for state, _ in states(database)] == ["reconnect needed"]
-    assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 1
+    [alert] = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert f"(in Airflow: /crm-sync/connections/{NAME}/connect)" in alert
 
 
 def test_connecting_again_makes_it_good_and_says_so(server, database, logs_in, browser_app):
