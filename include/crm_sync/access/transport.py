@@ -52,11 +52,14 @@ class Download:
     lines: Iterator[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Trip:
+    """One call, however often it is asked again; its session is renewed once at most."""
+
     purpose: str
     writes: bool
     deadline: float | None
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +216,9 @@ class MeteredSession(requests.Session):
         """Renew a refused session once and replay once: a 401 says that nothing was processed."""
         session = self.login.token()
         answer = self._leave(request, session, trip, settings)
-        if not _is_refused(answer.response):
-            return answer
-        answer = self._leave(request, self.login.renew(session), trip, settings)
+        if _is_refused(answer.response) and not trip.renewed:
+            trip.renewed = True
+            answer = self._leave(request, self.login.renew(session), trip, settings)
         if _is_refused(answer.response):
             body = self._body(answer.response, "", writes=trip.writes)
             raise call_error(401, body, writes=trip.writes, what=_what(request), connection=self.connection)

@@ -124,6 +124,15 @@ def test_a_session_that_stays_dead_ends_the_call(
     assert (len(server.seen), login.renewed) == (2, 1)
 
 
+def test_a_read_that_is_asked_again_renews_its_session_once(
+    server: Server, make: Make, login: FakeLogin
+) -> None:
+    server.script = [Answer(401, ERRORS_401), Answer(503), Answer(401, ERRORS_401)]
+    with pytest.raises(SessionExpired):
+        read(make())
+    assert (len(server.seen), login.renewed) == (3, 1)
+
+
 def test_a_missing_scope_is_not_renewed(server: Server, make: Make, login: FakeLogin) -> None:
     message = "This session is not valid for use with the REST API"
     server.script = [Answer(401, [{"message": message, "errorCode": "INVALID_SESSION_ID"}])]
