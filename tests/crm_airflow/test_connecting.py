@@ -158,6 +158,15 @@ def test_a_page_loads_nothing_and_is_kept_by_nobody(connecting, app):
     assert (headers["Cache-Control"], headers["Referrer-Policy"]) == ("no-store", "no-referrer")
 
 
+def test_below_a_path_of_a_proxy_the_browser_brings_its_cookie_back(connecting, admin, monkeypatch):
+    monkeypatch.setenv("CRM_SYNC_PUBLIC_URL", f"{ADDRESS}/airflow/")
+    sent = admin.get(CONNECT)
+    redirect = parse_qs(urlsplit(sent.headers["Location"]).query)["redirect_uri"][0]
+    assert redirect == f"{ADDRESS}/airflow{CALLBACK}"
+    for reply in (sent, admin.get(CALLBACK)):
+        assert "Path=/airflow/crm-sync;" in reply.headers["Set-Cookie"]
+
+
 def test_a_grant_without_browser_logs_in_at_once(connecting, admin, org, monkeypatch):
     airflow_connection(monkeypatch, NAME, org.extra())
     page = admin.get(CONNECT)

@@ -29,7 +29,7 @@ router = APIRouter()
 
 def public_url() -> str:
     """The address under which people reach Airflow: the callback that the CRM knows begins with it, to the letter."""
-    url = (os.environ.get(PUBLIC_URL) or conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    url = _chosen_url()
     parts = urlsplit(url)
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         return url
@@ -37,6 +37,15 @@ def public_url() -> str:
         f"the address of Airflow, {url or 'which is not set'}, is no address that a CRM sends a code to: set {PUBLIC_URL} "
         "(or Airflow's [api] base_url) to its https address"
     )
+
+
+def _chosen_url() -> str:
+    return (os.environ.get(PUBLIC_URL) or conf.get("api", "base_url", fallback="") or "").rstrip("/")
+
+
+def _cookie_path() -> str:
+    """The path of our pages as the browser sees it: a proxy may serve Airflow below one of its own."""
+    return urlsplit(_chosen_url()).path + PREFIX
 
 
 @router.get("/connections/{connection_id}/connect", dependencies=[Depends(requires_access_connection("PUT"))])
@@ -57,7 +66,7 @@ def connect(connection_id: str) -> Response:
         COOKIE,
         started.state,
         max_age=600,
-        path=PREFIX,
+        path=_cookie_path(),
         httponly=True,
         samesite="lax",
         secure=address.startswith("https"),
@@ -84,7 +93,7 @@ def callback(
         reply = page("connected.html", connected=connect_hook.finish(state, code, error, error_description))
     except SyncError as problem:
         reply = _problem(problem)
-    reply.delete_cookie(COOKIE, path=PREFIX)
+    reply.delete_cookie(COOKIE, path=_cookie_path())
     return reply
 
 
