@@ -332,9 +332,8 @@ class World:
         store.person_merges(loser, winner, *take)
         if winner not in known and loser in known:
             self.truth.becomes((crm, winner), (crm, loser))
-            chosen = [
-                c for c in FIELDS if store.image(winner).values[c] not in (None, store.image(loser).values[c])
-            ]
+            after, gone = store.image(winner).values, store.image(loser).values
+            chosen = [c for c in FIELDS if c in take or after[c] not in (None, gone[c])]
         else:
             chosen = [c for c in FIELDS if store.image(winner).values[c] != before[c]]
         for column in chosen:
