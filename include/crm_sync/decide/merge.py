@@ -125,9 +125,11 @@ def merge(
         else:
             o, t = ours.values[name], link.seen[name]
             base_o, base_t = link.base_ours.get(name), link.base_theirs.get(name)
-            if o == base_o and t == base_t and name in link.base_ours:
-                continue  # the usual case, spared the call
-            decision = _decide(mapped, mapping, rules, link, ours, o, t, base_o, base_t)
+            decision = _fill(mapped, link, o) if t is None and o is not None else None
+            if decision is None:
+                if o == base_o and t == base_t and name in link.base_ours:
+                    continue  # the usual case, spared the call
+                decision = _decide(mapped, mapping, rules, link, ours, o, t, base_o, base_t)
         if decision and decision.action != _BARRED.get(rules.direction) and not _is_parked(link, decision):
             decisions.append(decision)
     if not link.keyed and rules.direction != "pull":
@@ -184,7 +186,8 @@ def _decide_reference(
     if raw is not None and raw not in parents.ours:
         return None
     t = None if raw is None else parents.ours[str(raw)]
-    decision = _decide(mapped, mapping, rules, link, ours, o, t, base, base)
+    filled = _fill(mapped, link, o) if raw is None and o is not None else None
+    decision = filled or _decide(mapped, mapping, rules, link, ours, o, t, base, base)
     waits = decision is not None and decision.action == "push" and o is not None and o not in parents.theirs
     return None if waits else decision
 
@@ -221,6 +224,17 @@ def _only_way(mapped: FieldMapping, direction: Direction) -> Literal["push", "pu
     if mapped.direction != "both":
         return "push" if mapped.direction == "out" else "pull"
     return None if direction == "bidirectional" else direction
+
+
+def _fill(mapped: FieldMapping, link: Link, o: Value) -> Decision | None:
+    """Fill a blank of theirs: the survivor of a merge lacks what both sides had agreed on.
+
+    As long as it is blank, and no longer: a value that somebody types there meanwhile is an edit like any other.
+    """
+    name = mapped.ours
+    if mapped.direction == "in" or name not in link.base_ours or name in link.base_theirs:
+        return None
+    return Decision(name, "push", o, None, "filled_blank")
 
 
 def _one_way(

@@ -139,6 +139,8 @@ def _slipped_in(
         policy = mapped.policy or work.mapping.policy or context.rules.policy
         if context.rules.direction == "push":
             policy = "gptweb_wins"
+        elif sent.change.rules.get(column) == "filled_blank":
+            policy = "crm_wins"  # it was to fill a blank that is none any more
         # What ours holds by now is what theirs would overwrite.
         edited = ours.time_of(column) if ours else intent.times[column]
         winner, rule, detail = conflict_winner(

@@ -101,12 +101,17 @@ def keep_deletes(
 
 
 def _deleted(link: Link, before: Image | None, recv_no: int) -> Link:
-    """Neither side is there: a person who took ours back meanwhile asks for a new record."""
+    """Neither side is there: a person who took ours back meanwhile asks for a new record.  What slipped in stays news."""
     shown = {**link.seen, **before.values} if before else link.seen
     return replace(
-        link, alive=(False, False), their_alive=False, state="gone", seen=shown, base_theirs={**link.base_theirs, **shown},
-        seen_recv=recv_no, reread=False,
-    )  # fmt: skip
+        link,
+        alive=(False, False),
+        their_alive=False,
+        state="gone",
+        seen=shown,
+        seen_recv=recv_no,
+        reread=False,
+    )
 
 
 def _lost(mapping: ObjectMapping, link: Link, before: Image | None) -> Iterator[trail.Line]:

@@ -90,18 +90,19 @@ def _relink(tx: Transaction, context: Context, mapping: ObjectMapping, link: Lin
 
 
 def relinked(mapping: ObjectMapping, link: Link, their_id: str, winner: Winner) -> Link:
-    """The link on the surviving record.  A blank of a living survivor is no clear: it is filled from ours.
+    """The link on the surviving record.  Its blanks are no clears: what was agreed on there is filled from ours.
 
     Nor is its consent a person's answer to an opt-out of ours: that is compared as at a first link.
     """
-    blank = set() if winner.gone else {c for c, v in winner.values.items() if v is None}
-    blank |= {mapped.ours for mapped in mapping.fields if mapped.opts_out}
+    blank = {c for c, v in winner.values.items() if v is None}
+    consent = {mapped.ours for mapped in mapping.fields if mapped.opts_out}
     return replace(
-        link, their_id=their_id, state="live", keyed=winner.our_id == link.our_id, their_alive=not winner.gone or winner.converted_to is not None,
+        link, their_id=their_id, state="live", keyed=winner.our_id == link.our_id,
+        their_alive=not winner.gone or winner.converted_to is not None,
         merged_into=None, converted_to=winner.converted_to, seen=winner.values, seen_lo={}, seen_hi={},
         seen_stamp=winner.stamp, seen_recv=winner.recv, spelling_of=None,
-        base_ours={c: v for c, v in link.base_ours.items() if c not in blank},
-        base_theirs={c: v for c, v in link.base_theirs.items() if c not in blank},
+        base_ours={c: v for c, v in link.base_ours.items() if c not in consent},
+        base_theirs={c: v for c, v in link.base_theirs.items() if c not in blank | consent},
     )  # fmt: skip
 
 

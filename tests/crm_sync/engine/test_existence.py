@@ -405,6 +405,9 @@ def test_edit_between_pull_and_our_delete(make_world: MakeWorld) -> None:
     run.finish()
     world.assert_sound()
     assert [line.before for line in world.trail("title") if line.outcome == "overruled"] == ["T1"]
+    world.their_undelete()
+    world.assert_sound()
+    assert world.our_value("title") == "T1"
 
 
 def test_taken_back_between_plan_and_our_delete(make_world: MakeWorld) -> None:

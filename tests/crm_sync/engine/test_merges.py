@@ -116,6 +116,28 @@ def test_blank_of_the_winner_is_no_clear(world: World) -> None:
     assert world.their_value("phone", id=winner) == "p0"
 
 
+def test_typed_into_the_blank_of_the_winner(make_world: MakeWorld) -> None:
+    """It is an edit, not a conflict with what nobody touched here."""
+    world = make_world(policy="gptweb_wins").with_person()
+    winner = stranger(world, phone=None)
+    world.their_merge(winner)
+    world.start().to("plan").kill()
+    world.their_edit("phone", "T1", id=winner)
+    world.assert_sound()
+    assert world.our_value("phone") == "T1"
+
+
+def test_typed_into_the_blank_just_before_it_is_filled(make_world: MakeWorld) -> None:
+    world = make_world(policy="gptweb_wins").with_person()
+    winner = stranger(world, phone=None)
+    world.their_merge(winner)
+    run = world.start().to("push_ours")
+    world.their_edit("phone", "T1", id=winner)
+    run.finish()
+    world.assert_sound()
+    assert world.our_value("phone") == "T1"
+
+
 def test_unread_edit_of_the_loser(world: World) -> None:
     """47: an edit that no run had carried over is recorded."""
     winner = stranger(world)
