@@ -316,7 +316,7 @@ MUTANTS = [
            "if mapped.opts_out and ours_moved and theirs_moved:", "if False:",
            "test_a_merge_does_not_take_an_opt_out_back"),
     Mutant("the survivor of a merge answers no opt-out", "engine/merges.py",
-           "    blank |= {mapped.ours for mapped in mapping.fields if mapped.opts_out}\n", "",
+           "consent = {mapped.ours for mapped in mapping.fields if mapped.opts_out}", "consent = set()",
            "test_a_merge_does_not_take_an_opt_out_back"),
 ]  # fmt: skip
 
