@@ -149,7 +149,7 @@ def test_a_missing_answer_is_asked_again_later() -> None:
 
 def test_a_refused_query_says_what_helps() -> None:
     body = [{"errorCode": "INVALID_FIELD", "message": "No such column 'Nope__c' on entity 'Contact'"}]
-    with pytest.raises(Misconfigured, match="run crm_provision__salesforce_main"):
+    with pytest.raises(Misconfigured, match="a dry run of crm_provision__salesforce_main"):
         read(Script(composite(body, status=400)))
 
 
