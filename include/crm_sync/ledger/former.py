@@ -80,6 +80,8 @@ def recognise(
     that comes back beside its successor is left to a person; nothing is made of it.  While a successor is in doubt, only
     our key tells: Salesforce does not give it back to the old record once the new one has it.
     """
+    if not tx.one("select exists (select 1 from crm_sync.former)"):
+        return {}, set()  # spares a first sync the look-up of every stranger
     rows = tx.rows(
         """select f.their_id, f.link_id, f.why, l.our_id::text, l.their_id, l.state, l.seen_stamp, l.seen_recv,
           exists (select 1 from crm_sync.intent i where i.link_id = l.link_id and i.closed_by is null)
