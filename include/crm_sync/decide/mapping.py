@@ -6,15 +6,17 @@ reported at once, with file and line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from crm_sync.errors import Misconfigured
 from crm_sync.model import OBJECTS, ConflictPolicy, Object
@@ -25,6 +27,19 @@ FieldType = Literal["text", "number", "boolean", "datetime", "reference"]
 FieldDirection = Literal["both", "out", "in"]
 FieldRule = Literal["opt_out_wins"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=63)]
+
+_INTERVAL = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _interval(text: object) -> object:
+    found = _INTERVAL.fullmatch(str(text))
+    if found is None:
+        raise ValueError("is not a time like 30s, 15m, 1h or 1d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+Interval = Annotated[timedelta, BeforeValidator(_interval)]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAPPINGS = Path(__file__).parent.parent / "mappings"
@@ -57,7 +72,8 @@ class FieldSpec(_Strict):
 class FieldMapping(_Strict):
     """One field.  ``direction`` out: GPTWeb owns it and an edit in the CRM is restored; in: the CRM owns it.
 
-    ``rule`` opt_out_wins: in a conflict, and at a first link, true wins whatever the policy.
+    ``rule`` opt_out_wins: in a conflict, and at a first link, true wins whatever the policy.  ``min_interval``: a
+    measure of ours that changes often is sent to one record at most so often, unless something else is sent to it.
     """
 
     ours: Name
@@ -68,6 +84,7 @@ class FieldMapping(_Strict):
     references: Object | None = None
     policy: ConflictPolicy | None = None
     rule: FieldRule | None = None
+    min_interval: Interval | None = None
     create: FieldSpec | None = None
 
     @model_validator(mode="after")
@@ -84,6 +101,12 @@ class FieldMapping(_Strict):
             raise ValueError(
                 "opt_out_wins is the rule of a boolean that travels both ways, without a policy of its own"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _only_ours_is_paced(self) -> FieldMapping:
+        if self.min_interval and self.direction != "out":
+            raise ValueError("min_interval is for a field of direction out: an edit of a person never waits")
         return self
 
     @property
@@ -156,6 +179,11 @@ class ObjectMapping:
     def converted(self) -> tuple[tuple[int, FieldMapping], ...]:
         """The fields whose values our database holds in another form than the canonical one, with their places."""
         return tuple((i, f) for i, f in enumerate(self.fields) if f.type != "text")
+
+    @cached_property
+    def paced(self) -> frozenset[str]:
+        """Our columns that are sent at most so often."""
+        return frozenset(f.ours for f in self.fields if f.min_interval)
 
     @cached_property
     def reference(self) -> FieldMapping | None:

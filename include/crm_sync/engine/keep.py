@@ -17,7 +17,7 @@ from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep_usual import Answered, is_as_claimed, keep_usual
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import intents, links, parking, reading, trail, worklist
+from crm_sync.ledger import intents, links, pacing, parking, reading, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
 from crm_sync.model import Intent, Link, OurRecord, Written
@@ -78,6 +78,7 @@ def _keep_each(
             )
         work.closed.append(sent.intent.id)
     _store(tx, context, work, [i for i in ids if i in held], _share(tx, context, work, answered))
+    pacing.sent(tx, mapping.paced, work.lifted, answered[0][0].intent.sent_at)
     for _, outcome, fields, _, _ in work.outcomes:
         tally.add(mapping.object, outcome, len(fields))
     return work.again

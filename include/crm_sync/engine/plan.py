@@ -13,6 +13,7 @@ from crm_sync.engine.conversion import plan_conversions
 from crm_sync.engine.existence import Planned, fall_asleep, plan_existence
 from crm_sync.engine.identify import identify_ours, identify_theirs
 from crm_sync.engine.merges import follow_merges
+from crm_sync.engine.pacing import held_back, hold, is_update
 from crm_sync.engine.reports import PlanReport, Tally
 from crm_sync.engine.waiting import tell_who_waits
 from crm_sync.ledger import existence, links, parking, trail, worklist
@@ -46,7 +47,7 @@ def _plan_dirty_links(engine: Engine, context: Context, mapping: ObjectMapping, 
     after = 0
     while True:
         with engine.database.transaction() as tx:
-            ids = worklist.dirty_links(tx, context.name, mapping, after, CHUNK)
+            ids = worklist.dirty_links(tx, context.name, mapping, after, CHUNK, engine.now())
             plan_links(tx, engine, context, mapping, ids, tally)
         if len(ids) < CHUNK:
             return
@@ -94,6 +95,8 @@ def plan_links(
             stored.append((after, dirty))
         if not dirty:
             clean.append((link.our_id, ours.version if ours else worklist.ANY_VERSION))
+    held = held_back(tx, mapping, changes, now)
+    changes = [c for c in changes if c.link_id not in held or not is_update(c)]
     trail.plan(tx, context.run_id, context.name, changes)
     trail.note(tx, context.run_id, context.name, mapping.object, lines)
     parking.lift_changed(tx, changed)
@@ -104,6 +107,7 @@ def plan_links(
     links.store(tx, mapping, stored)
     existence.store(tx, agreed)
     worklist.clear_outbox(tx, context.name, mapping.object, clean)
+    hold(tx, context.name, mapping, held, found, parents, changes)
     _tally(tally, mapping.object, changes)
     return len(changes)
 

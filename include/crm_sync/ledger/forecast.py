@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from psycopg import sql
+
 from crm_sync.decide.budget import Backlog, Clocks, calls_needed, in_words, org_wait
 from crm_sync.ledger import allocation, runs, settings
 from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.pacing import WAITING
 from crm_sync.ledger.settings import Settings
 from crm_sync.ledger.spending import LaneRoom, database_clock, lane_room
 from crm_sync.model import Object, RunKind
@@ -69,8 +72,7 @@ def _backlog(tx: Transaction, connection: str, object: Object, chosen: Settings,
 
 
 def _counts(tx: Transaction, connection: str, object: Object) -> Sequence[int]:
-    return tx.rows(
-        """select
+    query = sql.SQL("""select
         (select count(*) from (
           select link_id from crm_sync.link
           where connection = %(c)s and object = %(o)s and dirty and their_id is not null
@@ -78,12 +80,13 @@ def _counts(tx: Transaction, connection: str, object: Object) -> Sequence[int]:
           select l.link_id from crm_sync.outbox b
           cross join lateral (select link_id from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
             and l.our_id = b.our_id and l.their_id is not null offset 0) l
-          where b.connection = %(c)s and b.object = %(o)s) waiting),
+          where b.connection = %(c)s and b.object = %(o)s and not {waiting}) left_over),
         (select count(*) from crm_sync.outbox b where b.connection = %(c)s and b.object = %(o)s
           and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
             and l.our_id = b.our_id and l.their_id is not null)
           and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
             and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null)),
-        (select count(*) from crm_sync.link where connection = %(c)s and object = %(o)s and reread)""",
-        {"c": connection, "o": object},
-    )[0]
+        (select count(*) from crm_sync.link where connection = %(c)s and object = %(o)s and reread)""").format(
+        waiting=WAITING
+    )
+    return tx.rows(query, {"c": connection, "o": object, "now": database_clock(tx)})[0]

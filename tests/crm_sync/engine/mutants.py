@@ -319,6 +319,12 @@ MUTANTS = [
     Mutant("the survivor of a merge answers no opt-out", "engine/merges.py",
            "consent = {mapped.ours for mapped in mapping.fields if mapped.opts_out}", "consent = set()",
            "test_a_merge_does_not_take_an_opt_out_back"),
+    Mutant("noisy measures are sent at most so often", "engine/plan.py",
+           "held = held_back(tx, mapping, changes, now)", "held: dict[int, object] = {}", "test_at_most_once_an_hour"),
+    Mutant("a newer edit does not wait", "ledger/pacing.py",
+           "and p.held_version >= b.version", "", "test_at_once_when_the_lead_becomes_qualified"),
+    Mutant("what else there is to do does not wait", "engine/pacing.py",
+           "link.link_id not in busy and", "", "test_their_edit_does_not_wait_with_it"),
 ]  # fmt: skip
 
 
@@ -401,6 +407,7 @@ def _run(server: str, schedule: str) -> str:
         test_conversion,
         test_existence,
         test_merges,
+        test_pacing,
         test_parents,
         test_schedules,
     )
@@ -417,7 +424,15 @@ def _run(server: str, schedule: str) -> str:
         made.append(World(url, policy, **settings))  # type: ignore[arg-type]
         return made[-1]
 
-    modules = (test_schedules, test_existence, test_merges, test_conversion, test_parents, test_consent)
+    modules = (
+        test_schedules,
+        test_existence,
+        test_merges,
+        test_conversion,
+        test_parents,
+        test_consent,
+        test_pacing,
+    )
     test = next(getattr(module, schedule) for module in modules if hasattr(module, schedule))
     try:
         if "make_world" in test.__code__.co_varnames[: test.__code__.co_argcount]:

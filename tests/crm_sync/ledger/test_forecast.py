@@ -63,6 +63,16 @@ def test_what_waits_is_counted_in_batches(database: Database, database_url: str)
     assert foretold(database, run_id).needed == 1 + 3
 
 
+def test_a_noisy_measure_that_waits_for_its_hour_is_no_backlog(database: Database, database_url: str) -> None:
+    do(database_url, CONTACTS, 1)
+    do(database_url, LINKED, NAME, False)
+    held = "insert into crm_sync.pace select link_id, '{}', %s, now() + interval '1 hour' from crm_sync.link"
+    do(database_url, held, 1)
+    assert foretold(database, opened(database)).needed == 1
+    do(database_url, "update gptweb.contacts set title = 'x'")
+    assert foretold(database, opened(database)).needed == 1 + 1
+
+
 def test_records_to_be_read_again_need_queries_of_their_own(database: Database, database_url: str) -> None:
     do(database_url, CONTACTS, 1_001)
     do(database_url, LINKED, NAME, True)
