@@ -81,6 +81,7 @@ def _apply(
     tally: Tally,
 ) -> None:
     batch = _Batch()
+    changes = trail.without_twins(tx, context.run_id, changes)
     _recheck_updates(tx, engine, context, mapping, [c for c in changes if c.op == "update"], batch)
     new = _recheck_creates(tx, context, mapping, [c for c in changes if c.op == "create"], batch)
     _make(tx, context, mapping, new, batch)

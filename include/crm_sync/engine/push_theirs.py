@@ -77,6 +77,7 @@ def _push(
 ) -> Kept:
     leased = engine.monotonic()
     with engine.database.transaction() as tx:
+        changes = trail.without_twins(tx, context.run_id, changes)
         sending = _CLAIM[changes[0].op](tx, engine, context, mapping, changes)
     if not sending:
         return Kept()

@@ -15,7 +15,18 @@ from psycopg import sql
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Outcome, Row, Side, Value
 
-__all__ = ["EVERY_FIELD", "PENDING", "UNDONE", "Change", "Line", "note", "outcomes", "pending", "plan"]
+__all__ = [
+    "EVERY_FIELD",
+    "PENDING",
+    "UNDONE",
+    "Change",
+    "Line",
+    "note",
+    "outcomes",
+    "pending",
+    "plan",
+    "without_twins",
+]
 
 Op = Literal["create", "update", "archive", "unarchive", "delete", "convert"]
 UNDONE = "its run ended before it was carried out; the next run plans it again"
@@ -95,6 +106,19 @@ def pending(tx: Transaction, run_id: int, side: Side, object: str, after: int, l
     )
     # An object without fields costs no parsing.
     return [Change(*row[:6], *(values or {} for values in row[6:9]), *row[9:]) for row in rows]
+
+
+def without_twins(tx: Transaction, run_id: int, changes: Sequence[Change]) -> list[Change]:
+    """The newest change of each record and kind; two processes that made the same plan at once have made twins."""
+    newest = {(c.op, c.their_id if (c.side, c.op) == ("ours", "create") else c.our_id): c for c in changes}
+    if len(newest) == len(changes):
+        return list(changes)
+    kept = sorted(newest.values(), key=lambda c: c.change_id)
+    stay = {c.change_id for c in kept}
+    outcomes(tx, run_id, [
+        (c.change_id, "superseded", tuple(c.after), c.their_id, "planned twice at once") for c in changes if c.change_id not in stay
+    ])  # fmt: skip
+    return kept
 
 
 def outcomes(tx: Transaction, run_id: int, rows: Iterable[OutcomeRow]) -> None:
