@@ -565,7 +565,7 @@ class World:
         """No lost update, and no false conflict."""
         recorded = [
             Recorded(self.truth.person("ours", n.our_id or ""), n.field or "", n.before, n.after,
-                     n.outcome == "overruled" and not n.rule.startswith("deleted_"), n.outcome == "unseen_window")
+                     n.outcome == "overruled" and not n.rule.startswith(("deleted_", "merged")), n.outcome == "unseen_window")
             for n in self.trail() if n.outcome in ("acknowledged", "overruled", "restored", "unseen_window")
         ]  # fmt: skip
         final: dict[tuple[str, str], list[Value]] = {}
