@@ -34,9 +34,9 @@ def preflight_dag(connection: snapshot.ConnectionSnapshot) -> DAG:
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
-        dagrun_timeout=timedelta(hours=1),
+        dagrun_timeout=timedelta(hours=36),  # a pause may take a day; it is not counted in a task's own hour
         is_paused_upon_creation=False,
-        default_args={"owner": "crm-sync"},
+        default_args={"owner": "crm-sync", "execution_timeout": timedelta(hours=1)},
         tags={"crm", "crm-preflight", connection.vendor, name},
     ) as dag:
         PreflightOperator(task_id="preflight", connection=name)

@@ -55,7 +55,7 @@ def provision_dag(connection: snapshot.ConnectionSnapshot) -> DAG:
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
-        dagrun_timeout=A_DAY + AN_HOUR,
+        dagrun_timeout=timedelta(hours=60),  # a day for the answer, 36 hours for pauses
         is_paused_upon_creation=False,
         default_args={"owner": "crm-sync", "execution_timeout": AN_HOUR},
         params=FORM,

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.sdk.exceptions import TaskDeferred
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
 from crm_airflow.hooks.sync_hook import CrmSyncHook
 from crm_airflow.operators.pull_operator import PullOperator
@@ -77,11 +79,11 @@ def raise_the_budget(hub: str) -> None:
 
 
 class Meanwhile:
-    """Does something as soon as the run is paused; ``seen`` is the run's summary at that moment."""
+    """Does something as soon as ``look`` sees a pause; ``seen`` is what it saw."""
 
-    def __init__(self, hub: str, then: Callable[[], object]) -> None:
+    def __init__(self, look: Callable[[], tuple[Any, ...]], then: Callable[[], object]) -> None:
         self.seen: tuple[Any, ...] = ()
-        self._hub = hub
+        self._look = look
         self._then = then
         self._thread = threading.Thread(target=self._watch)
 
@@ -94,13 +96,22 @@ class Meanwhile:
 
     def _watch(self) -> None:
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            found = rows(self._hub, SUMMARY)
-            if found and found[0][0] == "paused_budget":
-                self.seen = found[0]
-                break
+        while time.monotonic() < deadline and not self.seen:
             time.sleep(0.1)
+            self.seen = self._look()
         self._then()
+
+
+def paused_run(hub: str) -> tuple[Any, ...]:
+    """The newest run's summary, if the run is paused."""
+    found = rows(hub, SUMMARY)
+    return found[0] if found and found[0][0] == "paused_budget" else ()
+
+
+def waiting_triggers() -> tuple[Any, ...]:
+    """What Airflow's database keeps of the triggers; its runner for tests never deletes one."""
+    with create_session() as session:
+        return tuple((trigger.id, trigger.kwargs) for trigger in session.scalars(select(Trigger)))
 
 
 @pytest.mark.parametrize(("spent", "stage"), [(95, "pull"), (94, "push_theirs")])
@@ -108,7 +119,7 @@ def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, own_org, c
     spend(poor, spent)
     email = f"{stage}@acme.example"
     rows(poor, "insert into gptweb.contacts (last_name, email) values ('Waits', %s)", email)
-    with Meanwhile(poor, lambda: raise_the_budget(poor)) as meanwhile:
+    with Meanwhile(lambda: paused_run(poor), lambda: raise_the_budget(poor)) as meanwhile:
         state, tasks = run("sync", "poor")
     assert (state, set(tasks.values())) == ("success", {"success"}), rows(poor, SUMMARY)
     paused, message, until, left, needed = meanwhile.seen
@@ -129,6 +140,35 @@ def test_a_spent_budget_pauses_the_run_and_it_goes_on_by_itself(poor, own_org, c
     assert f"{left} of 190 calls left in the next 24 h for lane sync; 1 needed for the backlog" in said
 
 
+def test_preflight_waits_for_calls_in_the_triggerer_and_its_log_says_until_when(poor, capfd):
+    spend(poor, 94)
+    before = len(waiting_triggers())
+    with Meanwhile(lambda: waiting_triggers()[before:], lambda: raise_the_budget(poor)) as meanwhile:
+        assert run("preflight", "poor") == ("success", {"preflight": "success"})
+    [(_, waits)] = meanwhile.seen
+    assert (waits["connection"], waits["run_id"]) == ("poor", None)
+    said = capfd.readouterr().out
+    assert "lane provision may use 95; the next one is free in 24 h" in said
+    assert "Paused: budget. The run goes on by itself, expected at" in said
+    assert said.count("Calls are free again: preflight goes on.") == 1
+
+
+@pytest.mark.parametrize(("stage", "left"), [("plan", 4), ("apply", 7), ("verify", 9)])
+def test_provisioning_pauses_in_any_of_its_stages_and_goes_on_by_itself(poor, capfd, stage, left):
+    spend(poor, 95 - left)
+    with Meanwhile(lambda: paused_run(poor), lambda: raise_the_budget(poor)) as meanwhile:
+        state, _ = run("provision", "poor")
+    assert state == "success", rows(poor, SUMMARY)
+    _, message, until, *_ = meanwhile.seen
+    assert "lane provision may use 95; the next one is free in 24 h" in message
+    assert until - datetime.now(UTC) > timedelta(hours=23)
+    said = capfd.readouterr().out
+    assert said.count("Calls are free again") == 1
+    assert f"Calls are free again: {stage}_provisioning goes on." in said
+    state, message, until, *_ = rows(poor, SUMMARY)[0]
+    assert (state, message, until) == ("succeeded", "every field of poor can be read and written", None)
+
+
 @pytest.fixture
 def refuses(own_org):
     """The org refuses the next call of the sync with one of its limits; both have the same code."""
@@ -145,7 +185,7 @@ def test_the_orgs_own_limit_pauses_the_run_until_the_org_has_calls_again(poor, r
     raise_the_budget(poor)
     refuses("TotalRequests")
     looked_at = "update crm_sync.allocation set look_at = now() where connection = 'poor'"
-    with Meanwhile(poor, lambda: rows(poor, looked_at)) as meanwhile:
+    with Meanwhile(lambda: paused_run(poor), lambda: rows(poor, looked_at)) as meanwhile:
         state, _ = run("sync", "poor")
     assert meanwhile.seen[0] == "paused_budget"
     assert "by us and all other applications" in str(meanwhile.seen[1])
@@ -176,7 +216,8 @@ def test_the_task_gives_its_worker_back_and_says_for_whom_and_how_long_it_waits(
         task.execute({})
     assert deferred.value.method_name == "resume"
     path, arguments = deferred.value.trigger.serialize()
-    assert (path, arguments["run_id"]) == ("crm_airflow.triggers.budget_trigger.BudgetTrigger", 7)
+    assert path == "crm_airflow.triggers.budget_trigger.BudgetTrigger"
+    assert (arguments["connection"], arguments["run_id"]) == ("poor", 7)
     assert timedelta(hours=2, minutes=59) < arguments["until"] - datetime.now(UTC) <= timedelta(hours=3)
     stored = Trigger.from_object(deferred.value.trigger)  # as the triggerer takes it from Airflow's database
     module, _, name = stored.classpath.rpartition(".")
@@ -187,7 +228,7 @@ def test_the_trigger_ends_when_the_budget_is_raised_and_not_before(poor):
     run_id = rows(
         poor, "insert into crm_sync.run (connection, kind) values ('poor', 'sync') returning run_id"
     )[0][0]
-    trigger = BudgetTrigger(run_id, datetime.now(UTC) + timedelta(hours=24))
+    trigger = BudgetTrigger("poor", datetime.now(UTC) + timedelta(hours=24), run_id)
 
     async def wait() -> bool:
         events = trigger.run()
@@ -196,14 +237,14 @@ def test_the_trigger_ends_when_the_budget_is_raised_and_not_before(poor):
         assert not done, "the lane is still used up"
         await asyncio.to_thread(raise_the_budget, poor)
         event = await asyncio.wait_for(first, 60)
-        return bool(event.payload == {"run_id": run_id})
+        return bool(event.payload == {"connection": "poor"})
 
     assert asyncio.run(wait())
 
 
 def test_a_trigger_that_cannot_reach_the_ledger_waits_for_the_time_that_was_foretold(monkeypatch):
     monkeypatch.setenv("CRM_SYNC_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
-    trigger = BudgetTrigger(7, datetime.now(UTC) + timedelta(seconds=1))
+    trigger = BudgetTrigger("poor", datetime.now(UTC) + timedelta(seconds=1), 7)
 
     async def wait() -> datetime:
         await anext(trigger.run())

@@ -15,7 +15,7 @@ from crm_sync.errors import BudgetExhausted, RefusedPlan, SyncError
 from crm_sync.ledger import forecast, runs
 from crm_sync.ledger.database import Database
 
-__all__ = ["noted", "open_failed", "settle"]
+__all__ = ["noted", "open_failed", "pausing", "settle"]
 
 ENDS: Final = ("paused_budget", "refused")
 """End states that an error of a stage decides; any other error ends the run as failed."""
@@ -46,6 +46,25 @@ def noted(database: Database, run_id: int) -> Iterator[None]:
                     "update crm_sync.run set state = %s, message = %s where run_id = %s",
                     (state, message_of(error), run_id),
                 )
+        raise
+
+
+@contextmanager
+def pausing(database: Database, run_id: int) -> Iterator[None]:
+    """While provisioning speaks to the CRM: a paused run is running again; without calls left it is paused."""
+    with database.transaction() as tx:
+        tx.run(
+            "update crm_sync.run set state = 'running', message = null "
+            "where run_id = %s and state = 'paused_budget'",
+            (run_id,),
+        )
+    try:
+        yield
+    except BudgetExhausted as error:
+        with suppress(SyncError, psycopg.Error), database.transaction() as tx:
+            run = runs.load(tx, run_id)
+            wait, _ = forecast.wait_of(tx, run.connection, run.kind)
+            runs.pause(tx, run_id, str(error), max(wait, error.resume_after))
         raise
 
 

@@ -40,7 +40,7 @@ def note(tx: Transaction, run_id: int) -> Forecast:
     """Make the forecast of this moment and keep it in the run's summary."""
     run = runs.load(tx, run_id)
     chosen = settings.load(tx, run.connection).settings
-    room, wait = _room(tx, run, chosen)
+    room, wait = _room(tx, run.connection, run.kind, chosen)
     backlog = [_backlog(tx, run.connection, object, chosen, run) for object in run.objects]
     found = Forecast(run.kind, room, calls_needed(backlog, chosen.batch_size), wait)
     tx.run(
@@ -50,17 +50,16 @@ def note(tx: Transaction, run_id: int) -> Forecast:
     return found
 
 
-def wait_of(tx: Transaction, run_id: int) -> tuple[timedelta, timedelta]:
-    """How long a paused run has to wait by the settings of this moment, and how often it should look."""
-    run = runs.load(tx, run_id)
-    chosen = settings.load(tx, run.connection).settings
-    return _room(tx, run, chosen)[1], timedelta(seconds=chosen.look_seconds)
+def wait_of(tx: Transaction, connection: str, lane: RunKind) -> tuple[timedelta, timedelta]:
+    """How long a paused lane has to wait by the settings of this moment, and how often it should look."""
+    chosen = settings.load(tx, connection).settings
+    return _room(tx, connection, lane, chosen)[1], timedelta(seconds=chosen.look_seconds)
 
 
-def _room(tx: Transaction, run: runs.Run, chosen: Settings) -> tuple[LaneRoom, timedelta]:
+def _room(tx: Transaction, connection: str, lane: RunKind, chosen: Settings) -> tuple[LaneRoom, timedelta]:
     now = database_clock(tx)
-    room = lane_room(tx, run.connection, chosen.daily_calls, run.kind, Clocks(now, now))
-    return room, max(room.wait, org_wait(allocation.load(tx, run.connection), now))
+    room = lane_room(tx, connection, chosen.daily_calls, lane, Clocks(now, now))
+    return room, max(room.wait, org_wait(allocation.load(tx, connection), now))
 
 
 def _backlog(tx: Transaction, connection: str, object: Object, chosen: Settings, run: runs.Run) -> Backlog:

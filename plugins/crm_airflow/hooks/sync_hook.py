@@ -127,7 +127,8 @@ class CrmSyncHook(BaseHook):
 
     @contextmanager
     def removal(self) -> Iterator[Removal]:
-        """The stages of taking provisioning back."""
+        """The stages of taking provisioning back; without calls left their run is paused in its summary."""
+        from crm_sync.engine.notes import pausing  # noqa: PLC0415
         from crm_sync.ledger.provisioning import SqlProvisionLedger  # noqa: PLC0415
         from crm_sync.provision_removal import Removal  # noqa: PLC0415
 
@@ -137,14 +138,16 @@ class CrmSyncHook(BaseHook):
             def org_of(run_id: int) -> OrgToClear:
                 from crm_sync.stores.salesforce_removal import SalesforceRemoval  # noqa: PLC0415
 
+                stack.enter_context(pausing(database, run_id))
                 return SalesforceRemoval(stack.enter_context(self.session(run_id, "provision")))
 
             yield Removal(self.settings(database).name, org_of, SqlProvisionLedger(database))
 
     @contextmanager
     def provisioning(self) -> Iterator[Provisioning]:
-        """The stages of provisioning."""
+        """The stages of provisioning; without calls left their run is paused in its summary."""
         from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
+        from crm_sync.engine.notes import pausing  # noqa: PLC0415
         from crm_sync.ledger.provisioning import SqlProvisionLedger  # noqa: PLC0415
         from crm_sync.provision import Provisioning  # noqa: PLC0415
 
@@ -156,6 +159,7 @@ class CrmSyncHook(BaseHook):
             def org_of(run_id: int) -> Org:
                 from crm_sync.stores.salesforce_schema import SalesforceSchema  # noqa: PLC0415
 
+                stack.enter_context(pausing(database, run_id))
                 session = stack.enter_context(self.session(run_id, "provision"))
                 return SalesforceSchema(session, connection.settings.provisioning)
 

@@ -73,11 +73,8 @@ class StageOperator(BaseOperator):
         return CrmSyncHook(self.connection)
 
     def run_stage(self, stage: Callable[[Engine, int], Report]) -> Counts:
-        """Run one stage of the open run, log its report and return its counts; without calls left, wait for some."""
-        try:
-            report = self.guarded(lambda: self._with_engine(stage))
-        except BudgetExhausted as error:
-            self.pause(error)
+        """Run one stage of the open run, log its report and return its counts."""
+        report = self.guarded(lambda: self._with_engine(stage))
         self.say(report)
         return report.counts
 
@@ -85,7 +82,8 @@ class StageOperator(BaseOperator):
         """Give the worker back and wait in the triggerer until calls are free again; it uses up none of the retries."""
         from crm_airflow.triggers.budget_trigger import BudgetTrigger  # noqa: PLC0415  parsing a DAG stays light
 
-        trigger = BudgetTrigger(self.opened_run(), datetime.now(UTC) + error.resume_after)
+        run_id = None if self.run_id is None else self.opened_run()
+        trigger = BudgetTrigger(self.connection, datetime.now(UTC) + error.resume_after, run_id)
         self.log.warning(
             "Paused: budget. The run goes on by itself, expected at %s UTC.", f"{trigger.until:%F %H:%M}"
         )
@@ -93,16 +91,21 @@ class StageOperator(BaseOperator):
 
     def resume(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """After a pause: the same stage again, from the beginning; what it did before is not done twice."""
-        self.log.info("Calls are free again: run %s goes on.", self.run_id)
+        self.log.info("Calls are free again: %s goes on.", self.task_id)
         return self.execute(context)
 
     def guarded(self, work: Callable[[], T]) -> T:
-        """Do the work; an error of the sync is logged as its one message, without the way through our code."""
+        """Do the work; without calls left, wait for some.
+
+        Any other error of the sync is logged as its one message, without the way through our code.
+        """
         try:
             return work()
+        except BudgetExhausted as error:
+            self.log.warning("%s", error)
+            self.pause(error)
         except SyncError as error:
-            say = self.log.warning if isinstance(error, BudgetExhausted) else self.log.error
-            say("%s", error)  # the message is the remedy, a traceback would drown it
+            self.log.error("%s", error)  # noqa: TRY400  the message is the remedy, a traceback would drown it
             raise error.with_traceback(None) from None
 
     def say(self, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""Waits until a paused run may make calls again."""
+"""Waits until a paused task may make calls again."""
 
 from __future__ import annotations
 
@@ -18,26 +18,30 @@ USUAL = timedelta(minutes=1)
 
 
 class BudgetTrigger(BaseTrigger):
-    """Looks into the ledger every minute (``look_seconds``) until the run's lane and its org have a call again.
+    """Looks into the ledger every minute (``look_seconds``) until the task's lane and its org have a call again.
 
     It looks instead of sleeping to the end, so that a raised budget takes effect at once, and so that a day's wait
     survives whatever is restarted meanwhile.  While the ledger can't be reached, the time that was foretold decides.
 
     Args:
-        run_id: the number of the paused run.
-        until: when the run can go on as far as was known when it was paused.
+        connection: name of the CRM connection.
+        until: when the task can go on as far as was known when it was paused.
+        run_id: the number of the paused run; its kind is the lane.  A task that has none yet (preflight, the plan of
+            provisioning) books in lane provision.
     """
 
-    def __init__(self, run_id: int, until: datetime) -> None:
+    def __init__(self, connection: str, until: datetime, run_id: int | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.run_id = run_id
+        self.connection = connection
         self.until = until
+        self.run_id = run_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What the triggerer needs to go on waiting after a restart."""
         return "crm_airflow.triggers.budget_trigger.BudgetTrigger", {
-            "run_id": self.run_id,
+            "connection": self.connection,
             "until": self.until,
+            "run_id": self.run_id,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -48,22 +52,23 @@ class BudgetTrigger(BaseTrigger):
             wait, every = await asyncio.to_thread(self._look)
             if wait <= NONE:
                 break
-        yield TriggerEvent({"run_id": self.run_id})  # type: ignore[no-untyped-call]
+        yield TriggerEvent({"connection": self.connection})  # type: ignore[no-untyped-call]
 
     def _look(self) -> tuple[timedelta, timedelta]:
         """How long there still is to wait, and how often to look."""
         from psycopg import Error  # noqa: PLC0415  the plugins stay light
 
-        from crm_sync.ledger import forecast  # noqa: PLC0415
+        from crm_sync.ledger import forecast, runs  # noqa: PLC0415
         from crm_sync.ledger.database import Database, database_url  # noqa: PLC0415
 
         try:
             database = Database(database_url())
             try:
                 with database.transaction() as tx:
-                    return forecast.wait_of(tx, self.run_id)
+                    lane = runs.load(tx, self.run_id).kind if self.run_id else "provision"
+                    return forecast.wait_of(tx, self.connection, lane)
             finally:
                 database.close()
         except (SyncError, Error) as error:
-            self.log.warning("The budget of run %s can't be looked at: %s", self.run_id, error)
+            self.log.warning("The budget of %s can't be looked at: %s", self.connection, error)
             return max(NONE, self.until - datetime.now(UTC)), USUAL
