@@ -293,8 +293,14 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize(
     ("crms", "features"),
-    [(("crm",), ()), (("crm",), ("delete",)), (("crm",), ("merge",)), (("crm_a", "crm_b"), ())],
-    ids=["one CRM", "deletes", "merges", "two CRMs"],
+    [
+        (("crm",), ()),
+        (("crm",), ("delete",)),
+        (("crm",), ("merge",)),
+        (("crm",), ("delete", "merge")),
+        (("crm_a", "crm_b"), ()),
+    ],
+    ids=["one CRM", "deletes", "merges", "deletes and merges", "two CRMs"],
 )
 def test_whatever_happens(migrated_database: str, crms: tuple[str, ...], features: tuple[str, ...]) -> None:
     machine = type(
