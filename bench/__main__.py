@@ -1,4 +1,4 @@
-"""`python -m bench [idle] [calls] [first] [scheduler] [profile] [--contacts 10000]`; without names the first four."""
+"""`python -m bench [idle] [calls] [first] [volume] [scheduler] [profile] [--contacts 10000]`; without names all but profile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import calls, first_sync, idle, scheduler, spots
+from bench import calls, first_sync, idle, scheduler, spots, volume
 from bench.cpu import ChildFailed
 from bench.figures import Report, show, write
 
@@ -19,10 +19,11 @@ MEASUREMENTS: dict[str, Callable[[int], Report]] = {
     "idle": idle.measure,
     "calls": calls.measure,
     "first": first_sync.measure,
+    "volume": volume.measure,
     "scheduler": scheduler.measure,
     "profile": spots.measure,
 }
-USUAL = ("idle", "calls", "first", "scheduler")
+USUAL = ("idle", "calls", "first", "volume", "scheduler")
 RESULT = Path(__file__).resolve().parents[1] / ".local" / "bench.json"
 
 
@@ -33,7 +34,10 @@ def main(words: list[str]) -> int:
         "names", nargs="*", metavar="name", choices=[*MEASUREMENTS, []], help=", ".join(MEASUREMENTS)
     )
     parser.add_argument(
-        "--contacts", type=int, default=10_000, help="contacts each way of a first sync (10,000)"
+        "--contacts",
+        type=int,
+        default=10_000,
+        help="contacts each way of a first sync (10,000); volume moves ten times as many",
     )
     arguments = parser.parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running

@@ -12,7 +12,9 @@ __all__ = [
     "BudgetExhausted",
     "CallCapReached",
     "IncompleteRead",
+    "JobUnderWay",
     "Misconfigured",
+    "Missing",
     "NotSent",
     "ReconnectNeeded",
     "RefusedPlan",
@@ -48,12 +50,20 @@ class IncompleteRead(RetryLater):
     """Fewer rows arrived than were announced, or a page that should follow is missing; the cursor stays."""
 
 
+class JobUnderWay(RetryLater):
+    """A bulk job has not ended yet: the same step, repeated after ``after``, takes its results."""
+
+
 class SessionExpired(SyncError):
     """The session was refused once more after it had been renewed: the grant itself is dead or lacks a scope."""
 
 
 class Misconfigured(SyncError):
     """A setting, mapping, permission or schema has to be mended by a person; repeating is useless."""
+
+
+class Missing(Misconfigured):
+    """What was asked for by its id is not there, or not any more."""
 
 
 class ReconnectNeeded(Misconfigured):

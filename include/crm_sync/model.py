@@ -171,6 +171,7 @@ class Written:
 
     ``before`` and ``after`` are the record in the same call just before and just after (updates only; ``after`` only of
     a write that has values; None where the store showed nothing).  ``failures`` is empty exactly when the row was written.
+    ``done_by``: of a bulk job's row, which shows no record, the CRM's time before which it was written.
     """
 
     our_id: str
@@ -179,6 +180,7 @@ class Written:
     before: Image | None = None
     after: Image | None = None
     failures: tuple[Failure, ...] = field(default=())
+    done_by: datetime | None = None
 
 
 EVERY_COLUMN = "*"

@@ -1,4 +1,4 @@
-"""What the engine needs from the outside, as Protocols: a Store for records, a Meter for calls.
+"""What the engine needs from the outside, as Protocols: a Store for records, its bulk Jobs, a Meter for calls.
 
 Import direction: model, errors -> decide -> ports -> engine; stores, access and ledger import ports, never the engine.
 """
@@ -6,17 +6,19 @@ Import direction: model, errors -> decide -> ports -> engine; stores, access and
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
-from crm_sync.model import ApiUsage, Object, Page, Read, Write, Written
+from crm_sync.model import ApiUsage, Object, Page, Read, Row, Write, Written
 
-__all__ = ["LIMITS", "Meter", "Store"]
+__all__ = ["LIMITS", "BulkStore", "JobState", "Jobs", "Meter", "RowResult", "Sheet", "Store"]
 
 LIMITS = "limits"
 """The purpose of a call that asks the org for its limits; it is sent also when the org seems to have no calls left."""
 
 
+@runtime_checkable
 class Store(Protocol):
     """Where records live: the CRM, our database, or memory.  One contract suite holds for all of them."""
 
@@ -34,6 +36,120 @@ class Store(Protocol):
         Nothing is sent once ``deadline`` (time.monotonic) could pass before the answer is due: NotSent.
         Raises NotSent when nothing was processed, Unanswered when that is not known.
         """
+        ...
+
+
+class JobState(Protocol):
+    """A job as the CRM last said; ``at``: the CRM's time of saying it."""
+
+    @property
+    def state(self) -> str:
+        """Its state in the CRM's word."""
+        ...
+
+    @property
+    def processed(self) -> int:
+        """How many rows it has come to."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """Why it failed, if it did."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """When the CRM said so."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        ...
+
+    @property
+    def open(self) -> bool:
+        """Whether it still waits for its data or for the word to begin."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its own end, instead of failing or being aborted."""
+        ...
+
+
+class RowResult(Protocol):
+    """What a job made of one row; ``marker`` is that of the Write that the row was made from."""
+
+    @property
+    def marker(self) -> str:
+        """Tells which row it is; the order is not kept."""
+        ...
+
+    def answer(self, write: Write, done_by: datetime) -> Written:
+        """The same as an answer to that Write, done before ``done_by`` if at all."""
+        ...
+
+
+class Sheet(Protocol):
+    """The data of a job while it is collected, on disk."""
+
+    @property
+    def full(self) -> bool:
+        """Whether a job should not take more."""
+        ...
+
+    def add(self, writes: Sequence[Write]) -> None:
+        """Append rows."""
+        ...
+
+
+class Jobs(Protocol):
+    """Bulk jobs of one object: opened, filled once, begun, waited for; then every row has a result of one of three kinds."""
+
+    def takes(self, values: Row) -> bool:
+        """Whether these values can go by a job at all."""
+        ...
+
+    def sheet(self, columns: Sequence[str], *, creates: bool) -> AbstractContextManager[Sheet]:
+        """An empty sheet for rows with these columns of ours, gone on leaving."""
+        ...
+
+    def open(self, *, creates: bool) -> str:
+        """Open a job and return its id; nothing is written before ``begin``."""
+        ...
+
+    def fill(self, job: str, sheet: Sheet) -> None:
+        """Hand it its data: once."""
+        ...
+
+    def begin(self, job: str) -> None:
+        """Let it work."""
+        ...
+
+    def abort(self, job: str) -> None:
+        """End it before it has begun."""
+        ...
+
+    def look(self, job: str) -> JobState:
+        """How it is.  Missing if the CRM does not know it (any more)."""
+        ...
+
+    def wait(self, job: str, rows: int, patience: float) -> JobState:
+        """Look until it has ended, for ``patience`` seconds at most."""
+        ...
+
+    def results(self, job: str, kind: Literal["successful", "failed", "unprocessed"]) -> Iterator[RowResult]:
+        """Its rows of one kind as they arrive, each once, in any order."""
+        ...
+
+
+@runtime_checkable
+class BulkStore(Protocol):
+    """A Store that also takes large pushes as jobs."""
+
+    def jobs(self, object: Object) -> Jobs:
+        """The jobs of one object."""
         ...
 
 

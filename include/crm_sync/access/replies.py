@@ -15,6 +15,7 @@ from crm_sync.errors import (
     BudgetExhausted,
     IncompleteRead,
     Misconfigured,
+    Missing,
     NotSent,
     RetryLater,
     SessionExpired,
@@ -108,7 +109,8 @@ def call_error(status: int, body: object, *, writes: bool, what: str, connection
         return IncompleteRead(f"{said}; the pages that were left are gone: the read begins again")
     if first.code not in STOPPED and (status in BUSY or status >= 500 or first.code in LATER):
         return _busy(status, first.code, said, writes=writes)
-    return Misconfigured(f"{said}; {_remedy(status, first).replace('{connection}', connection)}")
+    stop = Missing if first.code == "NOT_FOUND" else Misconfigured
+    return stop(f"{said}; {_remedy(status, first).replace('{connection}', connection)}")
 
 
 def _limit(message: str, said: str, *, writes: bool) -> SyncError:

@@ -6,7 +6,7 @@ stamps, because two edits in one second share a stamp.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -42,12 +42,14 @@ def is_newer(sent_no: int, stamp: datetime, seen_recv: int, seen_stamp: datetime
 
 
 def observe(
-    mapping: ObjectMapping, link: Link, image: Image, sent_no: int, recv_no: int, before: Image | None = None
-) -> Link:
+    mapping: ObjectMapping, link: Link, image: Image, sent_no: int, recv_no: int, before: Image | None = None,
+    spelt: Collection[str] = (),
+) -> Link:  # fmt: skip
     """The link with ``image`` as what was seen, or marked ``reread`` when the two reads can't be ordered.
 
     ``before`` is the image of the same call just before our own write: a field that already had its value there
     takes that image's stamp, because our write bumped the record's stamp without changing the field.
+    ``spelt``: the fields of the intent ``spelling_of``.
     """
     if not is_newer(sent_no, image.stamp, link.seen_recv, link.seen_stamp):
         differs = _differs(link.seen, image.values) or image.fate != link.fate
@@ -60,10 +62,10 @@ def observe(
         seen[column] = value
         hi[column] = before.stamp if earlier and before is not None else image.stamp
         if link.seen_stamp is not None:
-            lo[column] = link.seen_stamp
+            lo[column] = min(link.seen_stamp, image.stamp)
     spelled = link
     if link.spelling_of is not None:
-        spelled = _read_back(link, image)
+        spelled = _read_back(link, image, spelt)
     return replace(
         spelled, seen=seen, seen_lo=lo, seen_hi=hi, seen_stamp=image.stamp, seen_recv=recv_no, reread=False,
         their_alive=not image.deleted, keyed=_is_keyed(link, image), spelling_of=None,
@@ -118,13 +120,11 @@ def _is_our_spelling(image: Image, intent: Intent, shown: Value, value: Value, *
     return same(shown, value) or (proven and image.marker == intent.id and image.modified_by_us)
 
 
-def _read_back(link: Link, image: Image) -> Link:
-    """The first read after a create shows how the CRM spells what we sent, unless somebody edited it since."""
+def _read_back(link: Link, image: Image, columns: Collection[str]) -> Link:
+    """The first read after a create or a bulk job shows how the CRM spells what we sent, unless somebody edited it since."""
     if image.marker != link.spelling_of or not image.modified_by_us:
         return link
-    spelt = {
-        c: image.values[c] for c, sent in link.base_theirs.items() if sent is not None and c in image.values
-    }
+    spelt = {c: image.values[c] for c in columns if link.base_theirs.get(c) is not None and c in image.values}
     return replace(link, base_theirs={**link.base_theirs, **spelt})
 
 

@@ -7,8 +7,23 @@ fetch its results; an ingest job also takes its data and the word to begin.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
-__all__ = ["RESULT_ROWS", "calls_by_pages", "calls_by_query_job", "prefers_query_job", "waits"]
+__all__ = [
+    "RESULT_ROWS",
+    "LargePushes",
+    "calls_by_batches",
+    "calls_by_ingest_job",
+    "calls_by_pages",
+    "calls_by_query_job",
+    "in_words",
+    "prefers_ingest_job",
+    "prefers_query_job",
+    "waits",
+]
+
+LargePushes = Literal["auto", "composite", "bulk"]
+"""How a large push goes: as the arithmetic says, always in batches, or always by a job."""
 
 PAGE_ROWS = 2_000
 """Rows of a page of a query, unless the org or the store makes them smaller."""
@@ -31,6 +46,35 @@ def calls_by_query_job(rows: int) -> int:
 def prefers_query_job(rows: int, page_rows: int = PAGE_ROWS) -> bool:
     """Whether a query whose first page has come is cheaper begun anew as a job."""
     return calls_by_query_job(rows) < calls_by_pages(rows, page_rows) - 1
+
+
+def calls_by_batches(rows: int, batch_rows: int) -> int:
+    """The calls of a push in batches."""
+    return _parts(rows, batch_rows)
+
+
+def calls_by_ingest_job(rows: int, op: str) -> int:
+    """The calls of an ingest job: made, filled, begun, looked at, three kinds of results.
+
+    An update also looks at the records before.
+    """
+    return 3 + LOOKS + 3 + (op == "update") * min(calls_by_pages(rows), calls_by_query_job(rows))
+
+
+def prefers_ingest_job(rows: int, op: str, batch_rows: int, large_pushes: LargePushes) -> bool:
+    """Whether so many creates or updates go by a job."""
+    if op not in ("create", "update") or rows == 0 or large_pushes == "composite":
+        return False
+    return large_pushes == "bulk" or calls_by_ingest_job(rows, op) < calls_by_batches(rows, batch_rows)
+
+
+def in_words(object: str, op: str, rows: int, batch_rows: int, large_pushes: LargePushes) -> str:
+    """How a push will go, with what each way costs, for the plan's report."""
+    batches, job = calls_by_batches(rows, batch_rows), calls_by_ingest_job(rows, op)
+    what = f"{object}s: {rows:,} {op}s"
+    if prefers_ingest_job(rows, op, batch_rows, large_pushes):
+        return f"{what} by bulk, about {job} calls; by composite {batches:,}"
+    return f"{what} by composite, {batches:,} calls; by bulk about {job}"
 
 
 def waits(rows: int) -> Iterator[float]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from crm_sync.decide.mapping import ObjectMapping
@@ -76,12 +77,14 @@ def written(
         after = replace(observe(work.mapping, based, answer.before, work.sent_no, work.recv_no), keyed=True)
     elif intent.creates:
         after = _created(based, sent, answer, work.recv_no)
+    elif answer.done_by is not None:
+        after = _not_shown(based, sent, answer.done_by, work.recv_no)
     else:
         after = replace(based, reread=True)
     work.stored.append((after, ours))
     if answer.before is not None:
         _slipped_in(work, context, sent, answer.before, link, ours, intent, columns, others)
-    elif not answer.created:
+    elif not answer.created and answer.done_by is None:
         work.lines.extend(_unseen(sent, answer, column) for column in columns if column != KEY)
 
 
@@ -104,6 +107,17 @@ def _created(link: Link, sent: Sending, answer: Written, recv_no: int) -> Link:
     return replace(
         link, their_id=answer.id, state="live", keyed=True, their_alive=True, seen={**link.seen, **sent.write.values},
         seen_recv=recv_no, spelling_of=sent.intent.id, reread=not answer.created,
+    )  # fmt: skip
+
+
+def _not_shown(link: Link, sent: Sending, done_by: datetime, recv_no: int) -> Link:
+    """A bulk job shows no record: what was sent counts as seen until the next read shows how they spell it.
+
+    An older page that comes in late must not pass for newer, so the stamp is one that no record can have had before.
+    """
+    return replace(
+        link, seen={**link.seen, **sent.write.values}, seen_stamp=max(done_by, link.seen_stamp or done_by),
+        seen_recv=recv_no, spelling_of=sent.intent.id, keyed=link.keyed or sent.write.stamp_key,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from math import inf
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Rules
@@ -79,6 +80,7 @@ class Engine:
     """The stages of a run on one database.
 
     ``now`` is the clock of leases and expiries: the database's, if not given; ``monotonic`` that of time-outs.
+    ``job_patience``: seconds for which a bulk job is waited for before JobUnderWay.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Engine:
         now: Callable[[], datetime] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        job_patience: float = inf,
     ) -> None:
         self.database = database
         self.mappings = mappings
@@ -96,6 +99,7 @@ class Engine:
         self.now = now or database.now
         self.sleep = sleep
         self.monotonic = monotonic
+        self.job_patience = job_patience
 
     def open_run(self, options: RunOptions) -> int:
         """Open the run and return its id; closes earlier runs whose processes were killed."""

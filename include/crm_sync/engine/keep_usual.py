@@ -33,7 +33,7 @@ def keep_usual(
     usual = [
         (sent, answer) for sent, answer in zip(sending, answers, strict=True)
         if sent.plain and not answer.failures and is_as_claimed(context, sent, heads)
-        and (answer.created if sent.intent.creates else _shows_what_was_seen(mapping, sent, answer, heads))
+        and (answer.created if sent.intent.creates else _overwrote_nothing(mapping, sent, answer, heads))
     ]  # fmt: skip
     closed = intents.close_untouched(tx, [sent.intent.id for sent, _ in usual])
     usual = [(sent, answer) for sent, answer in usual if sent.intent.id in closed]
@@ -59,11 +59,15 @@ def is_as_claimed(context: Context, sent: Sending, heads: Heads) -> bool:
     )  # fmt: skip
 
 
-def _shows_what_was_seen(mapping: ObjectMapping, sent: Sending, answer: Written, heads: Heads) -> bool:
-    """Whether the record was, just before our key went into it, as it was last seen: nobody edited it meanwhile."""
+def _overwrote_nothing(mapping: ObjectMapping, sent: Sending, answer: Written, heads: Heads) -> bool:
+    """Whether the record was, just before our key went into it, as it was last seen: nobody edited it meanwhile.
+
+    After a bulk job it is the next read that tells.
+    """
     before = answer.before
-    return before is not None and heads[sent.link.link_id][4] == digest_of(
-        mapping, before.values, before.our_id, fate=before.fate
+    return answer.done_by is not None or (
+        before is not None
+        and heads[sent.link.link_id][4] == digest_of(mapping, before.values, before.our_id, fate=before.fate)
     )
 
 
@@ -79,7 +83,7 @@ def _created(mapping: ObjectMapping, sent: Sending, answer: Written) -> setwise.
 
 def _keyed(mapping: ObjectMapping, sent: Sending, answer: Written) -> setwise.Keyed:
     before = answer.before
-    if before is None:
-        raise RuntimeError(f"record {answer.id} was not looked at, yet it counts as unchanged")
+    if before is None:  # the next read compares every field
+        return setwise.Keyed(sent.link.link_id, sent.link.seen_stamp, None)
     digest = digest_of(mapping, before.values, sent.ours.id, fate=False)
     return setwise.Keyed(sent.link.link_id, before.stamp, digest)

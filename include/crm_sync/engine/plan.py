@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from crm_sync.decide import volume
 from crm_sync.decide.existence import lives, work_left
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Decision, Parents, merge
@@ -40,7 +41,18 @@ def plan(engine: Engine, context: Context) -> PlanReport:
     if sum(tally.total().values()) > CHUNK:
         with engine.database.transaction() as tx:
             worklist.analyze(tx)
-    return PlanReport(context.run_id, tally.numbers, tally.total())
+    return PlanReport(context.run_id, tally.numbers, tally.total(), _ways(context, tally))
+
+
+def _ways(context: Context, tally: Tally) -> tuple[str, ...]:
+    """How what is planned for theirs will go, and what that costs, where it is more than one call."""
+    settings = context.settings
+    return tuple(
+        volume.in_words(object, op, row[f"{op} in the CRM"], settings.batch_size, settings.large_pushes)
+        for object, row in tally.numbers.items()
+        for op in ("update", "create")
+        if row.get(f"{op} in the CRM", 0) > settings.batch_size
+    )
 
 
 def _plan_dirty_links(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:

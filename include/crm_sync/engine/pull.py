@@ -70,12 +70,13 @@ def _reads(tx: Transaction, context: Context, mapping: ObjectMapping) -> Iterabl
 
 
 def _ids_in_doubt(tx: Transaction, name: str, mapping: ObjectMapping) -> list[str]:
-    """Links whose image or whose last write is in doubt, and strangers that two reads showed differently."""
+    """Links whose image or whose last write is in doubt (a job under way tells of its own), and strangers that two reads showed differently."""
     rows = tx.rows(
         """select their_id from crm_sync.link where connection = %(c)s and object = %(o)s and reread and their_id is not null
         union
         select l.their_id from crm_sync.intent i join crm_sync.link l using (link_id)
         where l.connection = %(c)s and l.object = %(o)s and i.closed_by is null and l.their_id is not null
+          and not exists (select 1 from crm_sync.job_row r where r.intent_id = i.intent_id)
         union
         select their_id from crm_sync.stray where connection = %(c)s and object = %(o)s and reread
         order by 1""",
@@ -100,7 +101,8 @@ def _creates_in_doubt(tx: Transaction, name: str, object: str) -> list[str]:
     rows = tx.rows(
         """select l.our_id::text from crm_sync.link l
         where l.connection = %s and l.object = %s and l.their_id is null
-          and exists (select 1 from crm_sync.intent i where i.link_id = l.link_id and i.closed_by is null)
+          and exists (select 1 from crm_sync.intent i where i.link_id = l.link_id and i.closed_by is null
+            and not exists (select 1 from crm_sync.job_row r where r.intent_id = i.intent_id))
         order by 1""",
         (name, object),
     )

@@ -7,10 +7,11 @@ touches only what this run still holds and what is not known from a read already
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.answers import Kept
+from crm_sync.engine.bulk import push_large, take_up
 from crm_sync.engine.claim import Sending, by_parent, claim_creates, claim_updates
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.deletes import claim_deletes, keep_deletes
@@ -32,23 +33,35 @@ ATTEMPTS = 3
 def push_theirs(engine: Engine, context: Context) -> PushReport:
     """Accounts before contacts; updates before creates.  Raises Unanswered or NotSent after keeping what is known."""
     tally = Tally()
-    store: Store | None = None
+    opened = _once(lambda: engine.open_store(context.connection, context.run))
+    left = take_up(engine, context, opened, tally)
     for mapping in context.objects:
         for attempt in range(ATTEMPTS):
-            again = Kept()
+            last = attempt == ATTEMPTS - 1
+            again = left.pop(mapping.object, Kept())
+            again.add(push_large(engine, context, mapping, opened, tally, last=last))
             after = 0
             while changes := _next(engine, context, mapping, after):
-                store = store or engine.open_store(context.connection, context.run)
-                again.add(
-                    _push(engine, context, mapping, store, changes, tally, last=attempt == ATTEMPTS - 1)
-                )
+                again.add(_push(engine, context, mapping, opened(), changes, tally, last=last))
                 after = changes[-1].change_id
-            if not again.unfinished or attempt == ATTEMPTS - 1:
+            if not again.unfinished or last:
                 break
             if again.postponed:
                 engine.sleep(random.uniform(0.5, 1.5) * 2**attempt)  # noqa: S311  spreads competing workers, no secret
             _plan_again(engine, context, mapping, again)
     return PushReport(context.run_id, tally.numbers, tally.total())
+
+
+def _once(make: Callable[[], Store]) -> Callable[[], Store]:
+    """The store is opened when it is first needed."""
+    made: list[Store] = []
+
+    def opened() -> Store:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return opened
 
 
 def _next(engine: Engine, context: Context, mapping: ObjectMapping, after: int) -> list[trail.Change]:

@@ -12,7 +12,16 @@ from crm_sync.decide.observe import Closed
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Intent
 
-__all__ = ["close_by_reply", "close_untouched", "open_of", "settle", "still_claimed", "store", "store_whole"]
+__all__ = [
+    "close_by_reply",
+    "close_untouched",
+    "columns_of",
+    "open_of",
+    "settle",
+    "still_claimed",
+    "store",
+    "store_whole",
+]
 
 _COLUMNS = sql.SQL("""intent_id::text, change_id, run_id, link_id, creates, values, times, expected, sent_at, read_at,
   claim_until, expires_at, settled""")
@@ -65,6 +74,15 @@ def open_of(tx: Transaction, link_ids: Sequence[int]) -> dict[int, list[Intent]]
         intent = _intent(row)
         found.setdefault(intent.link_id, []).append(intent)
     return found
+
+
+def columns_of(tx: Transaction, ids: Sequence[str]) -> dict[str, list[str]]:
+    """The columns that these intents sent."""
+    rows = tx.rows(
+        "select intent_id::text, array(select jsonb_object_keys(values)) from crm_sync.intent where intent_id = any(%s::uuid[])",
+        (list(ids),),
+    )
+    return dict(rows)
 
 
 def settle(tx: Transaction, closed: Sequence[Closed]) -> None:

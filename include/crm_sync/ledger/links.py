@@ -39,6 +39,7 @@ _HEAD = sql.SQL("""l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.k
 _LINK = sql.SQL("""{}, coalesce(i.base_ours, '{{}}'), coalesce(i.base_theirs, '{{}}'), coalesce(i.seen, '{{}}'),
   coalesce(i.seen_lo, '{{}}'), coalesce(i.seen_hi, '{{}}')""").format(_HEAD)
 _WIDTH = 22
+_IN_NO_JOB = sql.SQL("not exists (select 1 from crm_sync.job_row r where r.intent_id = i.intent_id)")
 
 
 def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], *, lock: bool) -> list[Pair]:
@@ -182,22 +183,23 @@ def release_run(tx: Transaction, run_id: int, now: datetime, *, only_expired: bo
     """End the leases of a run that is over; a process of it that still lives finds its claims gone and sends nothing.
 
     ``only_expired``: nobody knows whether it is over, so a lease that still runs may cover a request in flight.
+    What a bulk job has under way is the job's (algorithm.md 6.5).
     """
     until = "claim_until <= %(now)s" if only_expired else "true"
     parameters = {"now": now, "run": run_id}
     tx.run(
         sql.SQL(
             "update crm_sync.link set claim_run = null, claim_until = null where claim_run = %(run)s and {} "
-            "and link_id = any(array(select link_id from crm_sync.intent where run_id = %(run)s "
-            "and closed_by is distinct from 'reply'))"
-        ).format(sql.SQL(until)),
+            "and link_id = any(array(select link_id from crm_sync.intent i where run_id = %(run)s "
+            "and closed_by is distinct from 'reply' and {}))"
+        ).format(sql.SQL(until), _IN_NO_JOB),
         parameters,
     )
     tx.run(
         sql.SQL(
-            "update crm_sync.intent set claim_until = least(claim_until, %(now)s) "
-            "where run_id = %(run)s and closed_by is null and {}"
-        ).format(sql.SQL(until)),
+            "update crm_sync.intent i set claim_until = least(claim_until, %(now)s) "
+            "where run_id = %(run)s and closed_by is null and {} and {}"
+        ).format(sql.SQL(until), _IN_NO_JOB),
         parameters,
     )
 

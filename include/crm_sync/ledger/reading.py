@@ -20,7 +20,7 @@ from crm_sync.ledger.strays import store_strays
 from crm_sync.ledger.trail import Line, note, outcomes
 from crm_sync.model import Image, Intent, Link
 
-__all__ = ["mark_absent", "move_cursor", "next_number", "store_page"]
+__all__ = ["mark_absent", "move_cursor", "next_number", "position", "store_page"]
 
 LOST = (
     "restore it or the integration user's access to it, or delete ours; it is taken up again when it shows up"
@@ -64,6 +64,14 @@ def store_page(
         tx, connection, mapping, [image for image in strangers if image.id not in new], sent_no, recv_no
     )
     return len(differing) + len(strangers) - len(taken)
+
+
+def position(tx: Transaction, connection: str, object: str) -> datetime | None:
+    """How far theirs has been read; None before the first read."""
+    at: datetime | None = tx.one(
+        "select position from crm_sync.cursor where connection = %s and object = %s", (connection, object)
+    )
+    return at
 
 
 def move_cursor(tx: Transaction, connection: str, object: str, position: datetime) -> None:
@@ -182,12 +190,16 @@ def _observe(
     moved: list[tuple[int, str]] = []
     changed: list[Link] = []
     found: list[str] = []
-    for link in links.load(tx, list(differing)):
+    loaded = links.load(tx, list(differing))
+    spelt = intents.columns_of(tx, [link.spelling_of for link in loaded if link.spelling_of])
+    for link in loaded:
         image = differing[link.link_id]
         resolved = resolve(
             link, in_doubt.get(link.link_id, ()), image, read_began, came_back=link.link_id in came_back
         )
-        after = observe(mapping, resolved.link, image, sent_no, recv_no)
+        after = observe(
+            mapping, resolved.link, image, sent_no, recv_no, spelt=spelt.get(link.spelling_of or "", ())
+        )
         if link.state == "lost":
             after = replace(after, state="live")
             found.append(image.id)

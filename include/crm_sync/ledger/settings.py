@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from crm_sync.decide.schema import Choices
+from crm_sync.decide.volume import LargePushes
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import OBJECTS, ConflictPolicy, Direction, Object, OurArchive, TheirDelete
@@ -58,6 +59,7 @@ class Settings(BaseModel):
     ``lag_seconds``: how long a record may show up late; ``lease_seconds``: how long a run may hold a link
     while it writes; ``late_commit_seconds``: how long after its time-out a write may still commit there.
     ``sales_users`` (usernames or ids) and ``sales_profiles`` (all active users of them): who is to see GPTWeb's fields;
+    ``large_pushes``: whether many changes go to the CRM by a bulk job: ``auto`` where that takes fewer calls.
     ``layouts``: whether provisioning puts them on the page layouts.
     """
 
@@ -73,6 +75,7 @@ class Settings(BaseModel):
     our_archive: OurArchive = "keep"
     owner_id: str | None = None
     batch_size: int = Field(default=500, ge=1, le=500)
+    large_pushes: LargePushes = "auto"
     daily_calls: int = Field(default=15_000, ge=1)
     org_reserve: float = Field(default=0.1, ge=0, lt=1)
     run_calls: int = Field(default=5_000, ge=1)

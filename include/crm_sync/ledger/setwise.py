@@ -48,11 +48,14 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A record of theirs that carries our key now, with the stamp it had before and what it looks like with the key."""
+    """A record of theirs that carries our key now, with the stamp it had before and what it looks like with the key.
+
+    Without a digest it was not looked at.
+    """
 
     link_id: int
-    stamp: datetime
-    digest: bytes
+    stamp: datetime | None
+    digest: bytes | None
 
 
 def parents_of_strays(

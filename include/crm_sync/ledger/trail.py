@@ -25,6 +25,7 @@ __all__ = [
     "outcomes",
     "pending",
     "plan",
+    "waiting",
     "without_twins",
 ]
 
@@ -106,6 +107,20 @@ def pending(tx: Transaction, run_id: int, side: Side, object: str, after: int, l
     )
     # An object without fields costs no parsing.
     return [Change(*row[:6], *(values or {} for values in row[6:9]), *row[9:]) for row in rows]
+
+
+def waiting(tx: Transaction, run_id: int, object: str, op: str) -> tuple[int, list[str]]:
+    """How many planned changes of theirs of one kind wait to be sent, and the columns that they have."""
+    rows = tx.rows(
+        sql.SQL("""with waiting as materialized (select c.after from crm_sync.change c
+          where run_id = %s and side = 'theirs' and object = %s and op = %s and {pending})
+        select (select count(*) from waiting), array(select distinct jsonb_object_keys(after) from waiting)""").format(
+            pending=PENDING
+        ),
+        (run_id, object, op),
+    )
+    count, columns = rows[0]
+    return int(count), sorted(columns)
 
 
 def without_twins(tx: Transaction, run_id: int, changes: Sequence[Change]) -> list[Change]:

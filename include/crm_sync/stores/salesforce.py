@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.volume import RESULT_ROWS
 from crm_sync.model import Object, Page, Read, Write, Written
+from crm_sync.stores.salesforce_bulk_ingest import IngestJobs
 from crm_sync.stores.salesforce_bulk_query import Sizes
 from crm_sync.stores.salesforce_composite import Composite, Transport
 from crm_sync.stores.salesforce_read import read_pages
@@ -63,6 +64,10 @@ class SalesforceStore:
         if len(writes) > BATCH or len(kinds) > 1:
             raise ValueError(f"a batch holds at most {BATCH} rows, all updates, all creates or all deletes")
         return BatchWriter(self._composite, self._of(object), deadline).write(writes)
+
+    def jobs(self, object: Object) -> IngestJobs:
+        """The bulk jobs of one object."""
+        return IngestJobs(self._composite, self._of(object), self._sizes.sleep)
 
     def _of(self, object: Object) -> Records:
         if object not in self._records:

@@ -31,6 +31,16 @@ class Job:
     at: datetime
 
     @property
+    def open(self) -> bool:
+        """Whether it still waits for its data or for the word to begin."""
+        return self.state == "Open"
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its own end, instead of failing or being aborted."""
+        return self.state == "JobComplete"
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self.state in ENDS

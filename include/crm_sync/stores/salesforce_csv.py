@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from crm_sync.model import Image
+from crm_sync.model import Image, Value
 from crm_sync.stores.salesforce_records import Records
 
-__all__ = ["CsvRecords"]
+__all__ = ["CLEAR", "CsvRecords", "cell"]
+
+CLEAR = "#N/A"
+"""In a cell of an ingest: set to null.  A text that reads so can't be sent by a job."""
 
 
 class CsvRecords:
@@ -38,3 +41,12 @@ class CsvRecords:
             if record[name]:
                 record[name] = f"{record[name][:-1]}+0000" if record[name].endswith("Z") else record[name]
         return self._image(record)
+
+
+def cell(value: Value) -> str:
+    """A value as a cell of an ingest; None clears."""
+    if value is None:
+        return CLEAR
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -33,7 +33,7 @@ class Records:
     def __init__(self, mapping: ObjectMapping, user_id: str, owner_id: str | None) -> None:
         self.mapping = mapping
         self._our_user = user_id[:15]  # ids come with 15 or 18 characters, the first 15 decide
-        self._owner = {"OwnerId": owner_id} if owner_id else {}
+        self.owner = {"OwnerId": owner_id} if owner_id else {}
         self._key, self._marker = mapping.key.theirs, mapping.marker.theirs
         self._names = {f.ours: f.theirs for f in mapping.fields}
         plain = [f for f in mapping.fields if f.type in ("text", "reference")]
@@ -103,7 +103,7 @@ class Records:
         """The record of an upsert by our key."""
         record = self._record(write)
         record[self._key] = write.our_id
-        for name, value in self._owner.items():
+        for name, value in self.owner.items():
             record.setdefault(name, value)
         return record
 

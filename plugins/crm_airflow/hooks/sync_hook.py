@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["CrmSyncHook"]
 
 READ_TIMEOUT = 120.0  # seconds that an answer of the CRM may take
+JOB_PATIENCE = 90.0  # seconds for which a worker waits for a bulk job before the triggerer does
 SPARE_SECONDS = 40.0  # of a lease, for connecting and for claiming and booking before the call
 
 
@@ -104,7 +105,7 @@ class CrmSyncHook(BaseHook):
                     session, mappings, lambda: identity(session).user_id, owner_id=owner, purpose=run.kind
                 )
 
-            yield Engine(database, mappings, open_store)
+            yield Engine(database, mappings, open_store, job_patience=JOB_PATIENCE)
 
     def refresh_snapshot(self) -> None:
         """Let DAG parsing see settings that were changed past the command line, say by SQL."""

@@ -12,7 +12,9 @@ __all__ = ["PushTheirsOperator"]
 
 
 class PushTheirsOperator(PushOperator):
-    """Write the planned changes of theirs into the CRM, up to 500 records in one call.
+    """Write the planned changes of theirs into the CRM, up to 500 records in one call, or by a bulk job if that is less.
+
+    A bulk job that takes longer is waited for without a worker slot; its rows are claimed until its results are stored.
 
     An intent is stored before it is sent; a write without an answer stays in doubt until a later read settles it.
 

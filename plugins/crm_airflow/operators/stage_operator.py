@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 from airflow.sdk import BaseOperator, RetryPolicy
 
 from crm_airflow.retry import RETRIES, SyncRetryPolicy
-from crm_sync.errors import BudgetExhausted, Misconfigured, SyncError
+from crm_sync.errors import BudgetExhausted, JobUnderWay, Misconfigured, SyncError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -89,13 +89,24 @@ class StageOperator(BaseOperator):
         )
         self.defer(trigger=trigger, method_name="resume")
 
+    def wait_for_job(self, error: JobUnderWay) -> NoReturn:
+        """Give the worker back until the bulk job is worth another look; it uses up none of the retries."""
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger  # noqa: PLC0415
+
+        self.defer(trigger=TimeDeltaTrigger(error.after), method_name="look_at_job")
+
+    def look_at_job(self, context: Context, event: object = None) -> Any:
+        """The same stage again: first of all it asks what has become of its job, and takes the results."""
+        self.log.info("Run %s looks at its bulk job again.", self.run_id)
+        return self.execute(context)
+
     def resume(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """After a pause: the same stage again, from the beginning; what it did before is not done twice."""
         self.log.info("Calls are free again: %s goes on.", self.task_id)
         return self.execute(context)
 
     def guarded(self, work: Callable[[], T]) -> T:
-        """Do the work; without calls left, wait for some.
+        """Do the work; without calls left, wait for some; while a bulk job works, wait for that.
 
         Any other error of the sync is logged as its one message, without the way through our code.
         """
@@ -104,6 +115,9 @@ class StageOperator(BaseOperator):
         except BudgetExhausted as error:
             self.log.warning("%s", error)
             self.pause(error)
+        except JobUnderWay as error:
+            self.log.info("%s", error)
+            self.wait_for_job(error)
         except SyncError as error:
             self.log.error("%s", error)  # noqa: TRY400  the message is the remedy, a traceback would drown it
             raise error.with_traceback(None) from None

@@ -81,14 +81,37 @@ def test_a_delete_and_the_key_are_seen() -> None:
 
 def test_the_first_read_after_a_create_shows_the_spelling() -> None:
     made = link({"phone": "12"}, {"phone": "12"}, spelling_of="i1", seen_stamp=None, seen_recv=5)
-    spelt = observe(CONTACT, made, image(at(1), phone="(1) 2", marker="i1", modified_by_us=True), 6, 7)
+    shown = image(at(1), phone="(1) 2", marker="i1", modified_by_us=True)
+    spelt = observe(CONTACT, made, shown, 6, 7, spelt=["phone"])
     assert (spelt.base_ours, spelt.base_theirs, spelt.spelling_of) == (
         {"phone": "12"},
         {"phone": "(1) 2"},
         None,
     )
-    edited = observe(CONTACT, made, image(at(1), phone="(1) 2", marker="i1"), 6, 7)
+    edited = observe(CONTACT, made, image(at(1), phone="(1) 2", marker="i1"), 6, 7, spelt=["phone"])
     assert edited.base_theirs == {"phone": "12"}
+
+
+def test_only_what_was_sent_is_read_back() -> None:
+    """A bulk job sends some fields; another one that a person edited before our write is an edit, not our spelling."""
+    sent = link(
+        {"phone": "12", "title": "a"},
+        {"phone": "12", "title": "a"},
+        spelling_of="i1",
+        seen_stamp=at(3),
+        seen_recv=5,
+    )
+    shown = image(at(4), phone="(1) 2", title="b", marker="i1", modified_by_us=True)
+    spelt = observe(CONTACT, sent, shown, 6, 7, spelt=["phone"])
+    assert spelt.base_theirs == {"phone": "(1) 2", "title": "a"}
+    assert spelt.seen["title"] == "b"
+
+
+def test_an_edit_while_a_job_was_at_work_is_not_dated_after_itself() -> None:
+    """The image was stored with the time of the job's end; what somebody typed before that has its own stamp."""
+    sent = link({"phone": "12"}, {"phone": "12"}, seen_stamp=at(9), seen_recv=5)
+    edited = observe(CONTACT, sent, image(at(7), phone="34"), 6, 7)
+    assert (edited.seen_lo["phone"], edited.seen_hi["phone"]) == (at(7), at(7))
 
 
 @given(st.permutations([1, 2, 3]), st.lists(st.integers(0, 1), min_size=3, max_size=3))

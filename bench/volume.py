@@ -1,0 +1,93 @@
+"""Figure 5: a hundred thousand contacts each way by Bulk API 2.0, beside Airflow's stock hook and SalesforceBulkOperator."""
+
+from __future__ import annotations
+
+from bench.figures import Figure, Report
+from bench.first_sync import MAPPING, fields_in, fields_out
+from bench.world import Measured, World, world
+
+__all__ = ["TIMES", "measure"]
+
+TIMES = 10
+"""How many times the contacts of a first sync."""
+MOST_MEMORY = 150.0
+
+
+def measure(count: int) -> Report:
+    """The pull of both in worlds with the same contacts there, then the push of both in worlds with the same here."""
+    contacts = count * TIMES
+    pull, stock_pull = _pull(contacts, ours=True), _pull(contacts, ours=False)
+    push, stock_push = _push(contacts, ours=True), _push(contacts, ours=False)
+    ratio = pull.cpu / stock_pull.cpu
+    calls, most = _calls(push), 15 if contacts <= 100_000 else contacts // 6_000
+    return Report(f"{contacts:,} contacts each way", [
+        Figure("pull: CPU of ours to that of stock hook and Postgres hook", "<= 0.50", f"{ratio:.2f} = {_split(pull)} / {_split(stock_pull)}", ratio <= 0.5, ratio),
+        Figure("pull: memory above Airflow's own", f"< {MOST_MEMORY:.0f} MB", f"{_above(pull):.0f} MB (stock {_above(stock_pull):.0f})", _above(pull) < MOST_MEMORY, _above(pull)),
+        Figure("pull: API calls", "", f"{_calls(pull)}", None, _calls(pull)),
+        Figure("push: time of ours to that of SalesforceBulkOperator", "<= 1.00", f"{push.child.wall:.1f} s / {stock_push.child.wall:.1f} s", push.child.wall <= stock_push.child.wall, push.child.wall / stock_push.child.wall),
+        Figure("push: CPU of ours to that of SalesforceBulkOperator", "", f"{push.cpu / stock_push.cpu:.2f} = {_split(push)} / {_split(stock_push)}", None, push.cpu / stock_push.cpu),
+        Figure("push: memory above Airflow's own", f"< {MOST_MEMORY:.0f} MB", f"{_above(push):.0f} MB (stock {_above(stock_push):.0f})", _above(push) < MOST_MEMORY, _above(push)),
+        Figure("push: API calls", f"<= {most}", f"{calls}", calls <= most, calls),
+        Figure("fields written and known to be written", "all planned", _settled(push), _all(pull) and _all(push)),
+    ], [
+        "Ours: a whole sync with merge, ledger, claims and every row's result; imports counted. Stock: no merge, no ledger.",
+        f"Pull by stage: {_stages(pull)}.",
+        f"Push by stage: {_stages(push)}.",
+    ])  # fmt: skip
+
+
+def _pull(contacts: int, *, ours: bool) -> Measured:
+    with world() as made:
+        made.seed_theirs("contact", contacts)
+        if ours:
+            _choose(made, "direction", "pull")
+            made.rest()
+            return made.measure("sync", "contact")
+        names = ", ".join(f"{pair.partition('=')[0]} text" for pair in fields_in(MAPPING))
+        made.execute(
+            f"create table landing (id uuid primary key default gen_random_uuid(), their_id text not null unique, {names})"
+        )
+        made.rest()
+        return made.measure("stock-pull", "landing", *fields_in(MAPPING))
+
+
+def _push(contacts: int, *, ours: bool) -> Measured:
+    with world() as made:
+        made.seed_ours("contact", contacts)
+        made.rest()
+        if ours:
+            return made.measure("sync", "contact")
+        return made.measure("stock-push", "gptweb.contacts", MAPPING.key.theirs, *fields_out(MAPPING))
+
+
+def _choose(made: World, setting: str, value: str) -> None:
+    made.execute(
+        "update crm_sync.connection set settings = settings || jsonb_build_object(%s::text, %s::text)",
+        (setting, value),
+    )
+
+
+def _split(measured: Measured) -> str:
+    return f"{measured.cpu:.1f} s ({measured.child.cpu:.1f} + Postgres {measured.postgres:.1f})"
+
+
+def _above(measured: Measured) -> float:
+    return float(measured.child.said["peak_mb"] - measured.child.said["airflow_mb"])
+
+
+def _calls(measured: Measured) -> int:
+    return int(measured.child.said["calls"])
+
+
+def _all(measured: Measured) -> bool:
+    sums = measured.child.said["stages"]["settle"]["counts"]
+    return bool(sums["planned"] == sums["acknowledged"] > 0)
+
+
+def _settled(measured: Measured) -> str:
+    sums = measured.child.said["stages"]["settle"]["counts"]
+    return f"{sums['acknowledged']:,} of {sums['planned']:,}"
+
+
+def _stages(measured: Measured) -> str:
+    return ", ".join(f"{name} {stage['cpu']:.1f} s" for name, stage in measured.child.said["stages"].items())

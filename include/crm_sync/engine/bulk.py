@@ -1,0 +1,210 @@
+"""Push theirs by bulk jobs, where a job takes fewer calls than batches do (algorithm.md 6.5).
+
+Claim the rows and store their intents, open the job, store its id, fill it, begin it, wait, keep what became of each row.
+Nothing is written there before it begins, so until then a job is given up without harm.  From then on only the job tells
+what became of its rows: they stay claimed until its results are stored, by whichever task or run comes to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.merge import KEY
+from crm_sync.decide.volume import prefers_ingest_job
+from crm_sync.engine.answers import Kept
+from crm_sync.engine.bulk_results import keep_results
+from crm_sync.engine.claim import Sending, by_parent, claim_creates, claim_updates
+from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.reports import Tally
+from crm_sync.errors import JobUnderWay, Missing, NotSent, SyncError, Unanswered
+from crm_sync.ledger import jobs, reading, trail
+from crm_sync.ledger.jobs import Job, JobRow
+from crm_sync.model import ChangedSince, Object
+from crm_sync.ports import BulkStore, Jobs, JobState, Sheet, Store
+
+__all__ = ["push_large", "take_up"]
+
+CHUNK = 2_000
+SOONEST, LATEST = timedelta(minutes=1), timedelta(minutes=10)
+"""How long a task waits at least and at most before it looks at its job again."""
+_CLAIM: dict[jobs.Op, Callable[..., list[Sending]]] = {"update": claim_updates, "create": claim_creates}
+
+
+def take_up(
+    engine: Engine, context: Context, opened: Callable[[], Store], tally: Tally
+) -> dict[Object, Kept]:
+    """Before anything new is sent: what an earlier try of this run, or a run that is over, has left under way."""
+    again: dict[Object, Kept] = {}
+    with engine.database.transaction() as tx:
+        found = jobs.under_way(tx, context.name, context.run_id)
+    for job in found:
+        with engine.database.transaction() as tx:
+            mine = jobs.adopt(tx, job, context.run_id)
+        if mine is not None:
+            kept = _take_up(engine, context, opened, mine, tally)
+            again.setdefault(mine.object, Kept()).add(kept)
+    return again
+
+
+def push_large(
+    engine: Engine, context: Context, mapping: ObjectMapping, opened: Callable[[], Store], tally: Tally, *,
+    last: bool,
+) -> Kept:  # fmt: skip
+    """Send by jobs what is planned of one object and worth a job; the rest is left to the batches.
+
+    ``last``: the run tries none of it again.
+    """
+    again = Kept()
+    for op in _CLAIM:
+        while True:
+            with engine.database.transaction() as tx:
+                rows, columns = trail.waiting(tx, context.run_id, mapping.object, op)
+            settings = context.settings
+            if not prefers_ingest_job(rows, op, settings.batch_size, settings.large_pushes):
+                break
+            store = opened()
+            if not isinstance(store, BulkStore):
+                return again
+            job = _send(engine, context, mapping, store, op, columns)
+            if job is None:
+                break
+            again.add(_wait(engine, context, mapping, store.jobs(mapping.object), job, tally, last=last))
+    return again
+
+
+def _take_up(engine: Engine, context: Context, opened: Callable[[], Store], job: Job, tally: Tally) -> Kept:
+    if job.their_id is None:
+        _give_back(engine, job, "never opened")
+        return Kept()
+    store = opened()
+    if not isinstance(store, BulkStore):
+        raise TypeError(f"job {job.their_id} is under way, but the store knows no jobs")
+    api = store.jobs(job.object)
+    try:
+        state = api.look(job.their_id)
+        if state.open:
+            # Data is taken only once, and nobody knows whether it arrived.
+            api.abort(job.their_id)
+            state = api.look(job.their_id)
+            if not state.processed:
+                _give_back(engine, job, "aborted before it began")
+                return Kept()
+    except Missing as error:
+        return keep_results(
+            engine, context, context.mappings[job.object], None, job, str(error), tally, last=False
+        )
+    if state.ended:
+        return keep_results(engine, context, context.mappings[job.object], api, job, state, tally, last=False)
+    return _wait(engine, context, context.mappings[job.object], api, job, tally, last=False)
+
+
+def _send(
+    engine: Engine,
+    context: Context,
+    mapping: ObjectMapping,
+    store: BulkStore,
+    op: jobs.Op,
+    columns: Sequence[str],
+) -> Job | None:
+    """Everything until the job has begun; None when no row stood up to the re-check."""
+    api = store.jobs(mapping.object)
+    fields = [c for c in columns if c != KEY]
+    with api.sheet(fields, creates=op == "create") as sheet:
+        job = _claim(engine, context, mapping, api, op, sheet)
+        if job is None:
+            return None
+        opened = ""
+        try:
+            opened = api.open(creates=op == "create")
+            with engine.database.transaction() as tx:
+                if not jobs.name(tx, job, opened):
+                    raise NotSent(f"bulk job {opened} was given up by another process before it began")
+            api.fill(opened, sheet)
+            if op == "update" and fields:
+                _look(engine, context, mapping, store, job)
+            api.begin(opened)
+        except Unanswered:
+            raise  # it may have begun: the next try asks the job before it sends anything
+        except SyncError:
+            with suppress(SyncError):
+                if opened:
+                    api.abort(opened)
+            _give_back(engine, job, "given up before it began")
+            raise
+    return replace(job, their_id=opened)
+
+
+def _claim(
+    engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, op: jobs.Op, sheet: Sheet
+) -> Job | None:
+    """T1, a chunk at a time, each with its rows of the sheet; the claims have no end."""
+    endless = context.connection.settings.model_copy(update={"lease_seconds": jobs.LEASE_SECONDS})
+    claiming = replace(context, connection=replace(context.connection, settings=endless))
+    job: Job | None = None
+    after = 0
+    while not sheet.full:
+        with engine.database.transaction() as tx:
+            changes = trail.pending(tx, context.run_id, "theirs", mapping.object, after, CHUNK)
+            if not changes:
+                break
+            after = changes[-1].change_id
+            fitting = [c for c in changes if c.op == op and api.takes(c.after)]
+            sending = _CLAIM[op](tx, engine, claiming, mapping, fitting) if fitting else []
+            if not sending:
+                continue
+            if job is None:
+                job = jobs.begin(tx, context.name, mapping.object, op, context.run_id)
+            elif jobs.hold(tx, job) is None:
+                raise NotSent("the bulk job was given up by another process before it was filled")
+            jobs.add_rows(tx, job, [_row(mapping, s) for s in sending])
+            job = replace(job, rows=job.rows + len(sending))
+        sheet.add([s.write for s in by_parent(mapping, sending)])
+    return job
+
+
+def _row(mapping: ObjectMapping, sent: Sending) -> JobRow:
+    reference = mapping.reference.ours if mapping.reference else KEY
+    parent = sent.write.values.get(reference)
+    waits = parent is None and sent.ours.values.get(reference) is not None
+    return JobRow(sent.intent.id, sent.ours.version, sent.link.seen_recv, parent, waits)
+
+
+def _look(engine: Engine, context: Context, mapping: ObjectMapping, store: BulkStore, job: Job) -> None:
+    """What people changed there since the last read: kept as seen, so that nothing known is overwritten unrecorded."""
+    if not isinstance(store, Store):
+        raise TypeError("a store of jobs that can't be read")
+    with engine.database.transaction() as tx:
+        since = reading.position(tx, context.name, mapping.object)
+        sent_no = reading.next_number(tx)
+    began = engine.now()
+    looked_at = None
+    for page in store.read([ChangedSince(mapping.object, since)]):
+        looked_at = looked_at or page.read_start
+        with engine.database.transaction() as tx:
+            reading.store_page(tx, context.name, context.run_id, mapping, page.images, sent_no, began)
+    with engine.database.transaction() as tx:
+        jobs.looked(tx, job, looked_at or began, reading.next_number(tx))
+
+
+def _wait(
+    engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, job: Job, tally: Tally, *, last: bool
+) -> Kept:
+    their_id = job.their_id or ""
+    state: JobState = api.wait(their_id, job.rows, engine.job_patience)
+    if state.ended:
+        return keep_results(engine, context, mapping, api, job, state, tally, last=last)
+    waited = engine.now() - job.opened_at
+    raise JobUnderWay(
+        f"bulk job {their_id} with {job.rows:,} {mapping.object}s is {state.state}: the run goes on when it has ended",
+        min(max(waited / 2, SOONEST), LATEST),
+    )
+
+
+def _give_back(engine: Engine, job: Job, state: str) -> None:
+    with engine.database.transaction() as tx:
+        if jobs.hold(tx, job) is not None:
+            jobs.give_back(tx, job, state)

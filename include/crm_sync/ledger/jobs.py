@@ -1,0 +1,265 @@
+"""Bulk jobs in the ledger: a line each, and the intents whose fate only the job can tell.
+
+A claim that belongs to a job has no end before the job's results are stored (algorithm.md 6.5): it is given a lease of
+a hundred years, and whoever ends leases leaves alone what stands in ``job_row``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from psycopg import sql
+
+from crm_sync.ledger.database import Transaction
+from crm_sync.model import Object, Row, Value
+
+__all__ = [
+    "LEASE_SECONDS",
+    "Job",
+    "JobRow",
+    "Known",
+    "add_rows",
+    "adopt",
+    "begin",
+    "end",
+    "give_back",
+    "hold",
+    "known",
+    "leave_in_doubt",
+    "looked",
+    "name",
+    "postpone",
+    "rows_done",
+    "under_way",
+]
+
+Op = Literal["create", "update"]
+LEASE_SECONDS = 100 * 365 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job.  ``their_id``: None until the CRM has opened it.  ``looked_at``: when theirs was last looked at before it."""
+
+    job_id: int
+    object: Object
+    op: Op
+    run_id: int
+    their_id: str | None
+    rows: int
+    looked_at: datetime | None
+    looked_recv: int | None
+    opened_at: datetime
+
+
+class JobRow(NamedTuple):
+    """One row of a job as it was claimed: what T2 compares, and the parent's id that went out with it.
+
+    ``waits``: our record names a parent that did not go along.
+    """
+
+    intent_id: str
+    our_version: int
+    seen_recv: int
+    parent: Value
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one row when its result comes: its change, its intent, its link by now, what ``JobRow`` kept.
+
+    ``seen``: theirs as the look before the job showed it, if that was another than when the row was claimed.
+    ``moved``: theirs was read once more since that look.
+    """
+
+    row: JobRow
+    change_id: int
+    op: Op
+    before: Row
+    base: Row
+    values: Row
+    times: dict[str, str]
+    expected: Row
+    sent_at: datetime
+    read_at: datetime | None
+    claim_until: datetime
+    expires_at: datetime
+    link_id: int
+    our_id: str
+    their_id: str | None
+    seen: Row | None
+    seen_stamp: datetime | None
+    moved: bool
+
+
+_JOB = sql.SQL("job_id, object, op, run_id, their_id, rows, looked_at, looked_recv, opened_at")
+
+
+def under_way(tx: Transaction, connection: str, run_id: int) -> list[Job]:
+    """The jobs whose results are not stored yet, of this run and of runs that are over; oldest first."""
+    rows = tx.rows(
+        sql.SQL(
+            "select {} from crm_sync.job j where connection = %s and ended_at is null and (run_id = %s or exists "
+            "(select 1 from crm_sync.run r where r.run_id = j.run_id and r.ended_at is not null)) order by job_id"
+        ).format(_JOB),
+        (connection, run_id),
+    )
+    return [Job(*row) for row in rows]
+
+
+def begin(tx: Transaction, connection: str, object: Object, op: Op, run_id: int) -> Job:
+    """The line of a new job, in the transaction that claims its first rows."""
+    rows = tx.rows(
+        sql.SQL(
+            "insert into crm_sync.job (connection, object, op, run_id) values (%s, %s, %s, %s) returning {}"
+        ).format(_JOB),
+        (connection, object, op, run_id),
+    )
+    return Job(*rows[0])
+
+
+def hold(tx: Transaction, job: Job) -> Job | None:
+    """The job as it is now, locked; None if it has ended or another run has taken it over meanwhile."""
+    rows = tx.rows(
+        sql.SQL(
+            "select {} from crm_sync.job where job_id = %s and run_id = %s and ended_at is null for update"
+        ).format(_JOB),
+        (job.job_id, job.run_id),
+    )
+    return Job(*rows[0]) if rows else None
+
+
+def adopt(tx: Transaction, job: Job, run_id: int) -> Job | None:
+    """Take the job over with its claims; None if it has ended meanwhile."""
+    rows = tx.rows(
+        sql.SQL(
+            "update crm_sync.job set run_id = %s where job_id = %s and run_id = %s and ended_at is null returning {}"
+        ).format(_JOB),
+        (run_id, job.job_id, job.run_id),
+    )
+    if rows and run_id != job.run_id:
+        tx.run(
+            _LINKS.format(sql.SQL("claim_run = %(new)s")),
+            {"job": job.job_id, "run": job.run_id, "new": run_id},
+        )
+    return Job(*rows[0]) if rows else None
+
+
+def add_rows(tx: Transaction, job: Job, rows: Sequence[JobRow]) -> None:
+    """Rows that were claimed for the job."""
+    tx.copy(
+        "crm_sync.job_row",
+        ("job_id", "intent_id", "our_version", "seen_recv", "parent", "waits"),
+        ((job.job_id, *row) for row in rows),
+    )
+    tx.run("update crm_sync.job set rows = rows + %s where job_id = %s", (len(rows), job.job_id))
+
+
+def name(tx: Transaction, job: Job, their_id: str) -> bool:
+    """Keep the id that the CRM gave the job; False if the job has been given up meanwhile."""
+    return bool(
+        tx.run(
+            "update crm_sync.job set their_id = %s where job_id = %s and run_id = %s and ended_at is null",
+            (their_id, job.job_id, job.run_id),
+        )
+    )
+
+
+def looked(tx: Transaction, job: Job, at: datetime, recv_no: int) -> None:
+    """Theirs was looked at just before the job begins."""
+    tx.run(
+        "update crm_sync.job set looked_at = %s, looked_recv = %s where job_id = %s",
+        (at, recv_no, job.job_id),
+    )
+
+
+def known(tx: Transaction, job: Job, intent_ids: Sequence[str]) -> list[Known]:
+    """What is known of these rows of the job; a row whose result is stored already is not among them."""
+    # Of a create nothing but the intent's values matters, and what it is compared with is little.
+    rows = tx.rows(
+        """select r.intent_id::text, r.our_version, r.seen_recv, r.parent, r.waits, i.change_id, c.op,
+          c.before, c.base, i.values, i.times, i.expected, i.sent_at, i.read_at, i.claim_until, i.expires_at,
+          l.link_id, l.our_id::text, l.their_id, m.seen, l.seen_stamp, l.seen_recv > coalesce(j.looked_recv, r.seen_recv)
+        from crm_sync.job j
+        cross join unnest(%(ids)s::uuid[]) as w (intent_id)
+        cross join lateral (select * from crm_sync.job_row r where r.intent_id = w.intent_id and r.job_id = j.job_id offset 0) r
+        cross join lateral (select * from crm_sync.intent i where i.intent_id = w.intent_id offset 0) i
+        cross join lateral (select c.op, c.before, c.base from crm_sync.change c where c.change_id = i.change_id offset 0) c
+        cross join lateral (select l.link_id, l.our_id, l.their_id, l.seen_stamp, l.seen_recv from crm_sync.link l
+          where l.link_id = i.link_id offset 0) l
+        left join lateral (select m.seen from crm_sync.image m where m.link_id = l.link_id and c.op = 'update'
+          and l.seen_recv > r.seen_recv and l.seen_recv <= j.looked_recv offset 0) m on true
+        where j.job_id = %(job)s""",
+        {"job": job.job_id, "ids": list(intent_ids)},
+    )
+    return [Known(JobRow(*row[:5]), *row[5:]) for row in rows]
+
+
+def rows_done(tx: Transaction, intent_ids: Iterable[str]) -> None:
+    """What the job made of these rows is stored, in this transaction."""
+    tx.run("delete from crm_sync.job_row where intent_id = any(%s::uuid[])", (list(intent_ids),))
+
+
+def give_back(tx: Transaction, job: Job, state: str) -> None:
+    """Nothing of the job was carried out: its intents close, its claims end, its rows are as if never sent."""
+    tx.run(
+        "update crm_sync.intent set closed_by = 'reply', closed_at = clock_timestamp() where closed_by is null "
+        "and intent_id = any(array(select intent_id from crm_sync.job_row where job_id = %s))",
+        (job.job_id,),
+    )
+    _let_go(tx, job)
+    end(tx, job, state)
+
+
+def postpone(tx: Transaction, job: Job, run_id: int, intent_ids: Sequence[str], detail: str) -> int:
+    """The job did not come to these rows: the next run plans them again; returns how many fields that are."""
+    parameters = {"job": job.job_id, "run": run_id, "ids": list(intent_ids), "detail": detail}
+    fields = tx.one(
+        """with mine as (delete from crm_sync.job_row where job_id = %(job)s and intent_id = any(%(ids)s::uuid[]) returning intent_id),
+          closed as (update crm_sync.intent i set closed_by = 'reply', closed_at = clock_timestamp()
+            where closed_by is null and intent_id = any(array(select intent_id from mine))
+            returning change_id, link_id, array(select jsonb_object_keys(values) except select unnest(settled)) as open),
+          freed as (update crm_sync.link set claim_run = null, claim_until = null
+            where claim_run = %(run)s and link_id = any(array(select link_id from closed))),
+          said as (insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
+            select change_id, %(run)s, 'superseded', open, %(detail)s from closed where cardinality(open) > 0)
+        select coalesce(sum(cardinality(open)), 0) from closed""",
+        parameters,
+    )
+    return int(fields)
+
+
+def leave_in_doubt(tx: Transaction, job: Job, until: datetime, expires_at: datetime) -> int:
+    """The rows that no result names: their claims end, and a later read shows what became of them; returns how many."""
+    left = tx.run(
+        "update crm_sync.intent set claim_until = %s, expires_at = %s where closed_by is null "
+        "and intent_id = any(array(select intent_id from crm_sync.job_row where job_id = %s))",
+        (until, expires_at, job.job_id),
+    )
+    _let_go(tx, job)
+    return left
+
+
+def end(tx: Transaction, job: Job, state: str) -> None:
+    """The job is over, and everything that it made is stored."""
+    tx.run(
+        "update crm_sync.job set ended_at = clock_timestamp(), end_state = %s where job_id = %s",
+        (state, job.job_id),
+    )
+
+
+_LINKS = sql.SQL("""update crm_sync.link set {} where claim_run = %(run)s and link_id = any(array(
+      select i.link_id from crm_sync.job_row r
+      cross join lateral (select i.link_id from crm_sync.intent i where i.intent_id = r.intent_id offset 0) i
+      where r.job_id = %(job)s))""")
+
+
+def _let_go(tx: Transaction, job: Job) -> None:
+    tx.run(
+        _LINKS.format(sql.SQL("claim_run = null, claim_until = null")), {"job": job.job_id, "run": job.run_id}
+    )
+    tx.run("delete from crm_sync.job_row where job_id = %s", (job.job_id,))
