@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 __all__ = [
+    "LOOKS",
     "RESULT_ROWS",
     "LargePushes",
     "calls_by_batches",
@@ -29,8 +30,8 @@ PAGE_ROWS = 2_000
 """Rows of a page of a query, unless the org or the store makes them smaller."""
 RESULT_ROWS = 50_000
 """Rows that are asked for with one call of a query job's results."""
-LOOKS = 4
-"""How often a job is looked at until it has ended, as ``waits`` goes: about a minute for 100,000 rows."""
+LOOKS = 5
+"""How often a job is looked at until it has ended, as ``waits`` goes: half a minute for 100,000 rows."""
 
 
 def calls_by_pages(rows: int, page_rows: int = PAGE_ROWS) -> int:
@@ -78,11 +79,11 @@ def in_words(object: str, op: str, rows: int, batch_rows: int, large_pushes: Lar
 
 
 def waits(rows: int) -> Iterator[float]:
-    """Seconds between two looks at a job: some for its rows at first, then twice as many, at most a minute."""
-    seconds = 1 + rows / 25_000
+    """Seconds between two looks at a job: a few for its rows at first, then half as many again, at most a minute."""
+    seconds = 1 + rows / 100_000
     while True:
         yield min(seconds, 60.0)
-        seconds *= 2
+        seconds *= 1.5
 
 
 def _parts(rows: int, size: int) -> int:
