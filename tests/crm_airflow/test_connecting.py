@@ -17,6 +17,7 @@ from tests.salesforce_standin.browser import Browser
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 NAME, CONNECT, CALLBACK = "browsing", "/crm-sync/connections/browsing/connect", "/crm-sync/oauth/callback"
 USER, PASSWORD = "integration@gptweb.example", "a-pass-word"
+BUTTON = {"Sec-Fetch-Site": "same-origin"}  # what a browser says when our own page's button is pressed
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,11 @@ def admin(app) -> Iterator:
         yield client
 
 
+def credentials(hub: str) -> int:
+    """How many credentials the connection has."""
+    return int(rows(hub, "select count(*) from crm_sync.credential where connection = %s", NAME)[0][0])
+
+
 def consent(org: Org, address: str, user: str = USER, decision: str = "approve") -> str:
     """Log in and consent; the address to which the org sends the browser back."""
     person = Browser(org.url)
@@ -62,6 +68,7 @@ def test_from_the_click_to_the_first_token(connecting, admin, org, caplog, capfd
     with caplog.at_level("DEBUG"):
         page = admin.get(back)
     assert (page.status_code, "Connected" in page.text) == (200, True), page.text
+    assert f"<dd>{USER}, 005" in page.text
     assert f"{ADDRESS}{CALLBACK}?" in back
     [(sealed, state)] = rows(
         connecting, "select sealed, state from crm_sync.credential where connection = %s", NAME
@@ -84,6 +91,7 @@ def test_from_the_click_to_the_first_token(connecting, admin, org, caplog, capfd
 def test_only_who_may_edit_connections_may_begin(connecting, app, user, status):
     with browser(app, user) as client:
         assert client.get(CONNECT).status_code == status
+        assert client.post(CONNECT, headers=BUTTON).status_code == status
 
 
 def test_the_pages_of_our_app_are_listed_for_nobody(app):
@@ -113,7 +121,7 @@ def test_only_the_browser_that_began_may_return(connecting, admin, app, org):
     with browser(app, "admin") as other:
         page = other.get(back)
     assert (page.status_code, "did not begin this log-in" in page.text) == (400, True)
-    assert rows(connecting, "select count(*) from crm_sync.credential where connection = %s", NAME) == [(0,)]
+    assert credentials(connecting) == 0
 
 
 @pytest.mark.parametrize(
@@ -147,7 +155,7 @@ def test_another_orgs_tokens_are_not_stored_and_are_given_back(connecting, admin
     page = admin.get(consent(org, admin.get(CONNECT).headers["Location"]))
     assert "belongs to org 00D5g000000OTHEREA0" in page.text
     assert said in page.text
-    assert rows(connecting, "select count(*) from crm_sync.credential where connection = %s", NAME) == [(0,)]
+    assert credentials(connecting) == 0
     rows(connecting, "update crm_sync.connection set organization_id = null where name = %s", NAME)
 
 
@@ -167,24 +175,43 @@ def test_below_a_path_of_a_proxy_the_browser_brings_its_cookie_back(connecting, 
         assert "Path=/airflow/crm-sync;" in reply.headers["Set-Cookie"]
 
 
-def test_a_grant_without_browser_logs_in_at_once(connecting, admin, org, monkeypatch):
+def test_a_grant_without_browser_logs_in_by_a_button(connecting, admin, org, monkeypatch):
     airflow_connection(monkeypatch, NAME, org.extra())
     page = admin.get(CONNECT)
+    assert (page.status_code, '<form method="post">' in page.text) == (200, True), page.text
+    assert "form-action 'self';" in page.headers["Content-Security-Policy"]
+    assert credentials(connecting) == 0, "looking logs nobody in"
+    page = admin.post(CONNECT, headers=BUTTON)
     assert (page.status_code, "Connected" in page.text) == (200, True), page.text
+    assert f"<dd>{USER}, 005" in page.text
+    assert credentials(connecting) == 1
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", ""])
+def test_a_page_of_another_site_logs_nobody_in(connecting, admin, org, monkeypatch, site):
+    airflow_connection(monkeypatch, NAME, org.extra())
+    page = admin.post(CONNECT, headers={"Sec-Fetch-Site": site} if site else {})
+    assert (page.status_code, "open the page and press it" in page.text) == (400, True)
+    assert credentials(connecting) == 0
+
+
+def test_a_grant_with_browser_has_no_button(connecting, admin):
+    page = admin.post(CONNECT, headers=BUTTON)
+    assert (page.status_code, "logs in through the browser" in page.text) == (400, True)
 
 
 def test_a_connection_that_airflow_keeps_in_its_database_is_found(connecting, admin, org, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_BROWSING")
     kept = {"connection_id": NAME, "conn_type": "salesforce", "extra": json.dumps(org.extra())}
     assert admin.post("/api/v2/connections", json=kept).status_code == 201
-    page = admin.get(CONNECT)
+    page = admin.post(CONNECT, headers=BUTTON)
     assert (page.status_code, "Connected" in page.text) == (200, True), page.text
     assert admin.delete(f"/api/v2/connections/{NAME}").status_code == 204
 
 
 def test_keys_that_are_wrong_are_told_on_the_page_and_not_shown(connecting, admin, org, monkeypatch):
     airflow_connection(monkeypatch, NAME, {**org.extra(), "consumer_secret": "guessed-secret"})
-    page = admin.get(CONNECT)
+    page = admin.post(CONNECT, headers=BUTTON)
     assert (page.status_code, "copy both again" in page.text) == (400, True)
     assert "guessed-secret" not in page.text
 

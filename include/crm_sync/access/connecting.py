@@ -38,11 +38,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """Whose tokens are stored now."""
+    """Whose tokens are stored now; ``username`` is blank where the app may not ask for it."""
 
     connection: str
     instance_url: str
     identity: Identity
+    username: str
 
 
 def begin(
@@ -81,7 +82,7 @@ def finish(
             keep(tx, vault, kept.connection, tokens, endpoint.app.digest())
     except Misconfigured as error:
         raise Misconfigured(f"{error} {REVOKED if endpoint.revoke(tokens) else NOT_REVOKED}") from None
-    return Connected(kept.connection, tokens.instance_url, identity)
+    return Connected(kept.connection, tokens.instance_url, identity, endpoint.username(tokens.session))
 
 
 def _identity(tokens: Tokens) -> Identity:

@@ -27,8 +27,8 @@ from crm_sync.errors import Misconfigured, RetryLater, SyncError, Unanswered
 
 __all__ = ["Identity", "OAuthEndpoint", "Tokens", "identity", "identity_of"]
 
-AUTHORIZE, TOKEN, INTROSPECT, REVOKE = (
-    f"/services/oauth2/{name}" for name in ("authorize", "token", "introspect", "revoke")
+AUTHORIZE, TOKEN, INTROSPECT, REVOKE, USERINFO = (
+    f"/services/oauth2/{name}" for name in ("authorize", "token", "introspect", "revoke", "userinfo")
 )
 TIMEOUT: Final = (CONNECT_TIMEOUT, 30.0)
 ASSERTION_SECONDS: Final = 180  # Salesforce takes no assertion that is good for more than five minutes
@@ -124,6 +124,16 @@ class OAuthEndpoint:
             return timedelta(seconds=int(body["exp"]) - int(body["iat"])) if body["active"] else None
         except (requests.RequestException, KeyError, TypeError, ValueError):
             return None  # the first refusal will tell
+
+    def username(self, session: Session) -> str:
+        """The name by which people know whose session it is; blank where the app may not ask."""
+        try:
+            with self._client() as client:
+                client.token = {"access_token": session.access_token, "token_type": "Bearer"}
+                reply = client.get(self._address + USERINFO, timeout=TIMEOUT, allow_redirects=False)
+            return str(reply.json()["preferred_username"])
+        except (requests.RequestException, KeyError, TypeError, ValueError):
+            return ""  # the user's id is known
 
     def _ask(self, **form: str) -> Tokens:
         try:
@@ -227,7 +237,7 @@ def identity(transport: MeteredSession) -> Identity:
     """From the token reply, else asked of userinfo; neither is a call that Salesforce counts."""
     if known := identity_of(transport.login.token().identity):
         return known
-    body: Any = transport.call("GET", "/services/oauth2/userinfo", purpose=transport.purpose).body
+    body: Any = transport.call("GET", USERINFO, purpose=transport.purpose).body
     try:
         return Identity(user_id=body["user_id"], organization_id=body["organization_id"])
     except (KeyError, TypeError):

@@ -13,17 +13,28 @@ from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Database, database_url
 from crm_sync.ledger.settings import pin
 
-__all__ = ["begin", "finish"]
+__all__ = ["begin", "finish", "log_in"]
 
 
-def begin(connection: str, redirect_uri: str) -> Started | Connected:
-    """Where to send the browser; a grant that needs none logs in at once."""
+def begin(connection: str, redirect_uri: str) -> Started | None:
+    """Where to send the browser; None for a grant that needs none."""
     hook = CrmSyncHook(connection)
     with hook.database() as database:
         hook.settings(database)
         endpoint = hook.endpoint()
         if endpoint.app.grant == "authorization_code":
             return connecting.begin(database, hook.vault(), endpoint, connection, redirect_uri)
+        return None
+
+
+def log_in(connection: str) -> Connected:
+    """Log in by a grant that needs no browser, also after a refusal."""
+    hook = CrmSyncHook(connection)
+    with hook.database() as database:
+        hook.settings(database)
+        endpoint = hook.endpoint()
+        if endpoint.app.grant == "authorization_code":
+            raise Misconfigured(f"connection {connection} logs in through the browser: open this page again")
         with hook.login() as login:
             session = login.try_again()
         identity = identity_of(session.identity)
@@ -32,7 +43,7 @@ def begin(connection: str, redirect_uri: str) -> Started | Connected:
             raise Misconfigured(msg)
         with database.transaction() as tx:
             pin(tx, connection, identity.organization_id)
-        return Connected(connection, session.instance_url, identity)
+        return Connected(connection, session.instance_url, identity, endpoint.username(session))
 
 
 def finish(state: str, code: str, error: str = "", description: str = "") -> Connected:

@@ -1,21 +1,20 @@
-"""Two routes: one sends an administrator's browser to the CRM's log-in page, the other takes it back with a code."""
+"""The routes of a log-in: an administrator's browser goes to the CRM's page and comes back with a code, or presses a button."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.core_api.security import requires_access_connection
 from airflow.configuration import conf
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from crm_airflow.hooks import connect_hook
 from crm_airflow.web.app import PREFIX
 from crm_airflow.web.pages import page
-from crm_sync.access.connecting import Connected
 from crm_sync.access.login import is_loopback
 from crm_sync.errors import Misconfigured, SyncError
 
@@ -24,6 +23,8 @@ __all__ = ["public_url", "router"]
 CALLBACK: Final = "/oauth/callback"
 COOKIE: Final = "crm_sync_state"
 PUBLIC_URL: Final = "CRM_SYNC_PUBLIC_URL"
+CONNECT: Final = "/connections/{connection_id}/connect"
+MAY_EDIT: Final = Depends(requires_access_connection("PUT"))
 router = APIRouter()
 
 
@@ -48,16 +49,16 @@ def _cookie_path() -> str:
     return urlsplit(_chosen_url()).path + PREFIX
 
 
-@router.get("/connections/{connection_id}/connect", dependencies=[Depends(requires_access_connection("PUT"))])
+@router.get(CONNECT, dependencies=[MAY_EDIT])
 def connect(connection_id: str) -> Response:
-    """Send the browser to the CRM's log-in page; where the grant needs no browser, log in at once."""
+    """Send the browser to the CRM's log-in page; where the grant needs no browser, show the button that logs in."""
     try:
         address = public_url()
         started = connect_hook.begin(connection_id, address + PREFIX + CALLBACK)
-        if isinstance(started, Connected):
-            return page("connected.html", connected=started)
     except SyncError as error:
         return _problem(error)
+    if started is None:
+        return page("log_in.html", form_action="'self'", connection=connection_id)
     reply = RedirectResponse(
         started.url, status_code=303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     )
@@ -72,6 +73,20 @@ def connect(connection_id: str) -> Response:
         secure=address.startswith("https"),
     )
     return reply
+
+
+@router.post(CONNECT, dependencies=[MAY_EDIT])
+def log_in(connection_id: str, sec_fetch_site: Annotated[str, Header()] = "") -> HTMLResponse:
+    """Log in by a grant that needs no browser; only our own page's button may ask for it, no page of another site."""
+    try:
+        # Browsers set this header themselves; Origin is "null" where a page keeps its referrer to itself, as ours do.
+        if sec_fetch_site != "same-origin":
+            raise Misconfigured(
+                "this log-in was not asked for by the button of this page: open the page and press it"
+            )
+        return page("connected.html", connected=connect_hook.log_in(connection_id))
+    except SyncError as error:
+        return _problem(error)
 
 
 @router.get(CALLBACK)

@@ -16,10 +16,13 @@ TEMPLATES: Final = Environment(
 )
 
 
-def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """One page; its policy lets the browser load nothing but the page's own styles."""
+def page(template: str, status: int = 200, form_action: str = "'none'", **values: Any) -> HTMLResponse:
+    """One page; its policy lets the browser load nothing but the page's own styles, and send forms only as said."""
     nonce = secrets.token_urlsafe(16)
-    policy = f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action {form_action}; "
+        "frame-ancestors 'self'"
+    )
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-store",

@@ -194,6 +194,27 @@ def test_an_app_that_may_not_introspect_knows_no_lifetime(
     assert endpoint.lifetime("00Dxx!one") is None
 
 
+def test_whose_session_it_is_by_name(server: Server, endpoint: OAuthEndpoint) -> None:
+    server.script = [Answer(body={"preferred_username": "integration@acme.example"})]
+    assert endpoint.username(Session("00Dxx!one", "")) == "integration@acme.example"
+    assert (server.seen[0].path, server.seen[0].headers["Authorization"]) == (
+        "/services/oauth2/userinfo",
+        "Bearer 00Dxx!one",
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(403, b"Bad_OAuth_Token"), Answer(body={}), Answer(body=[]), Answer(act="reset")],
+    ids=str,
+)
+def test_an_app_that_may_not_ask_knows_no_name(
+    server: Server, endpoint: OAuthEndpoint, answer: Answer
+) -> None:
+    server.script = [answer]
+    assert endpoint.username(Session("00Dxx!one", "")) == ""
+
+
 @pytest.mark.parametrize(
     ("code", "description", "grant", "kind", "remedy"),
     [
