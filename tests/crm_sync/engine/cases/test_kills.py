@@ -1,4 +1,7 @@
-"""Processes of a run that are killed at random steps, sleep longer than their lease, or do the same work twice at once."""
+"""Processes of a run that are killed at random steps, sleep longer than their lease, or do the same work twice at once.
+
+The task processes of a running Airflow are killed in tests/stack/test_kills.py.
+"""
 
 from __future__ import annotations
 
