@@ -107,6 +107,7 @@ class Engine:
             connection = settings.load(tx, options.connection)
             for mapping in self.mappings.values():
                 records.check_columns(tx, mapping)
+            settings.check_scope(connection.name, connection.settings, self.mappings)
             chosen = {
                 k: v
                 for k, v in asdict(options).items()

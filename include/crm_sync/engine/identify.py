@@ -12,16 +12,19 @@ from uuid import uuid4
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Ambiguous, Create, Match, Verdict, judge
 from crm_sync.decide.merge import NO_PARENTS
+from crm_sync.decide.scope import admits
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import Tally
 from crm_sync.ledger import identity, linking, parking, setwise, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import parents_of
+from crm_sync.ledger.strays import values_of
 
-__all__ = ["creates_of", "identify_ours", "identify_theirs"]
+__all__ = ["OUTSIDE", "creates_of", "identify_ours", "identify_theirs"]
 
 CHUNK = 2000
 SHOWN = 5  # candidates named to a person
+OUTSIDE = "outside the scope"
 DUPLICATE = "possible_duplicate"
 REMEDY = "merge or correct the records, or give one of them another key; the next run tries again"
 
@@ -69,11 +72,28 @@ def _judge_strays(
         for our_id, their_id, column in matched
     ])  # fmt: skip
     tally.add(mapping.object, "linked", len(matched))
-    wanted = created if context.settings.creates(mapping.object) else []
+    wanted = (
+        _theirs_in_scope(tx, context, mapping, created, tally)
+        if context.settings.creates(mapping.object)
+        else []
+    )
     wanted = wanted[: worklist.room(tx, context.run, 0)]
     _plan_ours(tx, context, mapping, [(str(uuid4()), their_id) for their_id in wanted])
     tally.add(mapping.object, "create in GPTWeb", len(wanted))
     _park(tx, context, mapping, parked, [s.their_id for s in strays], "their_id", tally)
+
+
+def _theirs_in_scope(
+    tx: Transaction, context: Context, mapping: ObjectMapping, their_ids: list[str], tally: Tally
+) -> list[str]:
+    """Those strangers that the connection's scope lets in; the others stay strangers, and can still be matched."""
+    conditions = context.settings.scope_of(mapping.object).theirs
+    if not conditions:
+        return their_ids
+    held = values_of(tx, context.name, mapping, their_ids)
+    chosen = [i for i in their_ids if i in held and admits(mapping, "theirs", conditions, held[i])]
+    tally.add(mapping.object, OUTSIDE, len(their_ids) - len(chosen))
+    return chosen
 
 
 def _preference(mapping: ObjectMapping, verdict: Verdict) -> int:
@@ -117,6 +137,8 @@ def _judge_unlinked(
     parked: list[parking.Refusal] = []
     created: list[identity.Unlinked] = []
     done: list[tuple[str, int]] = []
+    conditions = context.settings.scope_of(mapping.object).ours
+    outside = 0
     for record in unlinked:
         verdict = judge(record.levels, "ours")
         if record.deleted or not (may_create or later):
@@ -124,11 +146,20 @@ def _judge_unlinked(
             done.append((record.our_id, record.version))
         elif isinstance(verdict, Ambiguous):
             parked.append(_refusal(mapping, verdict, record.our_id, None))
+        elif (
+            isinstance(verdict, Create)
+            and record.record
+            and not admits(mapping, "ours", conditions, record.record.values)
+        ):
+            # Its next edit brings it back, and so does another scope.
+            done.append((record.our_id, record.version))
+            outside += 1
         elif may_create and isinstance(verdict, Create) and not record.refused:
             created.append(record)
     created = created[: worklist.room(tx, context.run, 0)]
     trail.plan(tx, context.run_id, context.name, creates_of(tx, context, mapping, created))
     tally.add(mapping.object, "create in the CRM", len(created))
+    tally.add(mapping.object, OUTSIDE, outside)
     worklist.clear_outbox(tx, context.name, mapping.object, done)
     _park(tx, context, mapping, parked, [u.our_id for u in unlinked], "our_id", tally)
 

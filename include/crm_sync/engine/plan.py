@@ -12,7 +12,7 @@ from crm_sync.decide.merge import Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.conversion import plan_conversions
 from crm_sync.engine.existence import Planned, fall_asleep, plan_existence
-from crm_sync.engine.identify import identify_ours, identify_theirs
+from crm_sync.engine.identify import OUTSIDE, identify_ours, identify_theirs
 from crm_sync.engine.merges import follow_merges
 from crm_sync.engine.pacing import held_back, hold, is_update
 from crm_sync.engine.reports import PlanReport, Tally
@@ -38,7 +38,7 @@ def plan(engine: Engine, context: Context) -> PlanReport:
         identify_theirs(engine, context, mapping, tally, expected)
         _plan_dirty_links(engine, context, mapping, tally)
         identify_ours(engine, context, mapping, tally)
-    if sum(tally.total().values()) > CHUNK:
+    if sum(count for name, count in tally.total().items() if name != OUTSIDE) > CHUNK:
         with engine.database.transaction() as tx:
             worklist.analyze(tx)
     return PlanReport(context.run_id, tally.numbers, tally.total(), _ways(context, tally))

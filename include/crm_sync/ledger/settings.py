@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -10,8 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from crm_sync.decide.mapping import ObjectMapping, load_mappings
 from crm_sync.decide.schema import Choices
 from crm_sync.decide.volume import LargePushes
+from crm_sync.decide.scope import ObjectScope, problems
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import OBJECTS, ConflictPolicy, Direction, Object, OurArchive, TheirDelete
@@ -21,6 +24,7 @@ __all__ = [
     "Frequency",
     "Settings",
     "change_settings",
+    "check_scope",
     "connect",
     "connections",
     "load",
@@ -60,7 +64,7 @@ class Settings(BaseModel):
     while it writes; ``late_commit_seconds``: how long after its time-out a write may still commit there.
     ``sales_users`` (usernames or ids) and ``sales_profiles`` (all active users of them): who is to see GPTWeb's fields;
     ``large_pushes``: whether many changes go to the CRM by a bulk job: ``auto`` where that takes fewer calls.
-    ``layouts``: whether provisioning puts them on the page layouts.
+    ``layouts``: whether provisioning puts them on the page layouts.  ``scope``: which records are made on the other side.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,10 +91,15 @@ class Settings(BaseModel):
     sales_users: tuple[UserName, ...] = Field(default=(), max_length=200)
     sales_profiles: tuple[Name, ...] = Field(default=(), max_length=50)
     layouts: bool = True
+    scope: dict[Object, ObjectScope] = Field(default_factory=dict)
 
     def creates(self, object: Object) -> bool:
         """Whether records of this object may be created, on either side."""
         return bool(getattr(self, f"create_{object}s"))
+
+    def scope_of(self, object: Object) -> ObjectScope:
+        """Which records of this object are made on the other side; without conditions all of them."""
+        return self.scope.get(object, ObjectScope())
 
     @property
     def provisioning(self) -> Choices:
@@ -160,9 +169,16 @@ def parse(name: str, data: dict[str, object]) -> Settings:
         raise Misconfigured(f"settings of connection {name!r}: " + "; ".join(lines)) from None
 
 
+def check_scope(name: str, settings: Settings, mappings: Mapping[Object, ObjectMapping]) -> None:
+    """The scope speaks of mapped fields, in values that suit them; every problem is reported at once."""
+    found = problems(settings.scope, mappings)
+    if found:
+        raise Misconfigured(f"settings of connection {name!r}: " + "; ".join(found))
+
+
 def connect(tx: Transaction, name: str, vendor: str, settings: dict[str, object]) -> Connection:
     """Make the connection if it is new (all our records go to its outbox), or change its settings."""
-    parse(name, settings)
+    check_scope(name, parse(name, settings), load_mappings(vendor))
     # Waits for edits in flight: their trigger does not see the new connection, nor would the fill see them.
     tx.run("lock table gptweb.accounts, gptweb.contacts, gptweb.leads in share mode")
     made = tx.run(
@@ -178,16 +194,19 @@ def connect(tx: Transaction, name: str, vendor: str, settings: dict[str, object]
 
 def change_settings(tx: Transaction, name: str, settings: dict[str, object]) -> None:
     """Merge settings into the stored ones; the next run then plans everything anew (``replan_if_changed``)."""
-    current = tx.one("select settings from crm_sync.connection where name = %s for update", (name,))
-    merged = {**(current or {}), **settings}
-    parse(name, merged)
+    known = tx.rows("select vendor, settings from crm_sync.connection where name = %s for update", (name,))
+    if not known:
+        load(tx, name)  # it says which ones there are
+    vendor, current = known[0]
+    merged = {**current, **settings}
+    check_scope(name, parse(name, merged), load_mappings(vendor))
     tx.run("update crm_sync.connection set settings = %s where name = %s", (Jsonb(merged), name))
 
 
 def replan_if_changed(tx: Transaction, connection: Connection, mapping_digest: str) -> bool:
     """When settings or mapping are not those of the last run, what they held back is work again."""
     text = connection.settings.model_dump_json(include={"direction", "conflict_policy", "create_accounts",
-                                                        "create_contacts", "create_leads", "their_delete", "our_archive"})  # fmt: skip
+                                                        "create_contacts", "create_leads", "their_delete", "our_archive", "scope"})  # fmt: skip
     digest = f"{sha256(text.encode()).hexdigest()}.{mapping_digest}"
     before = tx.one(
         "select settings_digest from crm_sync.connection where name = %s for update", (connection.name,)

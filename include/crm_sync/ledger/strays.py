@@ -12,9 +12,9 @@ from crm_sync.decide.observe import is_newer
 from crm_sync.ledger import parking
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.records import digest_of, match_function
-from crm_sync.model import Image, Value
+from crm_sync.model import Image, Row, Value
 
-__all__ = ["store_strays"]
+__all__ = ["store_strays", "values_of"]
 
 
 def store_strays(
@@ -95,3 +95,14 @@ def _uuid(text: str | None) -> str | None:
 
 def _text(value: Value) -> str | None:
     return None if value is None else str(value)
+
+
+def values_of(
+    tx: Transaction, connection: str, mapping: ObjectMapping, their_ids: Sequence[str]
+) -> dict[str, Row]:
+    """What these strangers hold, by our column names."""
+    rows = tx.rows(
+        "select their_id, values from crm_sync.stray where connection = %s and their_object = %s and their_id = any(%s)",
+        (connection, mapping.theirs, list(their_ids)),
+    )
+    return dict(rows)

@@ -325,6 +325,14 @@ MUTANTS = [
            "and p.held_version >= b.version", "", "test_at_once_when_the_lead_becomes_qualified"),
     Mutant("what else there is to do does not wait", "engine/pacing.py",
            "link.link_id not in busy and", "", "test_their_edit_does_not_wait_with_it"),
+    Mutant("a visitor outside the scope is not made there", "engine/identify.py",
+           'and not admits(mapping, "ours", conditions, record.record.values)', "and False",
+           "test_a_visitor_outside_is_not_made_there_until_the_score_is_high_enough"),
+    Mutant("a stranger outside the scope is not made here", "engine/identify.py",
+           'if i in held and admits(mapping, "theirs", conditions, held[i])', "if i in held",
+           "test_a_stranger_outside_is_not_made_here_until_it_is_inside"),
+    Mutant("another scope is work", "ledger/settings.py", '"our_archive", "scope"})', '"our_archive"})',
+           "test_another_scope_is_applied_to_everybody_at_the_next_run"),
 ]  # fmt: skip
 
 
@@ -410,6 +418,7 @@ def _run(server: str, schedule: str) -> str:
         test_pacing,
         test_parents,
         test_schedules,
+        test_scope,
     )
     from tests.crm_sync.engine.world import World
 
@@ -432,6 +441,7 @@ def _run(server: str, schedule: str) -> str:
         test_parents,
         test_consent,
         test_pacing,
+        test_scope,
     )
     test = next(getattr(module, schedule) for module in modules if hasattr(module, schedule))
     try:
