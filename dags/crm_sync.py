@@ -8,6 +8,8 @@
 - **Any task can be cleared** and run again, at any time: each write re-checks its decision when it is made.
 - **Red** means work left undone: `settle` names it and says what to do; the next run takes it up.
 - **Paused: budget** means that the day's calls are used up: the task waits without a worker and goes on by itself.
+- **Waiting for approval** is a first sync that would make many records: the log of `plan` has the preview, and the digest to
+  put into **Approve**.
 - **Parked** is a value that was refused, with cause and remedy; everything else flows on, and the run is green.
 - **Look** at `crm_sync.run_summary` for the runs, at `crm_sync.audit_trail` for every value changed or overruled.
 """
@@ -41,6 +43,10 @@ FORM = {
     "dry_run": Param(False, type="boolean", title="Dry run", description="Plan and report; write on neither side."),
     "limit": Param(
         None, type=["null", "integer"], minimum=1, title="Limit", description="At most so many records. Empty: all."
+    ),
+    "approve": Param(
+        None, type=["null", "string"], title="Approve",
+        description="For a first sync that waits: the digest that its preview names.",
     ),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 __all__ = [
+    "ApprovalNeeded",
     "BudgetExhausted",
     "CallCapReached",
     "IncompleteRead",
@@ -84,6 +85,10 @@ class CallCapReached(SyncError):
 
 class RefusedPlan(SyncError):
     """The plan is unsafe and needs a person's approval."""
+
+
+class ApprovalNeeded(RefusedPlan):
+    """The plan is stored, and is carried out when a person approves it by its digest."""
 
 
 class WorkLeftUndone(SyncError):

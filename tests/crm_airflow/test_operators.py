@@ -96,6 +96,15 @@ def test_fields_mean_the_same_as_values_and_as_rendered_templates(given, meant):
 
 
 @pytest.mark.parametrize(
+    ("given", "meant"), [(None, None), ("", None), ("None", None), (" 00FF00ff00ff00ff ", "00ff00ff00ff00ff")]
+)
+def test_a_plan_is_approved_by_its_digest(given, meant):
+    engine = FakeEngine()
+    made(OpenRunOperator, engine, approve=given).execute(context())
+    assert engine.asked[0][1].approve == meant
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"objects": "contact,deal"}, "objects: deal is not known; choose from account, contact, lead"),

@@ -13,7 +13,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Rules
 from crm_sync.engine.reports import PlanReport, PullReport, PushReport, RunReport
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import parking, records, runs, settings
+from crm_sync.ledger import approval, parking, records, runs, settings
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.runs import Run
 from crm_sync.ledger.settings import Connection, Settings
@@ -28,7 +28,10 @@ StoreFactory = Callable[[Connection, Run], Store]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a run is asked to do.  ``since``/``until``: the window of a backfill; other runs read from the cursor."""
+    """What a run is asked to do.  ``since``/``until``: the window of a backfill; other runs read from the cursor.
+
+    ``approve``: carry out the plan that waits under this digest, instead of making another one.
+    """
 
     connection: str
     kind: RunKind = "sync"
@@ -39,6 +42,7 @@ class RunOptions:
     limit: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+    approve: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,9 @@ class Engine:
         """Open the run and return its id; closes earlier runs whose processes were killed."""
         with self.database.transaction() as tx:
             connection = settings.load(tx, options.connection)
+            if options.approve:
+                settings.replan_if_changed(tx, connection, self._mapping_digest())
+                return approval.take(tx, options.connection, options.approve)
             for mapping in self.mappings.values():
                 records.check_columns(tx, mapping)
             settings.check_scope(connection.name, connection.settings, self.mappings)

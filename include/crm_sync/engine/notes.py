@@ -11,13 +11,13 @@ import psycopg
 
 from crm_sync.engine.context import Engine, RunOptions
 from crm_sync.engine.reports import RunReport
-from crm_sync.errors import BudgetExhausted, RefusedPlan, SyncError
+from crm_sync.errors import ApprovalNeeded, BudgetExhausted, RefusedPlan, SyncError
 from crm_sync.ledger import forecast, runs
 from crm_sync.ledger.database import Database
 
 __all__ = ["noted", "open_failed", "pausing", "settle"]
 
-ENDS: Final = ("paused_budget", "refused")
+ENDS: Final = ("paused_budget", "refused", "waiting_approval")
 """End states that an error of a stage decides; any other error ends the run as failed."""
 
 
@@ -41,7 +41,8 @@ def noted(database: Database, run_id: int) -> Iterator[None]:
                 wait = forecast.note(tx, run_id).wait
                 runs.pause(tx, run_id, str(error), max(wait, error.resume_after))
             else:
-                state = "refused" if isinstance(error, RefusedPlan) else "running"
+                asks = "waiting_approval" if isinstance(error, ApprovalNeeded) else "refused"
+                state = asks if isinstance(error, RefusedPlan) else "running"
                 tx.run(
                     "update crm_sync.run set state = %s, message = %s where run_id = %s",
                     (state, message_of(error), run_id),

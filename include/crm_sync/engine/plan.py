@@ -9,6 +9,7 @@ from crm_sync.decide import volume
 from crm_sync.decide.existence import lives, work_left
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Decision, Parents, merge
+from crm_sync.engine.approval import approve_or_wait, refuse_while_waiting
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.conversion import plan_conversions
 from crm_sync.engine.existence import Planned, fall_asleep, plan_existence
@@ -29,6 +30,11 @@ CHUNK = 2000
 
 def plan(engine: Engine, context: Context) -> PlanReport:
     """Object by object, parents first: identity of theirs, dirty links, identity of ours."""
+    if context.run.approved:
+        return PlanReport(
+            context.run_id, {}, {}, (f"the approved plan {context.run.approved} is carried out",)
+        )
+    refuse_while_waiting(engine, context)
     tally = Tally()
     with engine.database.transaction() as tx:
         worklist.supersede_pending(tx, context.run_id)
@@ -41,7 +47,9 @@ def plan(engine: Engine, context: Context) -> PlanReport:
     if sum(count for name, count in tally.total().items() if name != OUTSIDE) > CHUNK:
         with engine.database.transaction() as tx:
             worklist.analyze(tx)
-    return PlanReport(context.run_id, tally.numbers, tally.total(), _ways(context, tally))
+    report = PlanReport(context.run_id, tally.numbers, tally.total(), _ways(context, tally))
+    approve_or_wait(engine, context, report)
+    return report
 
 
 def _ways(context: Context, tally: Tally) -> tuple[str, ...]:

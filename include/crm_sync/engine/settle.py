@@ -28,6 +28,7 @@ def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple
     sums = counts.acknowledged + counts.parked + counts.superseded + counts.in_doubt
     lines: tuple[tuple[bool, str, str], ...] = (
         (state == "paused_budget", state, "the day's calls are used up; what is left is done when calls are free again"),
+        (state == "waiting_approval", state, "its plan waits for approval: the log of plan has the preview, and how to approve it"),
         (killed, "failed", "its process ended without settling; the next run takes up what was left"),
         (counts.in_doubt > 0, "failed",
          f"{counts.in_doubt} changes were sent without an answer; the next run finds out what became of them"),

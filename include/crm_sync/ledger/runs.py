@@ -15,7 +15,7 @@ __all__ = ["Counts", "Run", "abandoned", "close", "count", "insert", "load", "op
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as its stages see it."""
+    """One run as its stages see it.  ``approved``: the digest under which a person let its stored plan through."""
 
     run_id: int
     connection: str
@@ -28,6 +28,7 @@ class Run:
     since: datetime | None
     until: datetime | None
     clock: ClockReading
+    approved: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def load(tx: Transaction, run_id: int) -> Run:
         run_id, connection, kind, state, tuple(o for o in OBJECTS if o in chosen), options.get("direction"),
         bool(options.get("dry_run")), options.get("limit"), _instant(options.get("since")),
         _instant(options.get("until")), ClockReading(offset, error),
+        options.get("approved"),
     )  # fmt: skip
 
 

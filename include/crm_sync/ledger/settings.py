@@ -13,9 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from crm_sync.decide.mapping import ObjectMapping, load_mappings
 from crm_sync.decide.schema import Choices
-from crm_sync.decide.volume import LargePushes
 from crm_sync.decide.scope import ObjectScope, problems
+from crm_sync.decide.volume import LargePushes
 from crm_sync.errors import Misconfigured
+from crm_sync.ledger import approval
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import OBJECTS, ConflictPolicy, Direction, Object, OurArchive, TheirDelete
 
@@ -65,6 +66,7 @@ class Settings(BaseModel):
     ``sales_users`` (usernames or ids) and ``sales_profiles`` (all active users of them): who is to see GPTWeb's fields;
     ``large_pushes``: whether many changes go to the CRM by a bulk job: ``auto`` where that takes fewer calls.
     ``layouts``: whether provisioning puts them on the page layouts.  ``scope``: which records are made on the other side.
+    ``approve_creations_above``: a first sync that would make more of them waits for a person; None: never.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -92,6 +94,7 @@ class Settings(BaseModel):
     sales_profiles: tuple[Name, ...] = Field(default=(), max_length=50)
     layouts: bool = True
     scope: dict[Object, ObjectScope] = Field(default_factory=dict)
+    approve_creations_above: int | None = Field(default=5_000, ge=0)
 
     def creates(self, object: Object) -> bool:
         """Whether records of this object may be created, on either side."""
@@ -137,6 +140,7 @@ class Connection:
     organization_id: str | None
     provisioned_at: datetime | None
     active: bool
+    first_synced_at: datetime | None = None
 
 
 def load(tx: Transaction, name: str) -> Connection:
@@ -153,9 +157,9 @@ def load(tx: Transaction, name: str) -> Connection:
 def connections(tx: Transaction) -> list[Connection]:
     """All connections, by name."""
     rows = tx.rows(
-        "select name, vendor, settings, organization_id, provisioned_at, active from crm_sync.connection order by name"
+        "select name, vendor, settings, organization_id, provisioned_at, active, first_synced_at from crm_sync.connection order by name"
     )
-    return [Connection(r[0], r[1], parse(r[0], r[2]), r[3], r[4], r[5]) for r in rows]
+    return [Connection(r[0], r[1], parse(r[0], r[2]), *r[3:]) for r in rows]
 
 
 def parse(name: str, data: dict[str, object]) -> Settings:
@@ -213,6 +217,7 @@ def replan_if_changed(tx: Transaction, connection: Connection, mapping_digest: s
     )
     changed: bool = before != digest
     if changed:
+        approval.withdraw(tx, connection.name)
         tx.run(
             "update crm_sync.connection set settings_digest = %s where name = %s", (digest, connection.name)
         )

@@ -43,6 +43,8 @@ class OpenRunOperator(StageOperator):
         direction: bidirectional, push or pull for this run only; None or "as configured": the setting (template field).
         plan_only: plan and report, write on neither side (template field).
         limit: plan at most so many records, the others wait for the next run; None: all (template field).
+        approve: digest of the plan of a first sync that waits for a person: that run goes on, and plans nothing anew
+            (template field).
 
     Example:
         A DAG of your own that syncs contacts after your own load::
@@ -58,7 +60,7 @@ class OpenRunOperator(StageOperator):
                 load() >> run >> pull >> plan >> pushes >> SettleOperator(task_id="settle", **where)
     """
 
-    template_fields: Sequence[str] = ("connection", "objects", "direction", "plan_only", "limit")
+    template_fields: Sequence[str] = ("connection", "objects", "direction", "plan_only", "limit", "approve")
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class OpenRunOperator(StageOperator):
         direction: str | None = None,
         plan_only: bool | str = False,
         limit: int | str | None = None,
+        approve: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(connection=connection, **kwargs)
@@ -75,6 +78,7 @@ class OpenRunOperator(StageOperator):
         self.direction = direction
         self.plan_only = plan_only
         self.limit = limit
+        self.approve = approve
 
     def execute(self, context: Mapping[str, Any]) -> int:
         """Open the run."""
@@ -95,6 +99,7 @@ class OpenRunOperator(StageOperator):
             limit=limit_of(self.limit),
             since=window.since,
             until=window.until,
+            approve=digest_of(self.approve),
         )
 
     def _open(self, options: RunOptions) -> int:
@@ -144,6 +149,12 @@ def boolean_of(value: object) -> bool:
     except KeyError:
         msg = f"plan_only: {value!r} is neither true nor false."
         raise Misconfigured(msg) from None
+
+
+def digest_of(value: str | None) -> str | None:
+    """Read the digest of a plan, also as a template renders it; None or nothing: plan as usual."""
+    given = str(value or "").strip().lower()
+    return None if given in {"", "none"} else given
 
 
 def limit_of(value: int | str | None) -> int | None:

@@ -333,6 +333,14 @@ MUTANTS = [
            "test_a_stranger_outside_is_not_made_here_until_it_is_inside"),
     Mutant("another scope is work", "ledger/settings.py", '"our_archive", "scope"})', '"our_archive"})',
            "test_another_scope_is_applied_to_everybody_at_the_next_run"),
+    Mutant("many records are not made unasked", "engine/plan.py",
+           "    approve_or_wait(engine, context, report)\n", "", "test_many_records_wait_with_a_preview"),
+    Mutant("an approved plan is not made anew", "engine/plan.py",
+           "if context.run.approved:", "if False:", "test_only_what_was_approved_is_carried_out"),
+    Mutant("what waits is not planned again", "engine/plan.py",
+           "    refuse_while_waiting(engine, context)\n", "", "test_later_runs_plan_nothing_while_it_waits"),
+    Mutant("another scope voids the approval", "ledger/settings.py",
+           "        approval.withdraw(tx, connection.name)\n", "", "test_another_scope_makes_another_preview"),
 ]  # fmt: skip
 
 
@@ -411,6 +419,7 @@ def _run(server: str, schedule: str) -> str:
 
     from crm_sync.ledger.migrate import migrate
     from tests.crm_sync.engine import (
+        test_approval,
         test_consent,
         test_conversion,
         test_existence,
@@ -442,6 +451,7 @@ def _run(server: str, schedule: str) -> str:
         test_consent,
         test_pacing,
         test_scope,
+        test_approval,
     )
     test = next(getattr(module, schedule) for module in modules if hasattr(module, schedule))
     try:
