@@ -16,7 +16,7 @@ from crm_sync.decide.match import Ambiguous, Match, Verdict, judge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import conversions, existence, identity, linking, links, trail
+from crm_sync.ledger import conversions, existence, identity, linking, links, merges, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Link, OurRecord, Write
 from crm_sync.stores.database import DatabaseStore
@@ -38,15 +38,14 @@ def plan_conversions(engine: Engine, context: Context, tally: Tally) -> frozense
         if not found:
             return frozenset()
         contact, lead = context.mappings["contact"], context.mappings["lead"]
-        linked, strays = conversions.contacts_known(tx, context.name, contact.theirs, found.values())
-        verdicts = _verdicts(tx, context, strays)
+        # The contact may have been merged since; it is the survivor then.
+        ends = {i: merges.end_of(tx, context.name, contact, 0, became) for i, became in found.items()}
+        verdicts = _verdicts(tx, context, {end.their_id for end in ends.values() if end.kind == "stray"})
         # Who could be several of ours is left to a person like any stranger; the conversion waits for the answer.
-        expected = frozenset(
-            c for c in found.values() if c in verdicts and not isinstance(verdicts[c], Ambiguous)
-        )
+        expected = frozenset(c for c, verdict in verdicts.items() if not isinstance(verdict, Ambiguous))
         changes = []
         if "lead" in context.run.objects:
-            ready = [i for i, c in found.items() if c in linked or c in expected]
+            ready = [i for i, end in ends.items() if end.kind == "link" or end.their_id in expected]
             changes = _plan(tx, engine, context, ready)
         trail.plan(tx, context.run_id, context.name, changes)
         tally.add(lead.object, "convert in GPTWeb", len(changes))
@@ -140,33 +139,34 @@ def _goes_on_as(
     tx: Transaction, context: Context, link: Link, ours: OurRecord | None, now: datetime
 ) -> str | None:
     """The contact of ours that goes on for a lead: a known one, or a new one; None while nobody can say."""
-    contact, their_id = context.mappings["contact"], str(link.converted_to)
-    linked, strays = conversions.contacts_known(tx, context.name, contact.theirs, [their_id])
-    if their_id not in linked:
-        verdict = _verdicts(tx, context, strays).get(their_id)
+    contact = context.mappings["contact"]
+    end = merges.end_of(tx, context.name, contact, 0, str(link.converted_to))
+    goes_on = end.link_id
+    if end.kind != "link":
+        verdict = _verdicts(tx, context, {end.their_id}).get(end.their_id)
         if verdict is None or isinstance(verdict, Ambiguous):
             return None
         if not isinstance(verdict, Match):
-            return _make(tx, context, link, ours, now)
-        (linked[their_id],) = linking.link_strays(
-            tx, context.name, contact, [(verdict.id, their_id, CONVERTED)]
-        )
-    ((known, held),) = links.pairs(tx, contact, [linked[their_id]], lock=True)
+            return _make(tx, context, link, ours, end.their_id, now)
+        (goes_on,) = linking.link_strays(tx, context.name, contact, [(verdict.id, end.their_id, CONVERTED)])
+    ((known, held),) = links.pairs(tx, contact, [goes_on], lock=True)
     _fill(tx, context, link, ours, known, held)
     return known.our_id
 
 
-def _make(tx: Transaction, context: Context, link: Link, ours: OurRecord | None, now: datetime) -> str:
+def _make(
+    tx: Transaction, context: Context, link: Link, ours: OurRecord | None, their_id: str, now: datetime
+) -> str:
     """A new contact with all that our lead holds, its unsent edits included."""
     lead, contact = context.mappings["lead"], context.mappings["contact"]
     our_id = str(uuid4())
     record = ours or OurRecord(link.our_id, 0, {}, {}, now)
     carried = carry(lead, contact, link, record)
-    (link_id,) = linking.link_strays(tx, context.name, contact, [(our_id, str(link.converted_to), CONVERTED)])
+    (link_id,) = linking.link_strays(tx, context.name, contact, [(our_id, their_id, CONVERTED)])
     conversions.set_base(tx, link_id, carried.base_ours, carried.base_theirs)
     _write(tx, context, Write(our_id, None, "", carried.values, times=edited_at(record, carried.values)))
     trail.note(tx, context.run_id, context.name, contact.object, [
-        trail.Line(CONVERTED, "noted", our_id=our_id, their_id=link.converted_to, side="ours", detail=f"made from lead {link.our_id}")
+        trail.Line(CONVERTED, "noted", our_id=our_id, their_id=their_id, side="ours", detail=f"made from lead {link.our_id}")
     ])  # fmt: skip
     return our_id
 

@@ -89,11 +89,9 @@ def _survivors(tx: Transaction, context: Context, mapping: ObjectMapping) -> lis
     """What merged records and converted leads go on as, as far as it was not read yet."""
     survivors = merges.awaited(tx, context.name, mapping, merges.unfollowed(tx, context.name))
     if mapping.object == "contact":
-        became = [contact for _, contact in conversions.unfollowed(tx, context.name)]
-        linked, strays = (
-            conversions.contacts_known(tx, context.name, mapping.theirs, became) if became else ({}, set())
-        )
-        survivors += [contact for contact in became if contact not in linked and contact not in strays]
+        survivors += merges.awaited(tx, context.name, mapping, [
+            ("contact", 0, became) for _, became in conversions.unfollowed(tx, context.name)
+        ])  # fmt: skip
     return survivors
 
 

@@ -1,13 +1,13 @@
-"""Converted leads, as the ledger sees them: which no plan has followed, and where the contact is that each became."""
+"""Converted leads, as the ledger sees them: which no plan has followed, and what a contact takes over from its lead."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Link, Row
 
-__all__ = ["contacts_known", "end", "set_base", "unfollowed"]
+__all__ = ["end", "set_base", "unfollowed"]
 
 
 def unfollowed(tx: Transaction, connection: str) -> list[tuple[int, str]]:
@@ -17,25 +17,6 @@ def unfollowed(tx: Transaction, connection: str) -> list[tuple[int, str]]:
         "and converted_to is not null and state in ('live', 'gone') and not reread order by link_id",
         (connection,),
     )
-
-
-def contacts_known(
-    tx: Transaction, connection: str, their_object: str, their_ids: Collection[str]
-) -> tuple[dict[str, int], set[str]]:
-    """Which of these contacts are linked (with the link, also by an id that it had before), and which are strangers."""
-    parameters = {"c": connection, "t": their_object, "ids": list(their_ids)}
-    linked = tx.rows(
-        "select their_id, link_id from crm_sync.former where connection = %(c)s and their_object = %(t)s "
-        "and their_id = any(%(ids)s) union all "
-        "select their_id, link_id from crm_sync.link where connection = %(c)s and their_object = %(t)s and their_id = any(%(ids)s)",
-        parameters,
-    )
-    strays = tx.rows(
-        "select their_id from crm_sync.stray where connection = %(c)s and their_object = %(t)s and their_id = any(%(ids)s) "
-        "and not reread",
-        parameters,
-    )
-    return dict(linked), {row[0] for row in strays}
 
 
 def set_base(tx: Transaction, link_id: int, base_ours: Row, base_theirs: Row) -> None:

@@ -288,7 +288,7 @@ MUTANTS = [
            "identify_theirs(engine, context, mapping, tally, expected)", "identify_theirs(engine, context, mapping, tally)",
            "test_unsent_edit_on_the_lead"),
     Mutant("a contact that was not read is asked for", "engine/pull.py",
-           "survivors += [contact for contact in became if", "survivors += [contact for contact in became if False and",
+           "for _, became in conversions.unfollowed(tx, context.name)", "for _, became in []",
            "test_contact_that_was_not_read_yet_is_asked_for"),
     Mutant("a converted stranger is no lead", "ledger/strays.py",
            '"deleted": bool(image.fate)', '"deleted": image.deleted',

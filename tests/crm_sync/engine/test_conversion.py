@@ -203,6 +203,16 @@ def test_converted_again_into_the_same_contact(make_world: MakeWorld) -> None:
     )
 
 
+def test_contact_that_was_merged_before_it_was_read(make_world: MakeWorld) -> None:
+    leads = Leads(make_world())
+    contact = leads.crm.person_converts(leads.theirs)
+    survivor = leads.crm.person_creates("contact", last_name="Doe", title="W", email="survivor@example.com")
+    leads.crm.person_merges(contact, survivor)
+    leads.settle()
+    assert len(leads.contacts()) == 1
+    assert leads.one("select their_id from crm_sync.link where object = 'contact'") == survivor
+
+
 def test_killed_while_it_converts(make_world: MakeWorld) -> None:
     leads = Leads(make_world())
     leads.edit("title", "O1")
