@@ -152,6 +152,7 @@ def _claim(
             if not changes:
                 break
             after = changes[-1].change_id
+            changes = trail.without_twins(tx, context.run_id, changes)
             fitting = [c for c in changes if c.op == op and api.takes(c.after)]
             sending = _CLAIM[op](tx, engine, claiming, mapping, fitting) if fitting else []
             if not sending:
