@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crm_sync.engine import RunOptions
+from crm_sync.engine.notes import noted, settle
 from crm_sync.errors import ApprovalNeeded, Misconfigured
 from crm_sync.ledger import settings
 from tests.crm_sync.engine.world import Running, World
@@ -159,4 +160,28 @@ def test_a_trial_is_no_first_sync(make_world: MakeWorld) -> None:
 def test_none_means_never(make_world: MakeWorld) -> None:
     world = new_world(make_world, most=None)
     assert run(world).error is None
+    assert sizes(world) == (5, 5)
+
+
+def test_the_run_says_how_to_approve_and_goes_on_as_if_nothing_had_been(make_world: MakeWorld) -> None:
+    """As Airflow's tasks run the stages: each noted, then settled with the name of the one that failed."""
+    world = new_world(make_world)
+    engine = world.engine(world.desk, "crm")
+    run_id = engine.open_run(RunOptions("crm", dag_run_id="first"))
+    with noted(world.desk, run_id):
+        engine.pull(run_id)
+    with pytest.raises(ApprovalNeeded, match="approve = ") as caught, noted(world.desk, run_id):
+        engine.plan(run_id)
+    report = settle(engine, run_id, ["plan"])
+    assert (report.state, report.message) == ("waiting_approval", f"plan failed: {caught.value}")
+    found = re.search(r"approve = (\w+);", report.message)
+    assert found
+    assert engine.open_run(RunOptions("crm", dag_run_id="second", approve=found[1])) == run_id
+    assert engine.open_run(RunOptions("crm", dag_run_id="second", approve=found[1])) == run_id, (
+        "a cleared task"
+    )
+    for stage in (engine.pull, engine.plan, engine.push_ours, engine.push_theirs):
+        with noted(world.desk, run_id):
+            stage(run_id)
+    assert settle(engine, run_id, []).state == "succeeded"
     assert sizes(world) == (5, 5)
