@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from sqlalchemy import select
 
 from crm_airflow.hooks.sync_hook import CrmSyncHook
 from crm_airflow.operators.pull_operator import PullOperator
+from crm_airflow.operators.removal_plan_operator import RemovalPlanOperator
 from crm_airflow.triggers.budget_trigger import BudgetTrigger
 from crm_sync.engine import RunOptions
 from crm_sync.errors import BudgetExhausted, RetryLater
@@ -35,6 +37,7 @@ from tests.crm_airflow.real import (
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's runner imports warns
 SUMMARY = """select state, message, paused_until, calls_left, calls_needed from crm_sync.run_summary
     where connection = 'poor' order by run_id desc limit 1"""
+NEWEST = "select run_id, state from crm_sync.run where connection = 'poor' order by run_id desc limit 1"
 UNSPEND = "set session_replication_role = replica; delete from crm_sync.spending"  # the ledger itself refuses
 SPEND = """insert into crm_sync.spending (connection, lane, purpose, booked_at)
     select 'poor', 'sync', 'test', now() from generate_series(1, %s)"""
@@ -146,7 +149,7 @@ def test_preflight_waits_for_calls_in_the_triggerer_and_its_log_says_until_when(
     with Meanwhile(lambda: waiting_triggers()[before:], lambda: raise_the_budget(poor)) as meanwhile:
         assert run("preflight", "poor") == ("success", {"preflight": "success"})
     [(_, waits)] = meanwhile.seen
-    assert (waits["connection"], waits["run_id"]) == ("poor", None)
+    assert (waits["connection"], waits["run_id"], waits["calls"]) == ("poor", None, 3)
     said = capfd.readouterr().out
     assert "lane provision may use 95; the next one is free in 24 h" in said
     assert "Paused: budget. The run goes on by itself, expected at" in said
@@ -167,6 +170,18 @@ def test_provisioning_pauses_in_any_of_its_stages_and_goes_on_by_itself(poor, ca
     assert f"Calls are free again: {stage}_provisioning goes on." in said
     state, message, until, *_ = rows(poor, SUMMARY)[0]
     assert (state, message, until) == ("succeeded", "every field of poor can be read and written", None)
+
+
+def test_a_removal_pauses_and_the_next_try_goes_on_with_the_same_run(poor):
+    plan = RemovalPlanOperator(task_id="plan_removal", connection="poor", plan_only=True)
+    context: Any = {"dag_run": SimpleNamespace(run_id="removal")}
+    with pytest.raises(TaskDeferred):
+        plan.execute(context)
+    run_id, state = rows(poor, NEWEST)[0]
+    assert state == "paused_budget"
+    raise_the_budget(poor)
+    assert plan.resume(context) == run_id
+    assert rows(poor, NEWEST) == [(run_id, "succeeded")]
 
 
 @pytest.fixture

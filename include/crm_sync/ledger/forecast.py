@@ -50,10 +50,15 @@ def note(tx: Transaction, run_id: int) -> Forecast:
     return found
 
 
-def wait_of(tx: Transaction, connection: str, lane: RunKind) -> tuple[timedelta, timedelta]:
-    """How long a paused lane has to wait by the settings of this moment, and how often it should look."""
+def wait_of(tx: Transaction, connection: str, lane: RunKind, calls: int = 1) -> tuple[timedelta, timedelta]:
+    """How long a paused lane has to wait by the settings of this moment, and how often it should look.
+
+    Until it has that many calls (or all that it may use) it waits at least for one more look.
+    """
     chosen = settings.load(tx, connection).settings
-    return _room(tx, connection, lane, chosen)[1], timedelta(seconds=chosen.look_seconds)
+    room, wait = _room(tx, connection, lane, chosen)
+    every = timedelta(seconds=chosen.look_seconds)
+    return (wait if room.left >= min(calls, room.limit) else max(wait, every)), every
 
 
 def _room(tx: Transaction, connection: str, lane: RunKind, chosen: Settings) -> tuple[LaneRoom, timedelta]:

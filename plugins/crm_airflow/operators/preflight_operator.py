@@ -28,6 +28,7 @@ class PreflightOperator(StageOperator):
     """
 
     template_fields: Sequence[str] = ("connection",)
+    calls_at_once = 3  # one report; taken one by one as they get free, it would never be whole
 
     def execute(self, context: Mapping[str, Any]) -> Counts:
         """Run the checks."""

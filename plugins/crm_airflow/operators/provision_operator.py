@@ -23,6 +23,8 @@ class ProvisionOperator(StageOperator):
         run_id: ``.output`` of the ProvisionPlanOperator (template field).
     """
 
+    calls_at_once = 10  # each stage begins with a look at the whole org, which is of no use in pieces
+
     def __init__(self, *, on_failure_callback: Any = None, **kwargs: Any) -> None:
         more = on_failure_callback or []
         callbacks = [self.give_up, *(more if isinstance(more, list) else [more])]

@@ -49,6 +49,8 @@ class StageOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("connection", "run_id")
     ui_color = "#e8f1fb"
+    calls_at_once = 1
+    """How many calls have to be free for the stage to get anywhere; a stage of the sync keeps what each call brought."""
 
     def __init__(
         self,
@@ -83,7 +85,9 @@ class StageOperator(BaseOperator):
         from crm_airflow.triggers.budget_trigger import BudgetTrigger  # noqa: PLC0415  parsing a DAG stays light
 
         run_id = None if self.run_id is None else self.opened_run()
-        trigger = BudgetTrigger(self.connection, datetime.now(UTC) + error.resume_after, run_id)
+        trigger = BudgetTrigger(
+            self.connection, datetime.now(UTC) + error.resume_after, run_id, self.calls_at_once
+        )
         self.log.warning(
             "Paused: budget. The run goes on by itself, expected at %s UTC.", f"{trigger.until:%F %H:%M}"
         )

@@ -28,13 +28,15 @@ class BudgetTrigger(BaseTrigger):
         until: when the task can go on as far as was known when it was paused.
         run_id: the number of the paused run; its kind is the lane.  A task that has none yet (preflight, the plan of
             provisioning) books in lane provision.
+        calls: how many calls have to be free.
     """
 
-    def __init__(self, connection: str, until: datetime, run_id: int | None = None) -> None:
+    def __init__(self, connection: str, until: datetime, run_id: int | None = None, calls: int = 1) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.connection = connection
         self.until = until
         self.run_id = run_id
+        self.calls = calls
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What the triggerer needs to go on waiting after a restart."""
@@ -42,6 +44,7 @@ class BudgetTrigger(BaseTrigger):
             "connection": self.connection,
             "until": self.until,
             "run_id": self.run_id,
+            "calls": self.calls,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -66,7 +69,7 @@ class BudgetTrigger(BaseTrigger):
             try:
                 with database.transaction() as tx:
                     lane = runs.load(tx, self.run_id).kind if self.run_id else "provision"
-                    return forecast.wait_of(tx, self.connection, lane)
+                    return forecast.wait_of(tx, self.connection, lane, self.calls)
             finally:
                 database.close()
         except (SyncError, Error) as error:

@@ -125,6 +125,26 @@ def test_a_lane_without_calls_says_when_it_has_some(database: Database, database
 # -------------------------------------------------------------------------------------------------- a pause
 
 
+@pytest.mark.parametrize(
+    ("daily_calls", "spent", "calls", "waits"),
+    [(100, 93, 2, 0), (100, 93, 3, 60), (100, 0, 10, 0), (4, 0, 10, 0), (4, 1, 10, 60)],
+)
+def test_what_is_of_no_use_in_pieces_waits_until_so_many_calls_are_free_or_all_of_its_lane(
+    database: Database, database_url: str, daily_calls: int, spent: int, calls: int, waits: int
+) -> None:
+    do(
+        database_url,
+        "insert into crm_sync.spending (connection, lane, purpose, booked_at) "
+        "select %s, 'sync', 'test', now() from generate_series(1, %s)",
+        NAME,
+        spent,
+    )
+    with database.transaction() as tx:
+        settings.connect(tx, NAME, "salesforce", {"daily_calls": daily_calls})
+        wait, _ = forecast.wait_of(tx, NAME, "provision", calls)
+    assert wait == timedelta(seconds=waits)
+
+
 def paused_until(url: str, run_id: int) -> tuple[object, ...]:
     with psycopg.connect(url) as connection:
         query = "select state, ended_at, paused_until, message from crm_sync.run_summary where run_id = %s"
