@@ -94,7 +94,7 @@ def test_the_first_org_that_answers_is_the_connections_for_good(hub):
     pinned = rows(hub, "select organization_id from crm_sync.connection where name = 'mine'")[0][0]
     assert pinned.startswith("00D")
     rows(hub, "update crm_sync.connection set organization_id = '00D5g000000OTHEREA0' where name = 'mine'")
-    with pytest.raises(Misconfigured, match=f"those of org {pinned}"), CrmSyncHook("mine").session():
+    with pytest.raises(Misconfigured, match=f"is one of org {pinned}"), CrmSyncHook("mine").session():
         pass
     rows(hub, "update crm_sync.connection set organization_id = %s where name = 'mine'", pinned)
 
