@@ -63,7 +63,8 @@ class CsvSheet:
             record: dict[str, Any] = self._record(write)
             if "id" in record:
                 record["Id"] = record.pop("id")
-            self._writer.writerow([cell(record[name]) if name in record else "" for name in names])
+            cells = [record.get(name, "") for name in names]
+            self._writer.writerow([c if c.__class__ is str else cell(c) for c in cells])
         self._text.flush()
 
 
@@ -100,7 +101,8 @@ class IngestJobs:
 
     def takes(self, values: Row) -> bool:
         """Whether no text of these reads as what clears a field."""
-        return not any(isinstance(value, str) and value.strip() == CLEAR for value in values.values())
+        texts = [v for v in values.values() if v.__class__ is str and CLEAR in v]  # type: ignore[operator]
+        return not any(str(text).strip() == CLEAR for text in texts)
 
     @contextmanager
     def sheet(self, columns: Sequence[str], *, creates: bool) -> Iterator[CsvSheet]:
