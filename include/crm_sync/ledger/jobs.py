@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from psycopg import sql
 
@@ -197,20 +197,13 @@ def known(tx: Transaction, job: Job, intent_ids: Sequence[str]) -> list[Known]:
         where j.job_id = %(job)s""",
         {"job": job.job_id, "ids": list(intent_ids)},
     )
-    # An object without fields costs no parsing.
-    return [
-        Known(
-            JobRow(*row[:5]),
-            *row[5:7],
-            row[7] or {},
-            row[8] or {},
-            row[9],
-            row[10] or {},
-            row[11] or {},
-            *row[12:],
-        )
-        for row in rows
-    ]
+    return [Known(JobRow(*row[:5]), *_whole(row[5:])) for row in rows]
+
+
+def _whole(cells: Sequence[Any]) -> list[Any]:
+    """The cells of ``Known``; an object without fields comes as null, so that it costs no parsing."""
+    change_id, op, before, base, values, times, expected, *rest = cells
+    return [change_id, op, before or {}, base or {}, values, times or {}, expected or {}, *rest]
 
 
 def rows_done(tx: Transaction, intent_ids: Iterable[str]) -> None:

@@ -101,7 +101,7 @@ class IngestJobs:
 
     def takes(self, values: Row) -> bool:
         """Whether no text of these reads as what clears a field."""
-        texts = [v for v in values.values() if v.__class__ is str and CLEAR in v]  # type: ignore[operator]
+        texts = [v for v in values.values() if v.__class__ is str and CLEAR in v]
         return not any(str(text).strip() == CLEAR for text in texts)
 
     @contextmanager
