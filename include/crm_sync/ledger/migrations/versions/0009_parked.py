@@ -1,12 +1,12 @@
 """Parked rows: what holds, when it is tried again, what the tries have cost, and a view for people.
 
-Revision ID: 0010
+Revision ID: 0009
 """
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:

@@ -1,11 +1,11 @@
 """Consent: columns for the opt-outs of contacts and leads, captured like every other column.
 
-Revision ID: 0009
+Revision ID: 0008
 """
 
 from alembic import op
 
-revision = "0009"
+revision = "0008"
 down_revision = "0007"
 
 TABLES = ("contact", "lead")

@@ -1,12 +1,12 @@
 """Bulk jobs: the line of each, and which intents are under way in it.
 
-Revision ID: 0008
+Revision ID: 0011
 """
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0011"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:

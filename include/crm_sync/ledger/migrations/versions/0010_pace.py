@@ -1,12 +1,12 @@
 """Pace: when each noisy measure was last sent to a record, and which updates wait until their interval is over.
 
-Revision ID: 0011
+Revision ID: 0010
 """
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
