@@ -108,7 +108,9 @@ def test_case_07_a_cursor_never_stalls_silently_nor_jumps(office: Office) -> Non
     office.run(kind="backfill", since=before - timedelta(days=9), until=before - timedelta(days=8))
     assert position(office) == before - timedelta(hours=1), "a backfill reads its window and moves nothing"
     assert office.run().counts["planned"] == 0
-    assert position(office) >= before, "a run without any change moves it"
+    assert position(office) >= before - timedelta(seconds=1), (
+        "a run without any change moves it; Date tells seconds"
+    )
 
 
 def test_case_08_not_done_without_an_address(office: Office) -> None:
