@@ -30,6 +30,8 @@ PAGE_ROWS = 2_000
 """Rows of a page of a query, unless the org or the store makes them smaller."""
 RESULT_ROWS = 50_000
 """Rows that are asked for with one call of a query job's results."""
+HALF = 2
+"""An ingest job has to halve the calls at least: it costs a person minutes, and the database more than batches do."""
 LOOKS = 5
 """How often a job is looked at until it has ended, as ``waits`` goes: half a minute for 100,000 rows."""
 
@@ -66,7 +68,7 @@ def prefers_ingest_job(rows: int, op: str, batch_rows: int, large_pushes: LargeP
     """Whether so many creates or updates go by a job."""
     if op not in ("create", "update") or rows == 0 or large_pushes == "composite":
         return False
-    return large_pushes == "bulk" or calls_by_ingest_job(rows, op) < calls_by_batches(rows, batch_rows)
+    return large_pushes == "bulk" or HALF * calls_by_ingest_job(rows, op) < calls_by_batches(rows, batch_rows)
 
 
 def in_words(object: str, op: str, rows: int, batch_rows: int, large_pushes: LargePushes) -> str:

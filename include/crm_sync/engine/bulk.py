@@ -1,4 +1,4 @@
-"""Push theirs by bulk jobs, where a job takes fewer calls than batches do (algorithm.md 6.5).
+"""Push theirs by bulk jobs, where a job halves the calls of batches (algorithm.md 6.5).
 
 Claim the rows and store their intents, open the job, store its id, fill it, begin it, wait, keep what became of each row.
 Nothing is written there before it begins, so until then a job is given up without harm.  From then on only the job tells

@@ -68,15 +68,17 @@ def test_the_calls_of_a_push(rows: int, op: str, batches: int, job: int) -> None
 @pytest.mark.parametrize(
     ("rows", "op", "large", "job"),
     [
-        (5_500, "create", "auto", False),
-        (5_501, "create", "auto", True),
+        (11_000, "create", "auto", False),
+        (11_001, "create", "auto", True),
+        (18_000, "update", "auto", False),
+        (18_001, "update", "auto", True),
         (100_000, "create", "composite", False),
         (1, "update", "bulk", True),
         (0, "update", "bulk", False),
         (100_000, "delete", "bulk", False),
     ],
 )
-def test_a_push_goes_the_cheaper_way_unless_somebody_chose(
+def test_a_push_goes_by_a_job_that_halves_its_calls_unless_somebody_chose(
     rows: int, op: str, large: LargePushes, job: bool
 ) -> None:
     assert prefers_ingest_job(rows, op, 500, large) is job
