@@ -1,4 +1,4 @@
-"""A self-signed certificate for the loopback address, made once and kept with the org's data."""
+"""A self-signed certificate for this machine and the names of a trial, made once and kept with the org's data."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def _sign(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Salesforce stand-in")])
     names: list[x509.GeneralName] = [
         x509.DNSName("localhost"),
+        x509.DNSName("salesforce-standin"),  # its name among containers
         x509.DNSName("login.salesforce.com"),
         x509.DNSName("test.salesforce.com"),
         x509.DNSName("*.my.salesforce.com"),
