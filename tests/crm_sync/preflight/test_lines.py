@@ -247,7 +247,7 @@ def test_delete_is_needed_only_where_archived_records_are_deleted() -> None:
 def test_missing_fields_are_counted_and_made_by_provisioning() -> None:
     before, after = line("fields", new_org()), line("fields", new_org(), PROVISIONED)
     assert before.result == "ok"
-    assert before.evidence.startswith("24 of 64 can't be used yet: Account.GPTWeb_Id__c, ")
+    assert before.evidence.startswith("24 of 68 can't be used yet: Account.GPTWeb_Id__c, ")
     assert after.result == "warning"
 
 

@@ -44,7 +44,7 @@ def test_a_new_org_is_known_completely_for_three_calls(org: Org) -> None:
     assert lines["integration_user"].evidence == user
     assert lines["records_edited"].result == "ok"
     assert lines["session_timeout"].evidence.startswith("2 h")
-    assert lines["fields"].evidence.startswith("24 of 64 can't be used yet")
+    assert lines["fields"].evidence.startswith("24 of 68 can't be used yet")
     report.raise_if_impossible()
 
 
