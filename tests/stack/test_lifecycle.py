@@ -70,7 +70,9 @@ def _clients_get_in(stack: Stack) -> None:
     connect = f"{values['AIRFLOW_URL']}/crm-sync/connections/{CONNECTION}/connect"
     assert requests.get(connect, timeout=30).status_code == 401
     bearer = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
-    connected = requests.get(connect, headers=bearer, timeout=30)
+    # What a browser says when the button of our own page is pressed.
+    button = {**bearer, "Sec-Fetch-Site": "same-origin"}
+    connected = requests.post(connect, headers=button, timeout=30)
     assert (connected.status_code, "Connected" in connected.text) == (200, True), connected.text
     assert not requests.get(f"{values['AIRFLOW_URL']}/api/v2/dags", timeout=30).ok
     admin = {"Authorization": f"Bearer {values['SALESFORCE_STANDIN_TOKEN']}"}
