@@ -64,7 +64,7 @@ class Settings(BaseModel):
     ``lag_seconds``: how long a record may show up late; ``lease_seconds``: how long a run may hold a link
     while it writes; ``late_commit_seconds``: how long after its time-out a write may still commit there.
     ``sales_users`` (usernames or ids) and ``sales_profiles`` (all active users of them): who is to see GPTWeb's fields;
-    ``large_pushes``: whether many changes go to the CRM by a bulk job: ``auto`` where that takes fewer calls.
+    ``large_pushes``: whether many changes go to the CRM by a bulk job: ``auto`` where that halves the calls.
     ``layouts``: whether provisioning puts them on the page layouts.  ``scope``: which records are made on the other side.
     ``approve_creations_above``: a first sync that would make more of them waits for a person; None: never.
     """
