@@ -1,4 +1,7 @@
-"""`python -m bench [idle] [calls] [first] [volume] [scheduler] [profile] [--contacts 10000]`; without names all but profile."""
+"""`python -m bench [idle] [calls] [first] [volume] [scheduler] [--contacts 10000]`; without names these.
+
+`pull` and `push` are the halves of volume, `profile` shows where a first sync spends its CPU.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ MEASUREMENTS: dict[str, Callable[[int], Report]] = {
     "calls": calls.measure,
     "first": first_sync.measure,
     "volume": volume.measure,
+    "pull": volume.measure_pull,
+    "push": volume.measure_push,
     "scheduler": scheduler.measure,
     "profile": spots.measure,
 }
@@ -37,7 +42,7 @@ def main(words: list[str]) -> int:
         "--contacts",
         type=int,
         default=10_000,
-        help="contacts each way of a first sync (10,000); volume moves ten times as many",
+        help="contacts each way of a first sync (10,000); volume, pull and push move ten times as many",
     )
     arguments = parser.parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running

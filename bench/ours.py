@@ -44,7 +44,7 @@ def sync(words: list[str]) -> dict[str, Any]:
     }
     calls = 0
     for name in STAGES:
-        began = time.process_time()
+        began, at = time.process_time(), time.monotonic()
         if name == "open_run":
             counts: Any = {}
             run_id = str(opened.execute(context))
@@ -52,10 +52,10 @@ def sync(words: list[str]) -> dict[str, Any]:
             with DAG(f"crm_sync__{NAME}", schedule=None):
                 operator = kinds[name](task_id=name, connection=NAME, run_id=run_id)
             counts = operator.execute(context)
-        spent = time.process_time() - began
+        spent, wall = time.process_time() - began, time.monotonic() - at
         with ledger.transaction() as tx:
             booked = int(tx.one("select count(*) from crm_sync.spending where run_id = %s", (int(run_id),)))
-        stages[name] = {"cpu": spent, "calls": booked - calls, "counts": counts}
+        stages[name] = {"cpu": spent, "wall": wall, "calls": booked - calls, "counts": counts}
         calls = booked
     said |= {"run_id": int(run_id), "calls": calls}
     return said
