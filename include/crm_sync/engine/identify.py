@@ -36,7 +36,7 @@ def identify_theirs(
     after = ""
     while True:
         with engine.database.transaction() as tx:
-            strays = identity.strays(tx, context.name, mapping, after, CHUNK)
+            strays = identity.strays(tx, context.run, mapping, after, CHUNK)
             strangers = [stray for stray in strays if stray.their_id not in expected] if expected else strays
             _judge_strays(tx, context, mapping, strangers, tally)
         if len(strays) < CHUNK:
@@ -121,7 +121,7 @@ def identify_ours(engine: Engine, context: Context, mapping: ObjectMapping, tall
     after = identity.FIRST_ID
     while True:
         with engine.database.transaction() as tx:
-            unlinked = identity.unlinked(tx, context.name, mapping, after, CHUNK, engine.now())
+            unlinked = identity.unlinked(tx, context.run, mapping, after, CHUNK, engine.now())
             _judge_unlinked(tx, context, mapping, unlinked, tally)
         if len(unlinked) < CHUNK:
             return

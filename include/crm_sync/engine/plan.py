@@ -67,7 +67,7 @@ def _plan_dirty_links(engine: Engine, context: Context, mapping: ObjectMapping, 
     after = 0
     while True:
         with engine.database.transaction() as tx:
-            ids = worklist.dirty_links(tx, context.name, mapping, after, CHUNK, engine.now())
+            ids = worklist.dirty_links(tx, context.run, mapping, after, CHUNK, engine.now())
             plan_links(tx, engine, context, mapping, ids, tally)
         if len(ids) < CHUNK:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from psycopg import sql
@@ -10,23 +10,51 @@ from psycopg import sql
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import PullReport, Tally
-from crm_sync.ledger import conversions, merges, reading, runs
+from crm_sync.ledger import conversions, merges, reading, runs, window
 from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.identity import FIRST_ID
 from crm_sync.ledger.records import match_function, table
 from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, ClockReading, Page, Read
 
 __all__ = ["pull"]
 
 KEYS_PER_READ = 500
+KEYS_PER_CALL = 2500
 
 
 def pull(engine: Engine, context: Context) -> PullReport:
     """Read and store page by page; the cursor of an object moves with its last page."""
+    tally = Tally()
     with engine.database.transaction() as tx:
         reads = [read for mapping in context.objects for read in _reads(tx, context, mapping)]
         sent_no = reading.next_number(tx)
+    _read(engine, context, reads, sent_no, tally)
+    if context.run.has_window:
+        for mapping in context.objects:
+            _read_counterparts(engine, context, mapping, sent_no, tally)
+    return PullReport(context.run_id, tally.numbers, tally.total())
+
+
+def _read_counterparts(
+    engine: Engine, context: Context, mapping: ObjectMapping, first_no: int, tally: Tally
+) -> None:
+    """What changed here in the window is compared with what stands there now, if this pull has not shown that yet."""
+    after = FIRST_ID
+    while True:
+        with engine.database.transaction() as tx:
+            changed = window.changed_here(tx, context.run, mapping, after, first_no, KEYS_PER_CALL)
+            sent_no = reading.next_number(tx)
+        if changed:
+            ids = tuple(their_id for _, their_id in changed)
+            _read(engine, context, [ById(mapping.object, ids)], sent_no, tally)
+        if len(changed) < KEYS_PER_CALL:
+            return
+        after = changed[-1][0]
+
+
+def _read(engine: Engine, context: Context, reads: Sequence[Read], sent_no: int, tally: Tally) -> None:
+    """Store what some reads bring; ``sent_no`` was taken before they leave."""
     began = engine.now()
-    tally = Tally()
     starts: dict[Read, datetime] = {}
     received: dict[Read, set[str]] = {}
     for page in engine.open_store(context.connection, context.run).read(reads):
@@ -47,7 +75,6 @@ def pull(engine: Engine, context: Context) -> PullReport:
                 )
         tally.add(mapping.object, "read", len(page.images))
         tally.add(mapping.object, "differ", changed)
-    return PullReport(context.run_id, tally.numbers, tally.total())
 
 
 def _reads(tx: Transaction, context: Context, mapping: ObjectMapping) -> Iterable[Read]:
@@ -116,15 +143,18 @@ def _keys_about_to_be_created(tx: Transaction, context: Context, mapping: Object
         query = sql.SQL(
             """select distinct {function}(o.{column}) from crm_sync.outbox b join {table} o on o.id = b.our_id
             where b.connection = %(c)s and b.object = %(o)s and o.deleted_at is null and {function}(o.{column}) is not null
+              and {within}
               and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
                               and l.our_id = b.our_id and l.their_id is not null)
               and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
                               and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null
                               and coalesce(p.our_version, o.version) = o.version)"""
         ).format(
-            function=match_function(mapping, column), column=sql.Identifier(column), table=table(mapping)
-        )
-        keys |= {row[0] for row in tx.rows(query, {"c": context.name, "o": mapping.object})}
+            function=match_function(mapping, column), column=sql.Identifier(column), table=table(mapping),
+            within=window.within(context.run, sql.SQL("o.updated_at")),
+        )  # fmt: skip
+        parameters = {"c": context.name, "o": mapping.object, **window.bounds(context.run)}
+        keys |= {row[0] for row in tx.rows(query, parameters)}
     return sorted(keys)
 
 

@@ -14,8 +14,10 @@ from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Ambiguous, Candidates, Create, Match, judge
+from crm_sync.ledger import window
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import columns, match_function, our_record, table
+from crm_sync.ledger.runs import Run
 from crm_sync.model import OurRecord
 
 __all__ = ["FIRST_ID", "Stray", "Unlinked", "strays", "strays_of", "unlinked", "unlinked_of"]
@@ -63,10 +65,11 @@ class _Sharing:
     strays: list[str] = field(default_factory=list)
 
 
-def strays(tx: Transaction, connection: str, mapping: ObjectMapping, after: str, limit: int) -> list[Stray]:
-    """The next strays in order of their id, each with its candidates among ours."""
-    which = sql.SQL("their_id > %(after)s")
-    return _strays(tx, mapping, which, {"c": connection, "o": mapping.object, "after": after, "limit": limit})
+def strays(tx: Transaction, run: Run, mapping: ObjectMapping, after: str, limit: int) -> list[Stray]:
+    """The next strays of a run in order of their id, each with its candidates among ours."""
+    which = sql.SQL("their_id > %(after)s and {}").format(window.stray_within(run, mapping))
+    parameters = {"c": run.connection, "o": mapping.object, "after": after, "limit": limit}
+    return _strays(tx, mapping, which, {**parameters, **window.bounds(run)})
 
 
 def strays_of(
@@ -78,11 +81,12 @@ def strays_of(
 
 
 def unlinked(
-    tx: Transaction, connection: str, mapping: ObjectMapping, after: str, limit: int, now: datetime
+    tx: Transaction, run: Run, mapping: ObjectMapping, after: str, limit: int, now: datetime
 ) -> list[Unlinked]:
-    """The next records of the outbox without a record of theirs, each with its candidates among theirs."""
-    parameters = {"c": connection, "o": mapping.object, "after": after, "limit": limit, "now": now}
-    return _unlinked(tx, mapping, sql.SQL("b.our_id > %(after)s::uuid"), parameters)
+    """The next records of a run's outbox without a record of theirs, each with its candidates among theirs."""
+    parameters = {"c": run.connection, "o": mapping.object, "after": after, "limit": limit, "now": now}
+    which = sql.SQL("b.our_id > %(after)s::uuid and {}").format(window.within(run, sql.SQL("o.updated_at")))
+    return _unlinked(tx, mapping, which, {**parameters, **window.bounds(run)})
 
 
 def unlinked_of(
@@ -100,7 +104,12 @@ def unlinked_of(
 
 
 def _strays(
-    tx: Transaction, mapping: ObjectMapping, which: sql.SQL, parameters: dict[str, Any], *, lock: bool = False
+    tx: Transaction,
+    mapping: ObjectMapping,
+    which: sql.Composable,
+    parameters: dict[str, Any],
+    *,
+    lock: bool = False,
 ) -> list[Stray]:
     query = sql.SQL(
         "select their_id, our_id::text, match_first, match_second from crm_sync.stray "
@@ -127,7 +136,7 @@ def _strays(
 
 
 def _unlinked(
-    tx: Transaction, mapping: ObjectMapping, which: sql.SQL, parameters: dict[str, Any]
+    tx: Transaction, mapping: ObjectMapping, which: sql.Composable, parameters: dict[str, Any]
 ) -> list[Unlinked]:
     keys = sql.SQL(", ").join(
         sql.SQL("{}(o.{})").format(match_function(mapping, column), sql.Identifier(column))

@@ -13,6 +13,10 @@ from crm_sync.model import OBJECTS, ClockReading, Direction, Object, RunKind
 __all__ = ["Counts", "Run", "abandoned", "close", "count", "insert", "load", "open_run", "pause", "set_clock"]
 
 
+SILENCE = timedelta(hours=36)
+"""How long a backfill run that lives may go without a call: as long as its DAG run may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run as its stages see it.  ``approved``: the digest under which a person let its stored plan through."""
@@ -29,6 +33,11 @@ class Run:
     until: datetime | None
     clock: ClockReading
     approved: str | None = None
+
+    @property
+    def has_window(self) -> bool:
+        """Whether the run is about the records last changed in [since, until) alone."""
+        return self.kind == "backfill" and (self.since is not None or self.until is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +115,16 @@ def set_clock(tx: Transaction, run_id: int, clock: ClockReading) -> None:
 def abandoned(tx: Transaction, connection: str, kind: RunKind, run_id: int) -> list[int]:
     """Earlier runs of this kind that never came to their end (their process was killed): they are closed now.
 
-    A paused run goes on by itself, within an hour after the time that it gave.
+    A paused run goes on by itself, within an hour after the time that it gave.  Backfill runs work side by side: only
+    one that has long been silent is taken for dead.
     """
     rows = tx.rows(
-        "select run_id from crm_sync.run where connection = %s and kind = %s and run_id < %s and ended_at is null "
-        "and not (state = 'paused_budget' and coalesce(paused_until > clock_timestamp() - interval '1 hour', false)) "
-        "order by run_id",
-        (connection, kind, run_id),
+        """select run_id from crm_sync.run r where connection = %s and kind = %s and run_id < %s and ended_at is null
+          and not (state = 'paused_budget' and coalesce(paused_until > clock_timestamp() - interval '1 hour', false))
+          and (kind <> 'backfill' or state = 'paused_budget' or greatest(started_at, (select max(s.booked_at)
+            from crm_sync.spending s where s.run_id = r.run_id)) < clock_timestamp() - %s::interval)
+        order by run_id""",
+        (connection, kind, run_id, SILENCE),
     )
     return [row[0] for row in rows]
 

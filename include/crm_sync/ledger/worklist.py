@@ -8,6 +8,7 @@ from datetime import datetime
 from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.ledger import window
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.pacing import WAITING
 from crm_sync.ledger.runs import Run
@@ -28,21 +29,32 @@ ANY_VERSION = 2**62
 
 
 def dirty_links(
-    tx: Transaction, connection: str, mapping: ObjectMapping, after: int, limit: int, now: datetime
+    tx: Transaction, run: Run, mapping: ObjectMapping, after: int, limit: int, now: datetime
 ) -> list[int]:
-    """The next links to plan: seen differs from the base, or our record is in the outbox and does not wait."""
+    """The next links to plan: seen differs from the base, or our record is in the outbox and does not wait.
+
+    Of a run with a window only those last changed in it.
+    """
     rows = tx.rows(
-        sql.SQL("""(select link_id from crm_sync.link
+        sql.SQL("""(select link_id from crm_sync.link l
           where connection = %(c)s and object = %(o)s and dirty and link_id > %(after)s and their_id is not null
+            and {within}
           order by link_id limit %(limit)s)
         union
         (select l.link_id from crm_sync.outbox b
           join crm_sync.link l on l.connection = b.connection and l.object = b.object and l.our_id = b.our_id
           where b.connection = %(c)s and b.object = %(o)s and l.link_id > %(after)s and l.their_id is not null
-            and not {waiting}
+            and {within} and not {waiting}
           order by l.link_id limit %(limit)s)
-        order by link_id limit %(limit)s""").format(waiting=WAITING),
-        {"c": connection, "o": mapping.object, "after": after, "limit": limit, "now": now},
+        order by link_id limit %(limit)s""").format(waiting=WAITING, within=window.link_within(run, mapping)),
+        {
+            "c": run.connection,
+            "o": mapping.object,
+            "after": after,
+            "limit": limit,
+            "now": now,
+            **window.bounds(run),
+        },
     )
     return [row[0] for row in rows]
 

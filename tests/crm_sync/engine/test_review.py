@@ -97,8 +97,9 @@ def test_backfill_looks_for_a_twin_of_one_that_was_not_sent(
         patch.setattr(world.crms["crm"], "write", refuse)
         world.run()
     twin = world.their_new(title="y", email="new@example.com")
-    long_ago = world.now - timedelta(days=2)
-    world.run(kind="backfill", since=long_ago, until=long_ago + timedelta(days=1))
+    row = world.client.execute("select updated_at from gptweb.contacts where id = %s", (new,)).fetchone()
+    assert row is not None
+    world.run(kind="backfill", since=row[0], until=row[0] + timedelta(milliseconds=1))
     assert world.linked(new) == twin
     world.assert_sound()
 
