@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,20 +14,20 @@ A_MOMENT = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
 
 
-def window_here(world: World, our_id: str) -> dict[str, datetime]:
+def window_here(world: World, our_id: str) -> dict[str, Any]:
     """Just long enough to hold the last change of one record of ours; the database dates it by its own clock."""
     row = world.client.execute("select updated_at from gptweb.contacts where id = %s", (our_id,)).fetchone()
     assert row is not None
     return {"since": row[0], "until": row[0] + A_MOMENT}
 
 
-def window_there(world: World, their_id: str) -> dict[str, datetime]:
+def window_there(world: World, their_id: str) -> dict[str, Any]:
     """The second in which theirs last changed."""
     stamp = world.image(id=their_id).stamp
     return {"since": stamp, "until": stamp + SECOND}
 
 
-def backfill(world: World, window: dict[str, datetime]) -> Running:
+def backfill(world: World, window: dict[str, Any]) -> Running:
     return world.run(kind="backfill", **window)
 
 
