@@ -16,11 +16,11 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
         counts = runs.count(tx, context.run_id)
         state, message = verdict(counts, context.run.state, dry_run=context.run.dry_run, killed=killed)
         links.release_run(tx, context.run_id, engine.now(), only_expired=killed)
-        runs.close(tx, context.run_id, state, counts, message or None)
+        seal = runs.close(tx, context.run_id, state, counts, message or None)
         calls = forecast.note(tx, context.run_id)
     sums = {name: getattr(counts, name) for name in
             ("planned", "acknowledged", "parked", "superseded", "in_doubt", "conflicts", "api_calls")}  # fmt: skip
-    return RunReport(context.run_id, state, message, sums, str(calls))
+    return RunReport(context.run_id, state, message, sums, str(calls), str(seal or ""))
 
 
 def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple[str, str]:

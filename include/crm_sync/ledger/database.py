@@ -25,7 +25,7 @@ set_json_dumps(orjson.dumps)
 # Every statement starts from one chunk and reaches other tables by key.  A fresh run has no statistics, and a planner
 # that expects one row meets thousands: without these it chose joins that took fifty times as long (hotpath.md 7).
 OPTIONS = (
-    "-c timezone=UTC -c jit=off -c client_min_messages=warning "
+    "-c timezone=UTC -c client_encoding=UTF8 -c jit=off -c client_min_messages=warning "
     "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off"
 )
 URL_VARIABLE = "CRM_SYNC_DATABASE_URL"

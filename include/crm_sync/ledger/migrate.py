@@ -14,13 +14,13 @@ __all__ = ["migrate"]
 LOCK = 7_272_026  # any number of ours: two migrations at once wait for each other
 
 
-def migrate(url: str) -> None:
-    """Run all revisions that the database lacks."""
+def migrate(url: str, revision: str = "head") -> None:
+    """Run all revisions that the database lacks, up to this one."""
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.begin() as connection:
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     engine.dispose()

@@ -8,6 +8,7 @@ from crm_sync.decide.schema_made import Made
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger import runs, settings, snapshot
 from crm_sync.ledger.database import Database, Jsonb, Transaction
+from crm_sync.ledger.seal import seal_run
 from crm_sync.provision_ledger import RunState, TrailLine
 
 __all__ = ["SqlProvisionLedger"]
@@ -104,6 +105,7 @@ class SqlProvisionLedger:
                   acknowledged = %s, parked = %s, superseded = %s, in_doubt = %s, conflicts = %s where run_id = %s""",
                 (state, message, *(counts.get(name, 0) for name in SUMS), run_id),
             )
+            seal_run(tx, run_id)
 
     def mark_provisioned(self, connection: str, *, read_again: bool) -> None:
         """Let the connection's syncs begin, and rewrite the snapshot that DAG parsing reads."""

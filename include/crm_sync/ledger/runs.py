@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.ledger.seal import Seal, seal_run
 from crm_sync.ledger.trail import UNDONE
 from crm_sync.model import OBJECTS, ClockReading, Direction, Object, RunKind
 
@@ -201,14 +202,17 @@ def pause(tx: Transaction, run_id: int, why: str, wait: timedelta) -> None:
     )
 
 
-def close(tx: Transaction, run_id: int, state: str, counts: Counts | None, message: str | None) -> None:
-    """End the run with its sums."""
+def close(
+    tx: Transaction, run_id: int, state: str, counts: Counts | None, message: str | None
+) -> Seal | None:
+    """End the run with its sums, and seal what it added to the trail."""
     sums = (counts.planned, counts.acknowledged, counts.parked, counts.superseded, counts.in_doubt, counts.conflicts) if counts else (None,) * 6  # fmt: skip
     tx.run(
         """update crm_sync.run set ended_at = clock_timestamp(), state = %s, message = %s, planned = %s,
           acknowledged = %s, parked = %s, superseded = %s, in_doubt = %s, conflicts = %s where run_id = %s""",
         (state, message, *sums, run_id),
     )
+    return seal_run(tx, run_id)
 
 
 def _instant(text: object) -> datetime | None:

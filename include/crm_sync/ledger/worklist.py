@@ -98,6 +98,4 @@ def analyze_links(tx: Transaction) -> None:
 
 def analyze(tx: Transaction) -> None:
     """Fresh tables without statistics make the planner expect one row and choose a nested loop (hotpath.md 7)."""
-    tx.run(
-        "analyze crm_sync.change (change_id, run_id, side, object, our_id)"
-    )  # values tell the planner nothing
+    tx.run("select crm_sync.analyze_changes()")
