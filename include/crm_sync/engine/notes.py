@@ -14,7 +14,6 @@ from crm_sync.engine.reports import RunReport
 from crm_sync.errors import ApprovalNeeded, BudgetExhausted, RefusedPlan, SyncError
 from crm_sync.ledger import forecast, runs
 from crm_sync.ledger.database import Database
-from crm_sync.ledger.seal import seal_run
 
 __all__ = ["noted", "open_failed", "pausing", "settle"]
 
@@ -93,8 +92,7 @@ def settle(engine: Engine, run_id: int, failed: Sequence[str]) -> RunReport:
             "update crm_sync.run set state = %s, message = %s where run_id = %s",
             (report.state, message, run_id),
         )
-        seal = seal_run(tx, run_id)
-    return replace(report, seal="\n".join(line for line in (report.seal, str(seal or "")) if line))
+    return report
 
 
 def message_of(error: Exception) -> str:

@@ -24,10 +24,10 @@ FIRST = bytes(32)
 SALT: LiteralString = "substr(sha256(%(secret)s::bytea || int8send({id})), 1, 16)"
 """A row's salt: from a secret that nobody keeps, so that an erased one can't be made again; random ones cost six times as much."""
 
-RUN: LiteralString = """jsonb_build_object('kind', r.kind, 'dag_run_id', r.dag_run_id, 'state', r.state, 'planned', r.planned,
+RUN: LiteralString = """jsonb_build_object('kind', r.kind, 'dag_run_id', r.dag_run_id, 'planned', r.planned,
   'acknowledged', r.acknowledged, 'parked', r.parked, 'superseded', r.superseded, 'in_doubt', r.in_doubt,
   'conflicts', r.conflicts)"""
-"""What a seal says of its run ``r``: how it ended."""
+"""What a seal says of its run ``r``: its sums."""
 
 DIGEST: LiteralString = "sha256(record_send(row(k.place, k.kind, k.month, k.ids, k.leaves)))"
 """The digest of up to a thousand sealed rows ``k``.  Salts stay out: erasing them must not show."""
