@@ -24,7 +24,7 @@ unexport PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 export POSTGRES_PORT AIRFLOW_PORT SALESFORCE_PORT SALESFORCE_URL SALESFORCE_CLIENT_ID SALESFORCE_CLIENT_SECRET
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock demo up down status test check format bench clean
+.PHONY: help venv browser lock demo up down status test check format bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,13 @@ down: $(READY) ## Stop it
 
 status: $(READY) ## What runs, and where
 	@$(BIN)/python -m stack status
+
+browser: ## What the tests of the pages need beside Python: axe-core; and it says what is missing
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "error: no Chromium: on Debian, apt install chromium" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "error: no npm: on Debian, apt install npm" >&2; exit 1; }
+	@mkdir -p $(LOCAL)/axe $(LOCAL)/cache/npm
+	@cp tests/ui/package.json tests/ui/package-lock.json tests/ui/.npmrc $(LOCAL)/axe/
+	@cd $(LOCAL)/axe && npm ci --silent --ignore-scripts --cache ../cache/npm
 
 test: $(READY) ## All tests (ARGS="-k word" for some)
 	$(BIN)/python -m pytest $(ARGS)

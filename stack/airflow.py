@@ -19,6 +19,8 @@ from stack.processes import Processes, Service
 from stack.settings import ROOT, Settings, write_private
 
 USER = "admin"
+USERS = {USER: "admin", "viewer": "viewer"}
+"""Whom Airflow knows, with their roles; the password is one."""
 HEARTS = ("scheduler", "triggerer", "dag_processor")
 COMPONENTS = ("metadatabase", *HEARTS)
 Health = dict[str, dict[str, str | None]]
@@ -56,7 +58,9 @@ def _core(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__FERNET_KEY": settings.secrets.fernet_key,
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+            f"{name}:{role}" for name, role in USERS.items()
+        ),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.airflow_home / "passwords.json"),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.airflow_home / "logs"),
         "AIRFLOW__API_AUTH__JWT_SECRET": settings.secrets.jwt_secret,
@@ -100,9 +104,9 @@ def _addresses(settings: Settings) -> dict[str, str]:
 
 
 def write_passwords(settings: Settings) -> None:
-    """The password file of Airflow's SimpleAuthManager."""
+    """The password file of Airflow's SimpleAuthManager: a person may also look at everything as a viewer."""
     settings.airflow_home.mkdir(parents=True, exist_ok=True)
-    passwords = json.dumps({USER: settings.secrets.airflow_password})
+    passwords = json.dumps(dict.fromkeys(USERS, settings.secrets.airflow_password))
     write_private(settings.airflow_home / "passwords.json", passwords)
 
 

@@ -47,5 +47,5 @@ def browser(app: FastAPI, user: str = "") -> Iterator[TestClient]:
         if user:
             reply = client.post("/auth/token", json={"username": user, "password": PASSWORD})
             assert reply.status_code == 201, reply.text
-            client.headers["Authorization"] = f"Bearer {reply.json()['access_token']}"
+            client.cookies.set("_token", reply.json()["access_token"])
         yield client

@@ -19,16 +19,22 @@ def create_app() -> FastAPI:
     """All routes; none is listed for the public (docs and schema are open to anyone in a plugin's app)."""
     from fastapi import FastAPI  # noqa: PLC0415  the scheduler loads plugins too, and has no use for it
 
-    from crm_airflow.web import connecting  # noqa: PLC0415
+    from crm_airflow.web import api, connecting, connections, problems, static  # noqa: PLC0415
 
     app = FastAPI(title="GPTWeb CRM Sync", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(connecting.router)
+    for part in (static, connections, connecting, api):
+        app.include_router(part.router)
+    problems.install(app)
     return app
 
 
 class LazyApp:
-    """An ASGI app that is built on its first request."""
+    """An ASGI app that is built on its first request; it remembers which app it is mounted in."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on."""
+        from crm_airflow.web.airflow_api import AIRFLOW  # noqa: PLC0415
+
+        # In the scope itself, no copy: what a route takes out of it is to stay out of the access log.
+        scope[AIRFLOW] = scope.get("app")
         await create_app()(scope, receive, send)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from airflow.api_fastapi.core_api.security import requires_access_connection
 from airflow.configuration import conf
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from crm_airflow.hooks import connect_hook
 from crm_airflow.web.app import PREFIX
+from crm_airflow.web.guards import CHANGE, OPEN, ConnectionName
 from crm_airflow.web.pages import page
 from crm_sync.access.login import is_loopback
 from crm_sync.errors import Misconfigured, SyncError
@@ -24,8 +24,7 @@ CALLBACK: Final = "/oauth/callback"
 COOKIE: Final = "crm_sync_state"
 PUBLIC_URL: Final = "CRM_SYNC_PUBLIC_URL"
 CONNECT: Final = "/connections/{connection_id}/connect"
-MAY_EDIT: Final = Depends(requires_access_connection("PUT"))
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 def public_url() -> str:
@@ -49,16 +48,16 @@ def _cookie_path() -> str:
     return urlsplit(_chosen_url()).path + PREFIX
 
 
-@router.get(CONNECT, dependencies=[MAY_EDIT])
-def connect(connection_id: str) -> Response:
+@router.get(CONNECT, dependencies=OPEN)
+def connect(request: Request, connection_id: ConnectionName) -> Response:
     """Send the browser to the CRM's log-in page; where the grant needs no browser, show the button that logs in."""
     try:
         address = public_url()
         started = connect_hook.begin(connection_id, address + PREFIX + CALLBACK)
     except SyncError as error:
-        return _problem(error)
+        return _problem(request, error)
     if started is None:
-        return page("log_in.html", form_action="'self'", connection=connection_id)
+        return page(request, "log_in.html", connection=connection_id)
     reply = RedirectResponse(
         started.url, status_code=303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     )
@@ -75,18 +74,13 @@ def connect(connection_id: str) -> Response:
     return reply
 
 
-@router.post(CONNECT, dependencies=[MAY_EDIT])
-def log_in(connection_id: str, sec_fetch_site: Annotated[str, Header()] = "") -> HTMLResponse:
-    """Log in by a grant that needs no browser; only our own page's button may ask for it, no page of another site."""
+@router.post(CONNECT, dependencies=CHANGE)
+def log_in(request: Request, connection_id: ConnectionName) -> HTMLResponse:
+    """Log in by a grant that needs no browser; only our own page's button may ask for it."""
     try:
-        # Browsers set this header themselves; Origin is "null" where a page keeps its referrer to itself, as ours do.
-        if sec_fetch_site != "same-origin":
-            raise Misconfigured(
-                "this log-in was not asked for by the button of this page: open the page and press it"
-            )
-        return page("connected.html", connected=connect_hook.log_in(connection_id))
+        return page(request, "connected.html", connected=connect_hook.log_in(connection_id))
     except SyncError as error:
-        return _problem(error)
+        return _problem(request, error)
 
 
 @router.get(CALLBACK)
@@ -105,12 +99,14 @@ def callback(
                 "this browser did not begin this log-in, or more than ten minutes ago: begin again, in one browser, and "
                 f"at the address {public_url()}, to which the CRM sends you back"
             )
-        reply = page("connected.html", connected=connect_hook.finish(state, code, error, error_description))
+        reply = page(
+            request, "connected.html", connected=connect_hook.finish(state, code, error, error_description)
+        )
     except SyncError as problem:
-        reply = _problem(problem)
+        reply = _problem(request, problem)
     reply.delete_cookie(COOKIE, path=_cookie_path())
     return reply
 
 
-def _problem(error: SyncError) -> HTMLResponse:
-    return page("problem.html", status=400, problem=str(error))
+def _problem(request: Request, error: SyncError) -> HTMLResponse:
+    return page(request, "problem.html", status=400, problem=str(error), heading="Not connected")

@@ -1,0 +1,65 @@
+"""How far one side is behind the other: the records with a change that is not on the other side yet, and its age."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from psycopg import sql
+
+from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.pacing import WAITING
+from crm_sync.model import OBJECTS, Object
+
+__all__ = ["AT_MOST", "Freshness", "freshness"]
+
+AT_MOST: Final = 2_000
+"""Records of one object that are looked at: a page has no time for the backlog of a first sync."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """``waiting`` records; ``more``: there are more than were looked at, and ``age`` is then only a lower bound.
+
+    ``age``: how long the oldest waiting change has waited; None where nothing waits.
+    """
+
+    waiting: int
+    more: bool
+    age: timedelta | None
+
+
+def freshness(tx: Transaction, connection: str) -> Freshness:
+    """What waits at this moment; values that are parked wait for a person and do not count."""
+    found = [_of_object(tx, connection, object) for object in OBJECTS]
+    now: datetime = tx.one("select clock_timestamp()")
+    times = [oldest for _, _, oldest in found if oldest]
+    age = max(now - min(times), timedelta(0)) if times else None
+    return Freshness(sum(n for n, _, _ in found), any(more for _, more, _ in found), age)
+
+
+def _of_object(tx: Transaction, connection: str, object: Object) -> tuple[int, bool, datetime | None]:
+    """Ours by the time of the edit, theirs by the CRM's own stamp; a record with changes on both sides counts once."""
+    query = sql.SQL("""with ours as materialized (
+          select b.our_id, b.version from crm_sync.outbox b
+          where b.connection = %(c)s and b.object = %(o)s
+            and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
+              and l.our_id = b.our_id and {waiting})
+            and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
+              and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null)
+          limit {at_most}),
+        theirs as materialized (
+          select l.our_id, l.seen_stamp from crm_sync.link l
+          where l.connection = %(c)s and l.object = %(o)s and l.dirty limit {at_most}),
+        waiting as (
+          select w.our_id, (select t.updated_at from {table} t where t.id = w.our_id) as at from ours w
+          union all
+          select our_id, seen_stamp from theirs where our_id not in (select our_id from ours))
+        select count(*), (select count(*) from ours) = {at_most} or (select count(*) from theirs) = {at_most}, min(at)
+        from waiting""").format(
+        waiting=WAITING, at_most=sql.Literal(AT_MOST), table=sql.Identifier("gptweb", f"{object}s")
+    )
+    now = tx.one("select clock_timestamp()")
+    count, more, oldest = tx.rows(query, {"c": connection, "o": object, "now": now})[0]
+    return int(count), bool(more), oldest

@@ -1,0 +1,143 @@
+"""What the pages and the API read of connections and runs; every list is paged by key, none by offset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import sql
+
+from crm_sync.decide.condition import Condition, Signs, condition_of
+from crm_sync.errors import Missing
+from crm_sync.ledger import settings
+from crm_sync.ledger.credentials import Credential
+from crm_sync.ledger.credentials import load as load_credential
+from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.freshness import Freshness, freshness
+from crm_sync.ledger.settings import Connection
+
+__all__ = ["CHART_RUNS", "Overview", "Progress", "RunFigures", "names", "overview", "progress", "run", "runs"]
+
+CHART_RUNS = 30
+"""Runs that the small chart of a connection shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """One run with its sums, None while it is under way; ``calls_left`` and ``calls_needed`` are its forecast."""
+
+    run_id: int
+    connection: str
+    kind: str
+    dag_run_id: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    state: str
+    planned: int | None
+    acknowledged: int | None
+    parked: int | None
+    superseded: int | None
+    in_doubt: int | None
+    conflicts: int | None
+    api_calls: int
+    message: str | None
+    paused_until: datetime | None
+    calls_left: int | None
+    calls_needed: int | None
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run under way has come: changes planned so far, and those of which something became."""
+
+    run: RunFigures
+    changes: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One connection as its card shows it.  ``runs``: the newest first; ``conflicts``: decided in the last 24 hours."""
+
+    connection: Connection
+    credential: Credential
+    condition: Condition
+    freshness: Freshness
+    runs: tuple[RunFigures, ...]
+    calls_used: int
+    conflicts: int
+    parked: int
+
+    @property
+    def last_run(self) -> RunFigures | None:
+        """The newest run that was no dry run."""
+        return next((run for run in self.runs if not run.dry_run), None)
+
+
+def names(tx: Transaction) -> list[str]:
+    """All connections, by name."""
+    return [row[0] for row in tx.rows("select name from crm_sync.connection order by name")]
+
+
+def overview(tx: Transaction, name: str) -> Overview:
+    """One connection; Missing for a name that there is not."""
+    if tx.one("select 1 from crm_sync.connection where name = %s", (name,)) is None:
+        raise Missing(f"there is no connection {name!r}")
+    connection = settings.load(tx, name)
+    credential = load_credential(tx, name)
+    newest = tuple(runs(tx, name, limit=CHART_RUNS))
+    last = next((run for run in newest if not run.dry_run), None)
+    signs = Signs(
+        active=connection.active,
+        provisioned=connection.provisioned_at is not None,
+        reconnect=credential.reason if credential.state == "reconnect needed" else None,
+        run=last.state if last else None,
+        message=last.message if last else None,
+    )
+    used, conflicts, parked = tx.rows(_FIGURES, {"c": name})[0]
+    return Overview(
+        connection, credential, condition_of(signs), freshness(tx, name), newest, used, conflicts, parked
+    )
+
+
+def runs(tx: Transaction, connection: str, limit: int, before: int | None = None) -> list[RunFigures]:
+    """Runs of the sync, whatever their kind, the newest first; ``before``: a run's number, for the page after it."""
+    query = sql.SQL("""{run} where r.connection = %(c)s and r.kind <> 'provision'
+        and (%(before)s::bigint is null or r.run_id < %(before)s) order by r.run_id desc limit %(limit)s""")
+    rows = tx.rows(query.format(run=_RUN), {"c": connection, "before": before, "limit": limit})
+    return [RunFigures(*row) for row in rows]
+
+
+def run(tx: Transaction, connection: str, run_id: int) -> RunFigures:
+    """One run of a connection; Missing where it has no such run."""
+    query = sql.SQL("{run} where r.run_id = %s and r.connection = %s").format(run=_RUN)
+    rows = tx.rows(query, (run_id, connection))
+    if not rows:
+        raise Missing(f"connection {connection} has no run {run_id}")
+    return RunFigures(*rows[0])
+
+
+def progress(tx: Transaction, connection: str, run_id: int) -> Progress:
+    """How far a run has come, by its own lines in the trail."""
+    found = run(tx, connection, run_id)
+    changes, done = tx.rows(
+        """select (select count(*) from crm_sync.change where run_id = %(run)s),
+          (select count(distinct change_id) from crm_sync.outcome where run_id = %(run)s)""",
+        {"run": run_id},
+    )[0]
+    return Progress(found, changes, min(changes, done))
+
+
+_RUN = sql.SQL("""select r.run_id, r.connection, r.kind, r.dag_run_id, r.started_at, r.ended_at, r.state, r.planned,
+  r.acknowledged, r.parked, r.superseded, r.in_doubt, r.conflicts,
+  (select count(*) from crm_sync.spending s where s.run_id = r.run_id), r.message,
+  case when r.state = 'paused_budget' then r.paused_until end, r.calls_left, r.calls_needed,
+  coalesce((r.options ->> 'dry_run')::boolean, false) from crm_sync.run r""")
+
+_FIGURES = """select
+  (select count(*) from crm_sync.spending where connection = %(c)s and booked_at > clock_timestamp() - interval '24 hours'),
+  (select coalesce(sum(conflicts), 0)::bigint from (
+     select started_at, conflicts from crm_sync.run where connection = %(c)s order by run_id desc limit 500) newest
+   where started_at > clock_timestamp() - interval '24 hours'),
+  (select count(*) from crm_sync.parked where connection = %(c)s and lifted_at is null)"""

@@ -1,0 +1,84 @@
+"""Who may: a guard for each kind of route.  Every route has one of them, or stands in the list of exemptions.
+
+Reading asks for read access to the connection's DAG; changing for PUT on the Airflow connection of the same name.  A route
+that changes anything also asks that the request came from a page of ours, because browsers send Airflow's cookie along.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.core_api.security import (
+    GetUserDep,
+    requires_access_connection,
+    requires_access_dag,
+    requires_authenticated,
+)
+from fastapi import Depends, HTTPException, Path, Request
+
+__all__ = [
+    "ADD",
+    "CHANGE",
+    "EXEMPT",
+    "GUARDS",
+    "OPEN",
+    "READ",
+    "SIGNED_IN",
+    "ConnectionName",
+    "may_read",
+    "same_origin",
+    "sync_dag",
+]
+
+NAME: Final = "^[a-z][a-z0-9_]{0,49}$"
+ConnectionName = Annotated[str, Path(pattern=NAME, description="The name of a connection")]
+EXEMPT: Final = frozenset({"/oauth/callback"})
+"""Open to anyone, and checked by what it brings: the state of a log-in that was begun here."""
+
+
+def sync_dag(connection_id: str) -> str:
+    """The DAG whose readers may read the connection."""
+    return f"crm_sync__{connection_id}"
+
+
+def may_read(connection_id: str, user: Any) -> bool:
+    """Whether a list may show this user the connection."""
+    details = DagDetails(id=sync_dag(connection_id))
+    return bool(get_auth_manager().is_authorized_dag(method="GET", details=details, user=user))
+
+
+def _read(connection_id: str, request: Request, user: GetUserDep) -> None:
+    requires_access_dag("GET", param_dag_id=sync_dag(connection_id))(request, user)
+
+
+def same_origin(request: Request) -> None:
+    """Refuse what another site made the browser send; a client that shows a token of its own is no browser."""
+    headers = request.headers
+    site, origin = headers.get("sec-fetch-site"), urlsplit(headers.get("origin", "")).netloc
+    # Browsers set the first themselves; Origin is "null" where a page keeps its referrer to itself, as ours do.
+    if site == "same-origin":
+        return
+    if site is None and origin and origin == headers.get("host"):
+        return
+    if site is None and not origin and headers.get("authorization", "").lower().startswith("bearer "):
+        return
+    raise HTTPException(
+        403, "This was not asked for by a page of CRM Sync: open the page and press its button."
+    )
+
+
+_signed_in = requires_authenticated()
+_change = requires_access_connection("PUT")
+_add = requires_access_connection("POST")
+
+GUARDS: Final = frozenset({_signed_in, _read, _change, _add})
+SIGNED_IN: Final = [Depends(_signed_in)]
+READ: Final = [Depends(_read)]
+OPEN: Final = [Depends(_change)]
+"""A page that leads to a change, or sends the browser away to one: for the same people, from wherever they come."""
+CHANGE: Final = [Depends(_change), Depends(same_origin)]
+ADD: Final = [Depends(_add), Depends(same_origin)]
+"""The page that asks for a new connection and the route that makes it."""

@@ -1,0 +1,209 @@
+"""The pages and the API through Airflow's own application: who sees what, what is refused, and how it is said."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from tests.crm_airflow.real import NAME, rows
+from tests.crm_airflow.ui import airflow_app, browser
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
+API, PAGE = "/crm-sync/api/v1/connections", f"/crm-sync/connections/{NAME}"
+BUTTON = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture(scope="module")
+def app():
+    return airflow_app()
+
+
+@pytest.fixture
+def admin(app, hub):
+    with browser(app, "admin") as client:
+        yield client
+
+
+def routes() -> list[APIRoute]:
+    from crm_airflow.web.app import create_app
+
+    return [route for route in create_app().routes if isinstance(route, APIRoute)]
+
+
+def calls(dependant: Dependant) -> set[object]:
+    """Everything that a route depends on, at any depth."""
+    found: set[object] = {dependant.call}
+    for each in dependant.dependencies:
+        found |= calls(each)
+    return found
+
+
+def test_every_route_is_guarded_or_exempt_by_name():
+    from crm_airflow.web.guards import EXEMPT, GUARDS
+
+    open_ones = {route.path for route in routes() if not calls(route.dependant) & GUARDS}
+    assert open_ones == EXEMPT
+    assert len(routes()) > 10
+
+
+def test_every_route_that_changes_something_asks_where_the_request_came_from():
+    from crm_airflow.web.guards import same_origin
+
+    careless = [
+        r.path for r in routes() if r.methods - {"GET", "HEAD"} and same_origin not in calls(r.dependant)
+    ]
+    assert careless == []
+
+
+def test_nothing_else_than_routes_is_in_the_app():
+    from crm_airflow.web.app import create_app
+
+    assert [route for route in create_app().routes if not isinstance(route, APIRoute)] == []
+
+
+def test_a_stranger_is_sent_to_the_log_in_by_pages_and_refused_by_the_api(app, hub):
+    with browser(app) as client:
+        page = client.get("/crm-sync/?a=b")
+        assert page.status_code == 303
+        assert page.headers["Location"] == "/api/v2/auth/login?next=%2Fcrm-sync%2F%3Fa%3Db"
+        reply = client.get(API)
+    assert (reply.status_code, reply.headers["Content-Type"]) == (401, "application/problem+json")
+    assert reply.json().keys() == {"title", "status", "detail"}
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/nothing"])
+def test_there_is_no_list_of_what_there_is_for_the_public(app, hub, path):
+    with browser(app) as client:
+        assert client.get(f"/crm-sync{path}").status_code == 404
+
+
+def test_a_viewer_may_look_and_not_touch(app, hub):
+    with browser(app, "viewer") as client:
+        assert client.get("/crm-sync/").status_code == 200
+        assert client.get(PAGE).status_code == 200
+        assert client.get(f"{API}/{NAME}").json()["name"] == NAME
+        for path in (f"{PAGE}/pause", f"{PAGE}/run", f"{API}/{NAME}/pause", f"{API}/{NAME}/runs"):
+            assert client.post(path, headers=BUTTON, json={}).status_code == 403, path
+    assert rows(hub, "select active from crm_sync.connection where name = %s", NAME) == [(True,)]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_another_site_changes_nothing(admin, hub, headers):
+    for path in (f"{PAGE}/pause", f"{API}/{NAME}/pause"):
+        assert admin.post(path, headers=headers).status_code == 403
+    assert rows(hub, "select active from crm_sync.connection where name = %s", NAME) == [(True,)]
+
+
+def test_pausing_and_resuming_is_told_to_airflow_and_to_the_trail(admin, hub):
+    from crm_sync.ledger import snapshot
+
+    paused = admin.post(f"{PAGE}/pause", headers=BUTTON)
+    assert (paused.status_code, paused.headers["Location"]) == (303, f"{PAGE}?told=paused")
+    assert [c.active for c in snapshot.read() if c.name == NAME] == [False]
+    assert (
+        admin.post(f"{API}/{NAME}/resume", headers={"Origin": "http://localhost:9999"}).json()["active"]
+        is True
+    )
+    assert [c.active for c in snapshot.read() if c.name == NAME] == [True]
+    told = rows(
+        hub,
+        "select rule, detail from crm_sync.decision where connection = %s order by decision_id desc limit 2",
+        NAME,
+    )
+    assert told == [("connection_resumed", "by admin"), ("connection_paused", "by admin")]
+
+
+def test_a_run_is_asked_of_airflow_as_the_user(admin, hub):
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    from tests.crm_airflow.airflow_env import DAGS
+
+    bag = DagBag(str(DAGS), bundle_path=DAGS, bundle_name="dags-folder", load_op_links=False)
+    sync_bag_to_db(bag, "dags-folder", None)
+    asked = admin.post(f"{API}/{NAME}/runs", json={"dry_run": True}, headers=BUTTON)
+    assert asked.status_code == 202, asked.text
+    found = admin.get(f"/api/v2/dags/crm_sync__{NAME}/dagRuns/{asked.json()['dag_run_id']}").json()
+    assert (found["state"], found["conf"], found["triggering_user_name"]) == (
+        "queued",
+        {"dry_run": True},
+        "admin",
+    )
+
+
+def test_a_dag_that_airflow_does_not_know_yet_is_waited_for(admin, hub):
+    from tests.crm_airflow.real import make_connection
+
+    make_connection(hub, "brand_new")
+    reply = admin.post(f"{API}/brand_new/runs", json={}, headers=BUTTON)
+    assert (reply.status_code, "within a minute" in reply.json()["detail"]) == (503, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/nobody", 404), ("/Nobody'--", 422), (f"/{NAME}/runs?limit=0", 422), (f"/{NAME}/runs/999999", 404)],
+)
+def test_problems_of_the_api_are_problem_details(admin, path, status):
+    reply = admin.get(API + path)
+    assert (reply.status_code, reply.headers["Content-Type"]) == (status, "application/problem+json")
+    assert reply.json()["status"] == status
+    assert reply.json()["detail"]
+
+
+def test_a_database_that_is_away_is_said_so(admin, monkeypatch):
+    monkeypatch.setenv("CRM_SYNC_DATABASE_URL", "postgresql://gptweb:secret@127.0.0.1:1/gptweb")
+    page, reply = admin.get("/crm-sync/"), admin.get(API)
+    assert (page.status_code, reply.status_code) == (503, 503)
+    assert "be reached" in page.text
+    assert "secret" not in page.text + reply.text
+
+
+def test_runs_are_paged_by_their_number(admin, hub):
+    rows(
+        hub,
+        "insert into crm_sync.run (connection, kind, state) select %s, 'sync', 'succeeded' from generate_series(1, 5)",
+        NAME,
+    )
+    first = admin.get(f"{API}/{NAME}/runs?limit=2").json()
+    second = admin.get(f"{API}/{NAME}/runs?limit=2&before={first['next_before']}").json()
+    numbers = [run["run_id"] for run in first["runs"] + second["runs"]]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(set(numbers)) == 4
+
+
+def test_the_policy_of_a_page_lets_only_our_own_files_in(admin):
+    page = admin.get("/crm-sync/")
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert "//" not in page.text.replace("<!doctype", "")
+    assert not any(word in page.text for word in (" style=", " onclick=", "javascript:"))
+
+
+def test_files_are_kept_by_the_browser_only_under_their_version(admin, app):
+    from crm_airflow.web.static import address
+
+    kept = admin.get(address("/crm-sync", "app.css"))
+    assert (kept.headers["Content-Type"].split(";")[0], "immutable" in kept.headers["Cache-Control"]) == (
+        "text/css",
+        True,
+    )
+    assert admin.get("/crm-sync/static/app.css?v=old").headers["Cache-Control"] == "private, no-cache"
+    assert admin.get("/crm-sync/static/..%2Fapp.py").status_code == 404
+    with browser(app) as stranger:
+        assert stranger.get("/crm-sync/static/app.css").status_code == 303
+
+
+def test_inside_a_frame_the_page_says_what_does_not_work_there(admin):
+    assert "window of its own" in admin.get("/crm-sync/", headers={"Sec-Fetch-Dest": "iframe"}).text
+    assert "window of its own" not in admin.get("/crm-sync/", headers={"Sec-Fetch-Dest": "document"}).text

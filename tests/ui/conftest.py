@@ -1,0 +1,72 @@
+"""A real browser, signed in as somebody or not, before the real stack; see `make browser` for what has to be installed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.ui import stack
+from tests.ui.person import Person
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+HOW = "no Chromium was found: run `make browser`, which says what to install (on Debian: apt install chromium npm)"
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[stack.Running]:
+    """The stack, started once."""
+    with stack.running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; a machine without one fails and says how to get it."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.fail(HOW, pytrace=False)
+    with sync_playwright() as playwright:
+        # As root, as CI runs, Chromium has no sandbox of its own; it sees nothing but our own pages.
+        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core."""
+    file = Path(__file__).parents[2] / ".local" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+    if not file.exists():
+        pytest.fail("axe-core is not installed: run `make browser`", pytrace=False)
+    return file.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that nobody has signed in with."""
+    fresh = browser.new_context(viewport={"width": 1280, "height": 900})
+    fresh.set_default_timeout(20_000)
+    yield fresh
+    fresh.close()
+
+
+@pytest.fixture
+def stranger(context: BrowserContext) -> Page:
+    """A page of a browser that nobody has signed in with."""
+    return context.new_page()
+
+
+@pytest.fixture
+def admin(context: BrowserContext, running: stack.Running) -> Person:
+    """The administrator, signed in."""
+    return Person.sign_in(context, running, "admin")
+
+
+@pytest.fixture
+def viewer(context: BrowserContext, running: stack.Running) -> Person:
+    """Somebody who may look only, signed in."""
+    return Person.sign_in(context, running, "viewer")
