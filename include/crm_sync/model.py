@@ -23,6 +23,8 @@ Row = Mapping[str, Value]
 
 Direction = Literal["bidirectional", "push", "pull"]
 ConflictPolicy = Literal["crm_wins", "gptweb_wins", "most_recent"]
+Heal = Literal["none", "safe", "all"]
+"""What a reconciliation heals: nothing; what neither archives, deletes nor changes masses; everything."""
 RunKind = Literal["sync", "backfill", "reconcile", "undo", "agent", "provision"]
 LinkState = Literal["creating", "live", "gone", "merged", "converted", "lost"]
 Archiver = Literal["person", "engine"]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from math import inf
+from typing import TYPE_CHECKING
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Rules
@@ -17,8 +18,11 @@ from crm_sync.ledger import approval, parking, records, runs, settings
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.runs import Run
 from crm_sync.ledger.settings import Connection, Settings
-from crm_sync.model import OBJECTS, Direction, Object, RunKind
+from crm_sync.model import OBJECTS, Direction, Heal, Object, RunKind
 from crm_sync.ports import Store
+
+if TYPE_CHECKING:
+    from crm_sync.engine.reconcile import CompareReport
 
 __all__ = ["Context", "Engine", "RunOptions", "StoreFactory"]
 
@@ -31,6 +35,7 @@ class RunOptions:
     """What a run is asked to do.  ``since``/``until``: the window of a backfill; other runs read from the cursor.
 
     ``approve``: carry out the plan that waits under this digest, instead of making another one.
+    ``heal``: what a reconciliation heals; None: the connection's setting.
     """
 
     connection: str
@@ -43,6 +48,7 @@ class RunOptions:
     since: datetime | None = None
     until: datetime | None = None
     approve: str | None = None
+    heal: Heal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,8 @@ class Engine:
             for mapping in self.mappings.values():
                 records.check_columns(tx, mapping)
             settings.check_scope(connection.name, connection.settings, self.mappings)
+            if options.kind == "reconcile" and options.heal is None:
+                options = replace(options, heal=connection.settings.heal)
             chosen = {
                 k: v
                 for k, v in asdict(options).items()
@@ -127,6 +135,12 @@ class Engine:
         for earlier in killed:
             self.settle(earlier, killed=True)
         return run_id
+
+    def compare(self, run_id: int) -> CompareReport:
+        """Read both sides completely, report where they differ, and make known to the sync what the run may heal."""
+        from crm_sync.engine.reconcile import compare  # noqa: PLC0415  the stages import this module
+
+        return compare(self, self.context(run_id))
 
     def pull(self, run_id: int) -> PullReport:
         """Read what changed on their side and store it: images of links, strays, the fate of unanswered writes."""

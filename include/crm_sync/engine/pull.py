@@ -16,7 +16,7 @@ from crm_sync.ledger.identity import FIRST_ID
 from crm_sync.ledger.records import match_function, table
 from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, ClockReading, Page, Read
 
-__all__ = ["pull"]
+__all__ = ["compared", "pull"]
 
 KEYS_PER_READ = 500
 KEYS_PER_CALL = 2500
@@ -68,7 +68,7 @@ def _read(engine: Engine, context: Context, reads: Sequence[Read], sent_no: int,
                 tx, context.name, context.run_id, mapping, page.images, sent_no, began
             )
             if first:
-                runs.set_clock(tx, context.run_id, _compared(tx, page.clock))
+                runs.set_clock(tx, context.run_id, compared(tx, page.clock))
             if page.last:
                 _close_read(
                     tx, context, mapping, page.read, starts[page.read], received.get(page.read, set()), began
@@ -82,7 +82,7 @@ def _reads(tx: Transaction, context: Context, mapping: ObjectMapping) -> Iterabl
     position = None
     if run.kind == "backfill":
         yield ChangedSince(object, run.since, run.until)
-    else:
+    elif run.kind != "reconcile":  # that one has read everything before
         position = tx.one(
             "select position from crm_sync.cursor where connection = %s and object = %s", (name, object)
         )
@@ -91,7 +91,7 @@ def _reads(tx: Transaction, context: Context, mapping: ObjectMapping) -> Iterabl
         yield ById(object, ids)
     for our_ids in _chunks(_creates_in_doubt(tx, name, object)):
         yield ByOurKey(object, our_ids)
-    if run.kind == "backfill" or position is not None:
+    if run.kind in ("backfill", "reconcile") or position is not None:
         for keys in _chunks(_keys_about_to_be_created(tx, context, mapping)):
             yield ByMatchKey(object, keys)
 
@@ -179,7 +179,7 @@ def _asked_for(page: Page) -> set[str]:
     return {image.id for image in page.images}
 
 
-def _compared(tx: Transaction, clock: ClockReading) -> ClockReading:
+def compared(tx: Transaction, clock: ClockReading) -> ClockReading:
     """Their clock against the database's, which stamps our column times; workers may run elsewhere."""
     ahead = tx.one("select clock_timestamp()") - datetime.now(UTC)
     return ClockReading(clock.offset - ahead, clock.error)

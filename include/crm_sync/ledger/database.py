@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString
 
 import orjson
 import psycopg
@@ -28,6 +28,8 @@ OPTIONS = (
     "-c timezone=UTC -c client_encoding=UTF8 -c jit=off -c client_min_messages=warning "
     "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off"
 )
+STREAMED = 2_000
+"""Rows that a stream holds at once."""
 URL_VARIABLE = "CRM_SYNC_DATABASE_URL"
 
 
@@ -59,6 +61,24 @@ class Transaction:
         """The first column of the first row, or None."""
         row = self.connection.execute(query, parameters).fetchone()
         return row[0] if row else None
+
+    def stream(
+        self, name: str, query: LiteralString | sql.Composed, parameters: Any = None
+    ) -> Iterator[TupleRow]:
+        """The rows of a statement over whole tables, some thousands at a time; ``name`` tells open streams apart."""
+        with self.connection.cursor(name) as cursor:
+            cursor.itersize = STREAMED
+            self._plan_for_whole_tables("on")
+            cursor.execute(query, parameters)
+            self._plan_for_whole_tables("off")
+            yield from cursor
+
+    def _plan_for_whole_tables(self, switch: Literal["on", "off"]) -> None:
+        """What ``OPTIONS`` takes from the planner for statements of one chunk, and more memory for sorting."""
+        for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan"):
+            self.run("select set_config(%s, %s, true)", (setting, switch))
+        self.run("select set_config('work_mem', %s, true)", ("64MB" if switch == "on" else "4MB",))
+        self.run("select set_config('cursor_tuple_fraction', '1', true)")
 
     def copy(self, table: LiteralString, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """COPY rows in: the cheapest way into Postgres (hotpath.md 3)."""

@@ -9,7 +9,7 @@ from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.seal import Seal, seal_run
 from crm_sync.ledger.trail import UNDONE
-from crm_sync.model import OBJECTS, ClockReading, Direction, Object, RunKind
+from crm_sync.model import OBJECTS, ClockReading, Direction, Heal, Object, RunKind
 
 __all__ = ["Counts", "Run", "abandoned", "close", "count", "insert", "load", "open_run", "pause", "set_clock"]
 
@@ -20,7 +20,10 @@ SILENCE = timedelta(hours=36)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as its stages see it.  ``approved``: the digest under which a person let its stored plan through."""
+    """One run as its stages see it.  ``approved``: the digest under which a person let its stored plan through.
+
+    ``heal``: what a reconciliation heals.
+    """
 
     run_id: int
     connection: str
@@ -34,6 +37,7 @@ class Run:
     until: datetime | None
     clock: ClockReading
     approved: str | None = None
+    heal: Heal = "none"
 
     @property
     def has_window(self) -> bool:
@@ -101,7 +105,7 @@ def load(tx: Transaction, run_id: int) -> Run:
         run_id, connection, kind, state, tuple(o for o in OBJECTS if o in chosen), options.get("direction"),
         bool(options.get("dry_run")), options.get("limit"), _instant(options.get("since")),
         _instant(options.get("until")), ClockReading(offset, error),
-        options.get("approved"),
+        options.get("approved"), options.get("heal") or "none",
     )  # fmt: skip
 
 

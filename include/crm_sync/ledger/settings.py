@@ -18,11 +18,12 @@ from crm_sync.decide.volume import LargePushes
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger import approval
 from crm_sync.ledger.database import Jsonb, Transaction
-from crm_sync.model import OBJECTS, ConflictPolicy, Direction, Object, OurArchive, TheirDelete
+from crm_sync.model import OBJECTS, ConflictPolicy, Direction, Heal, Object, OurArchive, TheirDelete
 
 __all__ = [
     "Connection",
     "Frequency",
+    "Reconcile",
     "Settings",
     "change_settings",
     "check_scope",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 Frequency = Literal["5min", "15min", "hourly"]
+Reconcile = Literal["nightly", "weekly", "never"]
 
 
 _USER_ID = re.compile(r"005[A-Za-z0-9]{12}([A-Za-z0-9]{3})?")
@@ -56,7 +58,7 @@ UserName = Annotated[Name, AfterValidator(_user)]
 class Settings(BaseModel):
     """What a person may choose per connection; the defaults are the product guide's recommendations.
 
-    ``owner_id``: owner of records made in the CRM (blank: the integration user).  ``daily_calls``: the promise of
+    ``reconcile``: how often both sides are compared completely; ``heal``: what that heals.  ``owner_id``: owner of records made in the CRM (blank: the integration user).  ``daily_calls``: the promise of
     the guide.  ``org_reserve``: the part of the org's own calls that is left to its other users.  ``run_calls``,
     ``object_calls``: calls of one run, in all and for one object, beyond which something must be wrong.
     ``look_seconds``: how often a paused run looks whether it may go on.  ``their_delete``: a record deleted in the CRM is
@@ -72,6 +74,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     frequency: Frequency = "5min"
+    reconcile: Reconcile = "nightly"
+    heal: Heal = "none"
     direction: Direction = "bidirectional"
     conflict_policy: ConflictPolicy = "most_recent"
     create_accounts: bool = True
