@@ -61,6 +61,9 @@ class FakeEngine:
         run_id: int = self.answer("open_run", options)
         return run_id
 
+    def compare(self, run_id: int) -> Any:
+        return self.answer("compare", run_id)
+
     def pull(self, run_id: int) -> Any:
         return self.answer("pull", run_id)
 

@@ -22,7 +22,7 @@ from tests.crm_airflow.airflow_env import CONNECTIONS, DAGS, ROOT, airflow_home,
 FOR_ALL = {"crm_vault_rotation"}
 FILES = sorted(DAGS.glob("*.py"))
 NAMES = [connection["name"] for connection in CONNECTIONS]
-KINDS = ("sync", "provision", "preflight")
+KINDS = ("sync", "reconcile", "provision", "preflight")
 ALLOWED = {"__future__", "datetime", "typing", "airflow.sdk", "crm_sync.model", "crm_sync.ledger"}
 
 
@@ -92,9 +92,35 @@ def test_the_schedule_is_the_connections(bag, name, cron):
         assert (schedule.expression, str(schedule.timezone)) == (cron, "UTC")
 
 
-def test_only_syncs_are_scheduled(bag):
+def test_only_syncs_and_reconciliations_are_scheduled(bag):
     scheduled = {dag_id for dag_id, dag in bag.dags.items() if dag.schedule is not None}
-    assert scheduled == {f"crm_sync__salesforce_{name}" for name in ("main", "emea", "apac")}
+    names = ("main", "emea", "apac")
+    assert scheduled == {f"crm_{kind}__salesforce_{name}" for kind in ("sync", "reconcile") for name in names}
+
+
+@pytest.mark.parametrize(
+    ("often", "cron"), [("nightly", "30 2 * * *"), ("weekly", "30 2 * * 0"), ("never", None)]
+)
+def test_a_reconciliation_is_as_often_as_the_setting_says(other_connections, often, cron):
+    other_connections([{**CONNECTIONS[0], "reconcile": often}])
+    schedule = load().dags["crm_reconcile__salesforce_main"].schedule
+    assert getattr(schedule, "expression", None) == cron
+
+
+def test_the_chain_of_a_reconciliation(bag):
+    dag = bag.dags["crm_reconcile__salesforce_main"]
+    after = {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
+    assert after["compare"] == {"pull"}, (
+        "what is skipped when there is nothing to heal, with all that follows"
+    )
+    assert (after["plan"], after["push_theirs"]) == ({"push_ours"}, {"settle"})
+    assert [task.task_id for task in dag.leaves] == ["settle"]
+    assert dag.get_task("settle").trigger_rule == "all_done"
+    params = dag.params
+    assert set(params) == {"heal", "objects"}
+    params.validate()
+    with pytest.raises(ParamValidationError):
+        params.get_param("heal").resolve("some")
 
 
 def test_every_task_has_the_one_retry_policy(bag):
@@ -167,6 +193,7 @@ def test_there_are_no_more_files_than_kinds():
     assert [file.name for file in FILES] == [
         "crm_preflight.py",
         "crm_provision.py",
+        "crm_reconcile.py",
         "crm_sync.py",
         "crm_vault_rotation.py",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import RunReport
-from crm_sync.ledger import forecast, links, runs
+from crm_sync.ledger import forecast, links, reconciliation, runs
 from crm_sync.ledger.runs import Counts
 
 __all__ = ["settle", "verdict"]
@@ -15,6 +15,7 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
     with engine.database.transaction() as tx:
         counts = runs.count(tx, context.run_id)
         state, message = verdict(counts, context.run.state, dry_run=context.run.dry_run, killed=killed)
+        message = message or reconciliation.headline(tx, context.run_id) or ""
         links.release_run(tx, context.run_id, engine.now(), only_expired=killed)
         seal = runs.close(tx, context.run_id, state, counts, message or None)
         calls = forecast.note(tx, context.run_id)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crm_sync.ledger.database import Transaction
-    from crm_sync.ledger.settings import Frequency
+    from crm_sync.ledger.settings import Frequency, Reconcile
 
 __all__ = ["ConnectionSnapshot", "path", "read", "write"]
 
@@ -27,6 +27,7 @@ class ConnectionSnapshot:
     frequency: Frequency
     provisioned: bool
     active: bool
+    reconcile: Reconcile = "nightly"
 
 
 def path() -> Path:
@@ -51,7 +52,14 @@ def write(tx: Transaction, file: Path | None = None) -> None:
     target = file or path()
     entries = [
         asdict(
-            ConnectionSnapshot(c.name, c.vendor, c.settings.frequency, c.provisioned_at is not None, c.active)
+            ConnectionSnapshot(
+                c.name,
+                c.vendor,
+                c.settings.frequency,
+                c.provisioned_at is not None,
+                c.active,
+                c.settings.reconcile,
+            )
         )
         for c in connections(tx)
     ]
