@@ -14,10 +14,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from crm_airflow.operators.compare_operator import CompareOperator
 from crm_airflow.operators.open_reconciliation_operator import OpenReconciliationOperator
@@ -52,8 +52,8 @@ def reconcile_dag(connection: snapshot.ConnectionSnapshot) -> DAG:
         dag_display_name=f"CRM reconciliation: {name}",
         description=f"Compares all records of {name} ({connection.vendor}) with GPTWeb, and heals what drifted if asked.",
         doc_md=__doc__,
-        schedule=CronDataIntervalTimetable(cron, timezone="UTC") if cron else None,
-        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        # Without a start date its first run is the next night's: with one it would be the last night's, at once.
+        schedule=CronTriggerTimetable(cron, timezone="UTC") if cron else None,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=36),  # a pause may take a day; it is not counted in a task's own 6 h

@@ -55,10 +55,14 @@ SAME = link({"title": "a"}, {"title": "a"})
 KEYS = st.lists(st.sampled_from("ABCDEFabcdef"), max_size=12).map(sorted)
 
 
+def letter(row: tuple[int, str]) -> str:
+    return row[1]
+
+
 @given(KEYS, KEYS)
 def test_each_row_of_two_ordered_streams_comes_out_once(theirs: list[str], ours: list[str]) -> None:
     left, right = list(enumerate(theirs)), list(enumerate(ours))
-    laid = list(ordered_merge(left, right, lambda row: row[1], lambda row: row[1]))
+    laid = [*ordered_merge(left, right, letter, letter)]
     assert [t for t, _ in laid if t] == left
     assert [o for _, o in laid if o] == right
     pairs = [(t[1], o[1]) for t, o in laid if t and o]

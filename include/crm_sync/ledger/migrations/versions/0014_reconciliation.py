@@ -1,12 +1,12 @@
 """Reconciliation: its verdicts, their sums by cause and field, some samples, and all but the samples as JSON.
 
-Revision ID: 0013
+Revision ID: 0014
 """
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:
