@@ -231,7 +231,9 @@ def trust(certificate: Path) -> None:
 def _connect(made: World) -> None:
     database = Database(made.database)
     with database.transaction() as tx:
-        settings.connect(tx, NAME, "salesforce", {"approve_creations_above": None})
+        settings.connect(
+            tx, NAME, "salesforce", {"approve_creations_above": None, "approve_share_above": None}
+        )
     database.close()
 
 

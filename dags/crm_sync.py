@@ -8,8 +8,8 @@
 - **Any task can be cleared** and run again, at any time: each write re-checks its decision when it is made.
 - **Red** means work left undone: `settle` names it and says what to do; the next run takes it up.
 - **Paused: budget** means that the day's calls are used up: the task waits without a worker and goes on by itself.
-- **Waiting for approval** is a first sync that would make many records: the log of `plan` has the preview, and the digest to
-  put into **Approve**.
+- **Awaiting input** means that the plan overwrites, deletes or (first sync) makes so much that a person has to approve it:
+  Browse → Required Actions shows it. Not approved, it is skipped; see docs/flow.md, "Approval".
 - **Parked** is a value that was refused, with cause and remedy; everything else flows on, and the run is green.
 - **Look** at `crm_sync.run_summary` for the runs, at `crm_sync.audit_trail` for every value changed or overruled.
 """
@@ -46,7 +46,7 @@ FORM = {
     ),
     "approve": Param(
         None, type=["null", "string"], title="Approve",
-        description="For a first sync that waits: the digest that its preview names.",
+        description="The digest that a dry run named: if this run makes that plan, nobody is asked.",
     ),
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ __all__ = [
     "Misconfigured",
     "Missing",
     "NotSent",
+    "PlanRejected",
     "ReconnectNeeded",
     "RefusedPlan",
     "RetryLater",
@@ -88,7 +89,17 @@ class RefusedPlan(SyncError):
 
 
 class ApprovalNeeded(RefusedPlan):
-    """The plan is stored, and is carried out when a person approves it by its digest."""
+    """The plan is stored, and is carried out when a person approves it by its ``digest`` ``within`` this time."""
+
+    def __init__(self, message: str, digest: str, preview: str, within: timedelta) -> None:
+        super().__init__(message)
+        self.digest = digest
+        self.preview = preview
+        self.within = within
+
+
+class PlanRejected(RefusedPlan):
+    """A person rejected this very plan, and there is nothing else to do: the run ends, and asks nobody."""
 
 
 class WorkLeftUndone(SyncError):

@@ -226,7 +226,7 @@ def test_a_run_that_did_its_work_is_green(state):
     }
 
 
-@pytest.mark.parametrize("state", ["failed", "paused_budget", "waiting_approval", "refused", "running"])
+@pytest.mark.parametrize("state", ["failed", "paused_budget", "waiting_approval", "running"])
 def test_a_run_that_left_work_undone_is_red_with_the_reports_message_and_is_not_tried_again(state, capfd):
     engine = FakeEngine(settle=FakeReport("settled", {}, state, "3 changes wait; approve the plan."))
     with pytest.raises(AirflowFailException, match=r"3 changes wait; approve the plan\."):

@@ -14,7 +14,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Rules
 from crm_sync.engine.reports import PlanReport, PullReport, PushReport, RunReport
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import approval, parking, records, runs, settings
+from crm_sync.ledger import parking, records, runs, settings
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.runs import Run
 from crm_sync.ledger.settings import Connection, Settings
@@ -34,7 +34,8 @@ StoreFactory = Callable[[Connection, Run], Store]
 class RunOptions:
     """What a run is asked to do.  ``since``/``until``: the window of a backfill; other runs read from the cursor.
 
-    ``approve``: carry out the plan that waits under this digest, instead of making another one.
+    ``approve``: the digest of a plan that may be carried out unasked, if it is the one that the run makes.
+    ``by_hand``: a person started the run, and is asked again about what was rejected before.
     ``heal``: what a reconciliation heals; None: the connection's setting.
     """
 
@@ -49,6 +50,7 @@ class RunOptions:
     until: datetime | None = None
     approve: str | None = None
     heal: Heal | None = None
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +117,6 @@ class Engine:
         """Open the run and return its id; closes earlier runs whose processes were killed."""
         with self.database.transaction() as tx:
             connection = settings.load(tx, options.connection)
-            if options.approve:
-                settings.replan_if_changed(tx, connection, self._mapping_digest())
-                return approval.take(tx, options.connection, options.approve)
             for mapping in self.mappings.values():
                 records.check_columns(tx, mapping)
             settings.check_scope(connection.name, connection.settings, self.mappings)
@@ -129,7 +128,7 @@ class Engine:
                 if k not in ("connection", "kind", "dag_run_id") and v
             }
             run_id = runs.open_run(tx, options.connection, options.kind, options.dag_run_id, chosen)
-            settings.replan_if_changed(tx, connection, self._mapping_digest())
+            settings.replan_if_changed(tx, connection, self.mapping_digest())
             parking.wake(tx, options.connection)
             killed = runs.abandoned(tx, options.connection, options.kind, run_id)
         for earlier in killed:
@@ -188,5 +187,6 @@ class Engine:
             )
         return Context(run, connection, rules, self.mappings)
 
-    def _mapping_digest(self) -> str:
+    def mapping_digest(self) -> str:
+        """Tells whether the mapping is the one that a plan was made by."""
         return sha256("".join(repr(self.mappings[o]) for o in sorted(self.mappings)).encode()).hexdigest()

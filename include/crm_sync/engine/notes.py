@@ -17,7 +17,7 @@ from crm_sync.ledger.database import Database
 
 __all__ = ["noted", "open_failed", "pausing", "settle"]
 
-ENDS: Final = ("paused_budget", "refused", "waiting_approval")
+ENDS: Final = ("paused_budget", "refused")
 """End states that an error of a stage decides; any other error ends the run as failed."""
 
 
@@ -86,7 +86,8 @@ def settle(engine: Engine, run_id: int, failed: Sequence[str]) -> RunReport:
         return report
     state, said = rows[0]
     message = f"{', '.join(failed)} failed: {said or 'see the log there'}"
-    report = replace(report, state=state if state in ENDS else "failed", message=message)
+    end = next((s for s in (state, report.state) if s in ENDS), "failed")
+    report = replace(report, state=end, message=message)
     with engine.database.transaction() as tx:
         tx.run(
             "update crm_sync.run set state = %s, message = %s where run_id = %s",

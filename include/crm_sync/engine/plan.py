@@ -9,7 +9,7 @@ from crm_sync.decide import volume
 from crm_sync.decide.existence import lives, work_left
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Decision, Parents, merge
-from crm_sync.engine.approval import approve_or_wait, refuse_while_waiting
+from crm_sync.engine.approval import assess, pass_unasked, reject_again, require
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.conversion import plan_conversions
 from crm_sync.engine.existence import Planned, fall_asleep, plan_existence
@@ -18,7 +18,7 @@ from crm_sync.engine.merges import follow_merges
 from crm_sync.engine.pacing import held_back, hold, is_update
 from crm_sync.engine.reports import PlanReport, Tally
 from crm_sync.engine.waiting import tell_who_waits
-from crm_sync.ledger import existence, links, parking, trail, worklist
+from crm_sync.ledger import approval, existence, links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
 from crm_sync.model import Link, OurRecord, Side
@@ -26,6 +26,7 @@ from crm_sync.model import Link, OurRecord, Side
 __all__ = ["plan", "plan_links"]
 
 CHUNK = 2000
+PLANNED_AGAIN = "the run was planned again"
 
 
 def plan(engine: Engine, context: Context) -> PlanReport:
@@ -34,10 +35,11 @@ def plan(engine: Engine, context: Context) -> PlanReport:
         return PlanReport(
             context.run_id, {}, {}, (f"the approved plan {context.run.approved} is carried out",)
         )
-    refuse_while_waiting(engine, context)
+    reject_again(engine, context)
     tally = Tally()
     with engine.database.transaction() as tx:
-        worklist.supersede_pending(tx, context.run_id)
+        approval.give_up(tx, context.name, context.run_id, PLANNED_AGAIN)
+        trail.supersede(tx, context.run_id, PLANNED_AGAIN)
     follow_merges(engine, context, tally)
     expected = plan_conversions(engine, context, tally)
     for mapping in context.objects:
@@ -47,9 +49,26 @@ def plan(engine: Engine, context: Context) -> PlanReport:
     if sum(count for name, count in tally.total().items() if name != OUTSIDE) > CHUNK:
         with engine.database.transaction() as tx:
             worklist.analyze(tx)
-    report = PlanReport(context.run_id, tally.numbers, tally.total(), _ways(context, tally))
-    approve_or_wait(engine, context, report)
-    return report
+    return PlanReport(
+        context.run_id,
+        tally.numbers,
+        tally.total(),
+        _ways(context, tally) + _approved(engine, context, tally),
+    )
+
+
+def _approved(engine: Engine, context: Context, tally: Tally) -> tuple[str, ...]:
+    """Go on only with what is safe or approved; a dry run says why it would wait."""
+    if not tally.numbers:
+        return ()
+    with engine.database.transaction() as tx:
+        assessment = assess(tx, context, tally.numbers)
+    if not assessment.reasons:
+        pass_unasked(engine, context, tally.numbers)
+        return ()
+    require(engine, context, assessment)
+    what = "would wait for approval" if context.run.dry_run else "is approved"
+    return (f"plan {assessment.digest} {what}: {'; '.join(assessment.reasons)}",)
 
 
 def _ways(context: Context, tally: Tally) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import RunReport
-from crm_sync.ledger import forecast, links, reconciliation, runs
+from crm_sync.ledger import approval, forecast, links, reconciliation, runs
 from crm_sync.ledger.runs import Counts
 
 __all__ = ["settle", "verdict"]
@@ -13,9 +13,13 @@ __all__ = ["settle", "verdict"]
 def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunReport:
     """Close the run; a run that is closed already keeps its sums."""
     with engine.database.transaction() as tx:
+        unanswered = approval.give_up(tx, context.name, context.run_id, "its run ended before that")
         counts = runs.count(tx, context.run_id)
-        state, message = verdict(counts, context.run.state, dry_run=context.run.dry_run, killed=killed)
-        message = message or reconciliation.headline(tx, context.run_id) or ""
+        if unanswered or context.run.state == "refused":
+            state, message = "refused", unanswered or runs.message(tx, context.run_id)
+        else:
+            state, message = verdict(counts, context.run.state, dry_run=context.run.dry_run, killed=killed)
+            message = message or reconciliation.headline(tx, context.run_id) or ""
         links.release_run(tx, context.run_id, engine.now(), only_expired=killed)
         seal = runs.close(tx, context.run_id, state, counts, message or None)
         calls = forecast.note(tx, context.run_id)
@@ -29,7 +33,6 @@ def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple
     sums = counts.acknowledged + counts.parked + counts.superseded + counts.in_doubt
     lines: tuple[tuple[bool, str, str], ...] = (
         (state == "paused_budget", state, "the day's calls are used up; what is left is done when calls are free again"),
-        (state == "waiting_approval", state, "its plan waits for approval: the log of plan has the preview, and how to approve it"),
         (killed, "failed", "its process ended without settling; the next run takes up what was left"),
         (counts.in_doubt > 0, "failed",
          f"{counts.in_doubt} changes were sent without an answer; the next run finds out what became of them"),

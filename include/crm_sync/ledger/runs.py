@@ -11,7 +11,19 @@ from crm_sync.ledger.seal import Seal, seal_run
 from crm_sync.ledger.trail import UNDONE
 from crm_sync.model import OBJECTS, ClockReading, Direction, Heal, Object, RunKind
 
-__all__ = ["Counts", "Run", "abandoned", "close", "count", "insert", "load", "open_run", "pause", "set_clock"]
+__all__ = [
+    "Counts",
+    "Run",
+    "abandoned",
+    "close",
+    "count",
+    "insert",
+    "load",
+    "message",
+    "open_run",
+    "pause",
+    "set_clock",
+]
 
 
 SILENCE = timedelta(hours=36)
@@ -20,9 +32,11 @@ SILENCE = timedelta(hours=36)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as its stages see it.  ``approved``: the digest under which a person let its stored plan through.
+    """One run as its stages see it.
 
-    ``heal``: what a reconciliation heals.
+    ``approve``: the digest of a plan that it may carry out unasked.  ``approved``: the digest under which a person let its
+    stored plan through.  ``by_hand``: a person started it.  ``heal``: what a
+    reconciliation heals.
     """
 
     run_id: int
@@ -38,6 +52,9 @@ class Run:
     clock: ClockReading
     approved: str | None = None
     heal: Heal = "none"
+    approve: str | None = None
+    by_hand: bool = False
+    dag_run_id: str = ""
 
     @property
     def has_window(self) -> bool:
@@ -94,18 +111,19 @@ def insert(
 def load(tx: Transaction, run_id: int) -> Run:
     """The run with its options."""
     rows = tx.rows(
-        "select connection, kind, state, options, clock_offset, clock_error from crm_sync.run where run_id = %s",
+        "select connection, kind, state, options, clock_offset, clock_error, dag_run_id from crm_sync.run where run_id = %s",
         (run_id,),
     )
     if not rows:
         raise Misconfigured(f"there is no run {run_id}; start with open_run")
-    connection, kind, state, options, offset, error = rows[0]
+    connection, kind, state, options, offset, error, dag_run_id = rows[0]
     chosen = options.get("objects") or OBJECTS
     return Run(
         run_id, connection, kind, state, tuple(o for o in OBJECTS if o in chosen), options.get("direction"),
         bool(options.get("dry_run")), options.get("limit"), _instant(options.get("since")),
         _instant(options.get("until")), ClockReading(offset, error),
-        options.get("approved"), options.get("heal") or "none",
+        options.get("approved"), options.get("heal") or "none", options.get("approve"), bool(options.get("by_hand")),
+        dag_run_id or "",
     )  # fmt: skip
 
 
@@ -195,6 +213,11 @@ def _close_open_ends(tx: Transaction, run_id: int) -> None:
         where c.run_id = %(run)s and cardinality(f.open) > 0""",
         {"run": run_id, "undone": UNDONE, "dry": "dry run: planned, not written"},
     )
+
+
+def message(tx: Transaction, run_id: int) -> str:
+    """What the run says of itself."""
+    return str(tx.one("select message from crm_sync.run where run_id = %s", (run_id,)) or "")
 
 
 def pause(tx: Transaction, run_id: int, why: str, wait: timedelta) -> None:

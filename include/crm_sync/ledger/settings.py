@@ -69,6 +69,8 @@ class Settings(BaseModel):
     ``large_pushes``: whether many changes go to the CRM by a bulk job: ``auto`` where that halves the calls.
     ``layouts``: whether provisioning puts them on the page layouts.  ``scope``: which records are made on the other side.
     ``approve_creations_above``: a first sync that would make more of them waits for a person; None: never.
+    ``approve_share_above``: so does a plan that overwrites or deletes more than this share of an object's linked records
+    on one side, from ``approve_share_from`` linked ones on; None: never.  ``approve_hours``: how long a plan waits.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -99,6 +101,9 @@ class Settings(BaseModel):
     layouts: bool = True
     scope: dict[Object, ObjectScope] = Field(default_factory=dict)
     approve_creations_above: int | None = Field(default=5_000, ge=0)
+    approve_share_above: float | None = Field(default=0.3, ge=0, le=1)
+    approve_share_from: int = Field(default=10, ge=1)
+    approve_hours: int = Field(default=24, ge=1, le=30)
 
     def creates(self, object: Object) -> bool:
         """Whether records of this object may be created, on either side."""

@@ -25,6 +25,7 @@ __all__ = [
     "outcomes",
     "pending",
     "plan",
+    "supersede",
     "waiting",
     "without_twins",
 ]
@@ -147,6 +148,16 @@ def outcomes(tx: Transaction, run_id: int, rows: Iterable[OutcomeRow]) -> None:
             for change_id, outcome, fields, their_id, detail in rows
             if fields
         ),
+    )
+
+
+def supersede(tx: Transaction, run_id: int, why: str) -> None:
+    """Nothing will become of what was planned and neither sent nor written yet; the records stay dirty."""
+    tx.run(
+        sql.SQL("""insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
+        select c.change_id, c.run_id, 'superseded', array(select jsonb_object_keys(c.after)), %s
+        from crm_sync.change c where c.run_id = %s and {pending}""").format(pending=PENDING),
+        (why, run_id),
     )
 
 

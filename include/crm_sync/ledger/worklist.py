@@ -12,7 +12,6 @@ from crm_sync.ledger import window
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.pacing import WAITING
 from crm_sync.ledger.runs import Run
-from crm_sync.ledger.trail import PENDING
 
 __all__ = [
     "ANY_VERSION",
@@ -21,7 +20,6 @@ __all__ = [
     "clear_outbox",
     "dirty_links",
     "room",
-    "supersede_pending",
 ]
 
 ANY_VERSION = 2**62
@@ -71,16 +69,6 @@ def clear_outbox(tx: Transaction, connection: str, object: str, settled: Sequenc
             where o.ctid = k.place and o.version <= k.version""",
             ([our_id for our_id, _ in settled], [version for _, version in settled], connection, object),
         )
-
-
-def supersede_pending(tx: Transaction, run_id: int) -> None:
-    """A plan that is made again replaces what of the former one was neither sent nor written."""
-    tx.run(
-        sql.SQL("""insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
-        select c.change_id, c.run_id, 'superseded', array(select jsonb_object_keys(c.after)), 'the run was planned again'
-        from crm_sync.change c where c.run_id = %s and {pending}""").format(pending=PENDING),
-        (run_id,),
-    )
 
 
 def room(tx: Transaction, run: Run, planned: int) -> int | None:

@@ -43,7 +43,7 @@ class OpenRunOperator(StageOperator):
         direction: bidirectional, push or pull for this run only; None or "as configured": the setting (template field).
         plan_only: plan and report, write on neither side (template field).
         limit: plan at most so many records, the others wait for the next run; None: all (template field).
-        approve: digest of the plan of a first sync that waits for a person: that run goes on, and plans nothing anew
+        approve: digest of a plan, as a dry run told it: if the run makes that very plan, nobody is asked about it
             (template field).
 
     Example:
@@ -89,6 +89,7 @@ class OpenRunOperator(StageOperator):
         from crm_sync.engine import RunOptions  # noqa: PLC0415  parsing a DAG stays light
 
         window = window_of_context(context)
+        run_type = context["dag_run"].run_type
         return RunOptions(
             connection=self.connection,
             kind=window.kind,
@@ -100,6 +101,7 @@ class OpenRunOperator(StageOperator):
             since=window.since,
             until=window.until,
             approve=digest_of(self.approve),
+            by_hand=str(getattr(run_type, "value", run_type)) == "manual",
         )
 
     def _open(self, options: RunOptions) -> int:

@@ -13,7 +13,8 @@ __all__ = ["PlanOperator"]
 class PlanOperator(StageOperator):
     """Compare base, ours and theirs of every dirty link and store the decisions; nothing is written on either side.
 
-    The report in the log is the dry run's result.  An unsafe plan fails here and says what needs approval.
+    The report in the log is the dry run's result.  A plan that is not safe (docs/flow.md, "Approval") waits here for a
+    person, in state awaiting_input; when it is not approved, this task and the pushes are skipped.
 
     Args:
         connection: name of the CRM connection (template field).

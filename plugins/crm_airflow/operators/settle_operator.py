@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["SettleOperator"]
 
 GREEN = frozenset({"succeeded", "succeeded_with_parked"})
+NOT_APPROVED = "refused"
+"""Where no task failed, this is a person's answer, or that nobody gave one in time: nothing went wrong."""
 
 
 class SettleOperator(StageOperator):
     """Count and seal the run; red when work is left undone, the sums do not add up, or an earlier task failed.
+
+    A plan that a person rejected, or that nobody approved in time, ends the run as refused, and green.
 
     It runs whatever became of the tasks before it (trigger rule all_done) and should be the only leaf of its DAG:
     its state is the state of the Airflow run.
@@ -40,7 +44,7 @@ class SettleOperator(StageOperator):
         failed = self.failed_before(context)
         report = self.guarded(lambda: self._settle(failed))
         self.say(report)
-        if report.state not in GREEN:
+        if report.state not in GREEN and (failed or report.state != NOT_APPROVED):
             raise AirflowFailException(report.message)
         return {"run_id": report.run_id, "state": report.state, **report.counts}
 

@@ -6,16 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
-from airflow.sdk import BaseOperator, RetryPolicy
+from airflow.sdk import BaseOperator, RetryPolicy, get_current_context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from crm_airflow.retry import RETRIES, SyncRetryPolicy
-from crm_sync.errors import BudgetExhausted, JobUnderWay, Misconfigured, SyncError
+from crm_sync.errors import (
+    ApprovalNeeded,
+    BudgetExhausted,
+    JobUnderWay,
+    Misconfigured,
+    PlanRejected,
+    SyncError,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from crm_airflow.asking import Answer
     from crm_airflow.hooks.sync_hook import CrmSyncHook
     from crm_sync.engine import Engine
+    from crm_sync.engine.approval import Verdict
 
 __all__ = ["Counts", "Report", "StageOperator"]
 
@@ -109,8 +119,27 @@ class StageOperator(BaseOperator):
         self.log.info("Calls are free again: %s goes on.", self.task_id)
         return self.execute(context)
 
+    def ask(self, error: ApprovalNeeded) -> NoReturn:
+        """Give the worker back until a person has answered, for the time of the connection's setting at most."""
+        from crm_airflow.asking import ask  # noqa: PLC0415  parsing a DAG stays light
+
+        for line in error.preview.splitlines():
+            self.log.info("%s", line)
+        ask(get_current_context(), self.connection, error, "answered")
+
+    def answered(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
+        """After a yes the same stage again, which goes on with the approved plan; after a no the rest is skipped."""
+        from crm_airflow.asking import answer_of  # noqa: PLC0415  parsing a DAG stays light
+
+        answer = answer_of(event)
+        verdict = self.guarded(lambda: self._keep_answer(answer))
+        self.log.info("%s", verdict.said)
+        if not verdict.approved:
+            raise AirflowSkipException(verdict.said)
+        return self.execute(context)
+
     def guarded(self, work: Callable[[], T]) -> T:
-        """Do the work; without calls left, wait for some; while a bulk job works, wait for that.
+        """Do the work; without calls left, wait for some; for a bulk job, or for a person's approval, wait as well.
 
         Any other error of the sync is logged as its one message, without the way through our code.
         """
@@ -122,6 +151,11 @@ class StageOperator(BaseOperator):
         except JobUnderWay as error:
             self.log.info("%s", error)
             self.wait_for_job(error)
+        except ApprovalNeeded as error:
+            self.log.warning("%s", error)
+            self.ask(error)
+        except PlanRejected as error:
+            raise AirflowSkipException(str(error)) from None
         except SyncError as error:
             self.log.error("%s", error)  # noqa: TRY400  the message is the remedy, a traceback would drown it
             raise error.with_traceback(None) from None
@@ -141,6 +175,12 @@ class StageOperator(BaseOperator):
                 "See the log of open_run; in a DAG of your own pass run_id=<OpenRunOperator>.output."
             )
             raise Misconfigured(msg) from None
+
+    def _keep_answer(self, answer: Answer) -> Verdict:
+        from crm_sync.engine.approval import answer as keep  # noqa: PLC0415
+
+        with self.hook().engine() as engine:
+            return keep(engine, self.opened_run(), answer.approved, answer.by, answer.at)
 
     def _with_engine(self, stage: Callable[[Engine, int], R]) -> R:
         run_id = self.opened_run()

@@ -86,7 +86,12 @@ class BulkWorld:
                 tx,
                 "main",
                 "salesforce",
-                {"conflict_policy": "crm_wins", "large_pushes": "bulk", **self.chosen},
+                {
+                    "conflict_policy": "crm_wins",
+                    "large_pushes": "bulk",
+                    "approve_share_above": None,
+                    **self.chosen,
+                },
             )
 
             reading.move_cursor(tx, "main", "contact", now)  # the people of other tests are no concern here

@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 
 from crm_sync.decide.mapping import load_mappings
 from crm_sync.engine import Engine, RunOptions, RunReport
-from crm_sync.errors import SyncError
+from crm_sync.errors import ApprovalNeeded, SyncError
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database, Transaction
 from crm_sync.model import Image, Object, RunKind, Value, Write
@@ -77,6 +77,7 @@ class Running(greenlet):  # type: ignore[misc]  # greenlet brings no types
         self.at = "start"
         self.report: RunReport | None = None
         self.error: SyncError | None = None
+        self.asked: ApprovalNeeded | None = None
         self.database = world.connection(self.stop)
         self.engine = world.engine(self.database, options.connection)
 
@@ -87,11 +88,22 @@ class Running(greenlet):  # type: ignore[misc]  # greenlet brings no types
             self.stop("opened")
         try:
             for stage in self.stages:
-                getattr(self.engine, stage)(self.run_id)
+                self._carry_out(stage, self.run_id)
                 self.stop(stage)
         except SyncError as error:
             self.error = error
         self.report = self.engine.settle(self.run_id)
+
+    def _carry_out(self, stage: str, run_id: int) -> None:
+        """A stage that asks a person stands still meanwhile; after a yes it begins again, after anything else the run ends."""
+        try:
+            getattr(self.engine, stage)(run_id)
+        except ApprovalNeeded as asked:
+            self.asked = asked
+            self.stop("asked")
+            if self.engine.context(run_id).run.approved is None:
+                raise
+            getattr(self.engine, stage)(run_id)
 
     def stop(self, label: str) -> None:
         """Stand still until the test lets the run go on."""
@@ -203,7 +215,8 @@ class World:
         with self.desk.transaction() as tx:
             for name in crms:
                 settings.connect(tx, name, "salesforce", {
-                    "conflict_policy": policy, "lag_seconds": LAG, "lease_seconds": LEASE, "late_commit_seconds": LATE, **more
+                    "conflict_policy": policy, "lag_seconds": LAG, "lease_seconds": LEASE, "late_commit_seconds": LATE,
+                    "approve_share_above": None, **more
                 })  # fmt: skip
 
     def engine(self, database: Database, crm: str) -> Engine:

@@ -126,7 +126,8 @@ def test_case_29_read_before_its_id_is_stored(office: Office) -> None:
 
 
 def test_case_41_a_first_sync_of_known_people_makes_nobody_new(office: Office) -> None:
-    """Who first sees how much is to be made, and approves it, is tested with the preview."""
+    """Who first sees how much is to be made and overwritten, and approves it, is tested with the preview."""
+    office.connect(approve_share_above=None)
     for n in range(60):
         office.ours(email=f"e{n}@example.com", title=f"t{n}")
     records = [
