@@ -50,6 +50,7 @@ class Work:
     sent_no: int
     recv_no: int
     last: bool
+    carrier: trail.Carrier | None = None
     outcomes: list[trail.OutcomeRow] = field(default_factory=list)
     lines: list[trail.Line] = field(default_factory=list)
     refusals: list[parking.Refusal] = field(default_factory=list)

@@ -19,7 +19,7 @@ from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import keep_answers
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import jobs, reading, trail
+from crm_sync.ledger import jobs, parking, reading, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.jobs import Job, Known
 from crm_sync.model import Image, Intent, Link, OurRecord, Write, Written
@@ -77,7 +77,11 @@ def _keep(
         for row, sent in zip(known, sending, strict=True)
     ]
     sent_no = reading.next_number(tx)
-    kept = keep_answers(tx, engine, context, mapping, sending, answers, sent_no, tally, last=last)
+    calls = parking.calls_since(tx, context.run_id, job.opened_at) / max(1, job.rows)
+    carrier = trail.Carrier(f"job {job.their_id}", calls)
+    kept = keep_answers(
+        tx, engine, context, mapping, sending, answers, sent_no, tally, last=last, carrier=carrier
+    )
     jobs.rows_done(tx, [row.row.intent_id for row in known])
     return kept
 

@@ -69,7 +69,8 @@ def keep_deletes(
     answers: Sequence[Written], sent_no: int, tally: Tally, *, last: bool,
 ) -> Kept:  # fmt: skip
     """T2: outcome, base and claim of one batch of deletes in one transaction."""
-    work = Work(mapping, sent_no, reading.next_number(tx), last)
+    carrier = trail.Carrier(f"call {sent_no}", 1 / len(sending))
+    work = Work(mapping, sent_no, reading.next_number(tx), last, carrier)
     found = links.pairs(tx, mapping, [s.link.link_id for s in sending], lock=True)
     current = {link.link_id: (link, ours) for link, ours in found}
     held: list[int] = []
@@ -92,7 +93,7 @@ def keep_deletes(
     existence.store(tx, deleted)
     links.release(tx, held, context.run_id)
     intents.close_by_reply(tx, work.closed)
-    trail.outcomes(tx, context.run_id, work.outcomes)
+    trail.outcomes(tx, context.run_id, work.outcomes, carrier)
     trail.note(tx, context.run_id, context.name, mapping.object, work.lines)
     parking.park(tx, context.run_id, context.name, work.refusals)
     for _, outcome, fields, _, _ in work.outcomes:

@@ -34,15 +34,19 @@ def give_back(tx: Transaction, context: Context, sending: Sequence[Sending]) -> 
 
 def keep_answers(
     tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, sending: Sequence[Sending],
-    answers: Sequence[Written], sent_no: int, tally: Tally, *, last: bool,
+    answers: Sequence[Written], sent_no: int, tally: Tally, *, last: bool, carrier: trail.Carrier | None = None,
 ) -> Kept:  # fmt: skip
-    """Keep one batch's answers: the usual ones by one statement, the others link by link."""
+    """Keep one batch's answers: the usual ones by one statement, the others link by link.
+
+    ``carrier``: what brought them there, if that was not one call for all of them.
+    """
+    carrier = carrier or trail.Carrier(f"call {sent_no}", 1 / len(sending))
     heads = links.heads(tx, mapping, [s.link.link_id for s in sending])
     recv_no = reading.next_number(tx)
-    kept = keep_usual(tx, context, mapping, sending, answers, heads, recv_no, tally)
+    kept = keep_usual(tx, context, mapping, sending, answers, heads, recv_no, tally, carrier)
     rest = [(s, a) for s, a in zip(sending, answers, strict=True) if s.intent.id not in kept]
     return (
-        _keep_each(tx, context, mapping, rest, heads, Work(mapping, sent_no, recv_no, last), tally)
+        _keep_each(tx, context, mapping, rest, heads, Work(mapping, sent_no, recv_no, last, carrier), tally)
         if rest
         else Kept()
     )
@@ -128,7 +132,7 @@ def _store(tx: Transaction, context: Context, work: Work, held: Sequence[int], c
     if mapping.reference and mapping.reference.references:
         links.ask_again(tx, context.name, mapping.reference.references, work.parents)
     intents.close_by_reply(tx, work.closed)
-    trail.outcomes(tx, context.run_id, work.outcomes)
+    trail.outcomes(tx, context.run_id, work.outcomes, work.carrier)
     trail.note(tx, context.run_id, context.name, mapping.object, work.lines)
     parking.park(tx, context.run_id, context.name, work.refusals, calls)
     parking.lift_written(tx, "theirs", work.lifted)

@@ -27,7 +27,7 @@ Heads = Mapping[int, tuple[Any, ...]]
 
 def keep_usual(
     tx: Transaction, context: Context, mapping: ObjectMapping, sending: Sequence[Sending], answers: Sequence[Written],
-    heads: Heads, recv_no: int, tally: Tally,
+    heads: Heads, recv_no: int, tally: Tally, carrier: trail.Carrier,
 ) -> set[str]:  # fmt: skip
     """Keep what is usual of a batch; returns the intents that it closed, as those of which nothing was known before."""
     usual = [
@@ -46,7 +46,7 @@ def keep_usual(
     worklist.clear_outbox(tx, context.name, mapping.object, done)
     trail.outcomes(tx, context.run_id, [
         (sent.change.change_id, "acknowledged", tuple(sent.intent.values), answer.id, None) for sent, answer in usual
-    ])  # fmt: skip
+    ], carrier)  # fmt: skip
     parking.lift_written(tx, "theirs", {sent.link.link_id: sent.intent.values for sent, _ in usual})
     tally.add(mapping.object, "acknowledged", sum(len(sent.intent.values) for sent, _ in usual))
     return closed

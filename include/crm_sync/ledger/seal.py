@@ -32,7 +32,7 @@ RUN: LiteralString = """jsonb_build_object('kind', r.kind, 'dag_run_id', r.dag_r
 DIGEST: LiteralString = "sha256(record_send(row(k.place, k.kind, k.month, k.ids, k.leaves)))"
 """The digest of up to a thousand sealed rows ``k``.  Salts stay out: erasing them must not show."""
 
-HEAD: LiteralString = "sha256(s.previous || sha256(record_send(row(s.connection, s.number, s.run_id, s.at, s.run))) || sha256(s.digests))"
+HEAD: LiteralString = "sha256(s.previous || sha256(record_send(row(s.connection, s.number, s.run_id, s.at, s.run, s.months))) || sha256(s.digests))"
 """The head of the chain after a seal ``s``."""
 
 
@@ -78,7 +78,7 @@ def _seal(
     for kind in kinds:
         covered = [row[0] for row in before if row[1] == kind.name]
         places += _cover(tx, kind, scope, {**parameters, "places": places, "covered": covered})
-    if not places and tx.one(_SAID, parameters):
+    if not places and (run_id is None or tx.one(_SAID, parameters)):
         return None
     rows = tx.rows(_CHAIN, parameters)
     number, head, covers = rows[0]
@@ -119,15 +119,15 @@ _SAID = sql.SQL("""select exists (select 1 from (select s.run from crm_sync.seal
 )
 _CHAIN = sql.SQL("""with last as (select l.number, l.head from crm_sync.seal l where l.connection = %(connection)s
     order by l.number desc limit 1),
-  mine as (select coalesce(string_agg({digest}, ''::bytea order by k.place), ''::bytea) as digests,
+  mine as (select coalesce(array_agg(k.month order by k.place), '{{}}') as months, coalesce(string_agg({digest}, ''::bytea order by k.place), ''::bytea) as digests,
       coalesce(sum(cardinality(k.ids)), 0) as covers
     from crm_sync.sealed k where k.seal_id = %(seal)s),
   said as (select %(seal)s::bigint as seal_id, %(connection)s::text as connection,
       coalesce((select number from last), 0) + 1 as number, %(run)s::bigint as run_id, clock_timestamp() as at,
-      (select {run} from crm_sync.run r where r.run_id = %(run)s) as run, mine.digests,
+      (select {run} from crm_sync.run r where r.run_id = %(run)s) as run, mine.months, mine.digests,
       coalesce((select head from last), %(first)s::bytea) as previous, mine.covers from mine),
-  kept as (insert into crm_sync.seal (seal_id, connection, number, run_id, at, run, digests, previous, head)
-    overriding system value select s.seal_id, s.connection, s.number, s.run_id, s.at, s.run, s.digests, s.previous, {head}
+  kept as (insert into crm_sync.seal (seal_id, connection, number, run_id, at, run, months, digests, previous, head)
+    overriding system value select s.seal_id, s.connection, s.number, s.run_id, s.at, s.run, s.months, s.digests, s.previous, {head}
     from said s returning number, head)
   select kept.number, encode(kept.head, 'hex'), mine.covers from kept, mine""").format(
     digest=sql.SQL(DIGEST), run=sql.SQL(RUN), head=sql.SQL(HEAD)

@@ -19,6 +19,7 @@ __all__ = [
     "EVERY_FIELD",
     "PENDING",
     "UNDONE",
+    "Carrier",
     "Change",
     "Line",
     "note",
@@ -67,8 +68,19 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Carrier:
+    """What carried changes to the CRM: one call, or one bulk job; ``calls``: each record's share of what it cost."""
+
+    batch: str
+    calls: float
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """One decision or event of the trail.  ``...`` as a value means not known (SQL NULL), None means blank."""
+    """One decision or event of the trail.  ``...`` as a value means not known (SQL NULL), None means blank.
+
+    ``actor``: the person whose doing it is; None: the sync's own.
+    """
 
     rule: str
     outcome: Outcome
@@ -80,6 +92,7 @@ class Line:
     after: Value | EllipsisType = ...
     base: Value | EllipsisType = ...
     detail: str | None = None
+    actor: str | None = None
 
 
 def plan(tx: Transaction, run_id: int, connection: str, changes: Iterable[Change]) -> None:
@@ -137,14 +150,17 @@ def without_twins(tx: Transaction, run_id: int, changes: Sequence[Change]) -> li
     return kept
 
 
-def outcomes(tx: Transaction, run_id: int, rows: Iterable[OutcomeRow]) -> None:
-    """Say what became of changes, field by field."""
+def outcomes(
+    tx: Transaction, run_id: int, rows: Iterable[OutcomeRow], carrier: Carrier | None = None
+) -> None:
+    """Say what became of changes, field by field; ``carrier``: with which call to the CRM."""
+    batch, calls = (carrier.batch, carrier.calls) if carrier else (None, None)
     tx.copy(
         "crm_sync.outcome",
-        ("change_id", "run_id", "outcome", "fields", "their_id", "detail"),
+        ("change_id", "run_id", "outcome", "fields", "their_id", "detail", "batch", "calls"),
         (
             # Column names need no quoting, and a ready literal spares the driver a look at each of them.
-            (change_id, run_id, outcome, "{" + ",".join(fields) + "}", their_id, detail)
+            (change_id, run_id, outcome, "{" + ",".join(fields) + "}", their_id, detail, batch, calls)
             for change_id, outcome, fields, their_id, detail in rows
             if fields
         ),
@@ -166,10 +182,10 @@ def note(tx: Transaction, run_id: int | None, connection: str, object: str, line
     tx.copy(
         "crm_sync.decision",
         ("run_id", "connection", "object", "our_id", "their_id", "side", "field", "before", "after", "base", "rule",
-         "outcome", "detail"),
+         "outcome", "detail", "actor"),
         (
             (run_id, connection, object, n.our_id, n.their_id, n.side, n.field, _json(n.before), _json(n.after),
-             _json(n.base), n.rule, n.outcome, n.detail)
+             _json(n.base), n.rule, n.outcome, n.detail, n.actor)
             for n in lines
         ),
     )  # fmt: skip

@@ -24,6 +24,7 @@ from crm_sync.engine import Engine, RunOptions, RunReport
 from crm_sync.errors import ApprovalNeeded, SyncError
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database, Transaction
+from crm_sync.ledger.verify import verify
 from crm_sync.model import Image, Object, RunKind, Value, Write
 from crm_sync.stores.memory import MemoryStore
 from tests.crm_sync.engine.truth import FIELDS, Cell, Recorded, Truth, plain
@@ -506,6 +507,7 @@ class World:
             *self._forgotten(),
             *self._miscounted(),
             *self._noise(),
+            *verify(self.desk).findings,
         ]
         assert not problems, "\n".join([*problems, "", *self.story()])
 

@@ -197,7 +197,8 @@ begin
 end $$"""
 
 _SEALS = (
-    # A link of a connection's chain: head = sha256(previous, what the seal says of itself, digests).
+    # A link of a connection's chain: head = sha256(previous, what the seal says of itself, digests).  Of each lot of
+    # rows: its month, and its digest; both stay when the month is dropped.
     """
 create table crm_sync.seal (
   seal_id bigint generated always as identity primary key,
@@ -206,6 +207,7 @@ create table crm_sync.seal (
   run_id bigint references crm_sync.run (run_id),
   at timestamptz not null default clock_timestamp(),
   run jsonb,
+  months integer[] not null,
   digests bytea not null,
   previous bytea not null,
   head bytea not null,
@@ -236,7 +238,11 @@ create table crm_sync.sealed (
 )
 
 _MONTHS = (
-    "create table crm_sync.month (number integer primary key, began_at timestamptz not null default clock_timestamp())",
+    """
+create table crm_sync.month (
+  number integer primary key,
+  began_at timestamptz not null default clock_timestamp(),
+  dropped_at timestamptz)""",
     "insert into crm_sync.month (number) values (0)",
     """
 create function crm_sync.make_month(number integer) returns void language plpgsql set search_path = pg_catalog as $$
