@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import calls, first_sync, idle, scheduler, spots, volume
+from bench import calls, first_sync, idle, reconcile, scheduler, spots, volume
 from bench.cpu import ChildFailed
 from bench.figures import Report, show, write
 
@@ -25,10 +25,11 @@ MEASUREMENTS: dict[str, Callable[[int], Report]] = {
     "volume": volume.measure,
     "pull": volume.measure_pull,
     "push": volume.measure_push,
+    "reconcile": reconcile.measure,
     "scheduler": scheduler.measure,
     "profile": spots.measure,
 }
-USUAL = ("idle", "calls", "first", "volume", "scheduler")
+USUAL = ("idle", "calls", "first", "volume", "reconcile", "scheduler")
 RESULT = Path(__file__).resolve().parents[1] / ".local" / "bench.json"
 
 
@@ -42,7 +43,7 @@ def main(words: list[str]) -> int:
         "--contacts",
         type=int,
         default=10_000,
-        help="contacts each way of a first sync (10,000); volume, pull and push move ten times as many",
+        help="contacts each way of a first sync (10,000); volume, pull and push move ten times as many, reconcile compares a hundred times as many",
     )
     arguments = parser.parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running

@@ -43,6 +43,8 @@ def main(words: list[str]) -> None:
     job: Job
     if name == "sync":
         from bench.ours import sync as job
+    elif name == "reconcile":
+        from bench.reconciling import reconcile as job
     elif name == "profile":
         from bench.profiler import profile as job
     elif name == "stock-push":
