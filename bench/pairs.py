@@ -24,7 +24,7 @@ from crm_sync.access.login import MemoryLogin
 from crm_sync.access.oauth import OAuthEndpoint, identity
 from crm_sync.access.transport import MeteredSession
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.ledger.database import Database, Jsonb
+from crm_sync.ledger.database import OPTIONS, Database, Jsonb
 from crm_sync.ledger.records import digest_of
 from crm_sync.ledger.spending import LedgerMeter
 from crm_sync.model import ChangedSince, Image, Object
@@ -47,7 +47,7 @@ def pair(made: World, object: Object, count: int) -> None:
     endpoint = OAuthEndpoint(App(made.url, made.client_id, made.client_secret))
     with (
         MeteredSession(MemoryLogin(lambda: endpoint.fetch().session), LedgerMeter(database, NAME, None, "agent"), connection=NAME, purpose="bench") as session,
-        psycopg.connect(made.database) as connection,
+        psycopg.connect(made.database, options=OPTIONS) as connection,
     ):  # fmt: skip
         store = SalesforceStore(session, made.mappings, lambda: identity(session).user_id)
         connection.execute("set session_replication_role = replica")  # no trigger: nothing is news

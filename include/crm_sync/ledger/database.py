@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 from crm_sync.errors import Misconfigured, RetryLater
 from crm_sync.ledger.arrays import ArrayDumper
 
-__all__ = ["Database", "Jsonb", "Transaction", "database_url"]
+__all__ = ["OPTIONS", "Database", "Jsonb", "Transaction", "database_url"]
 
 set_json_loads(orjson.loads)
 set_json_dumps(orjson.dumps)

@@ -19,11 +19,12 @@ def create_app() -> FastAPI:
     """All routes; none is listed for the public (docs and schema are open to anyone in a plugin's app)."""
     from fastapi import FastAPI  # noqa: PLC0415  the scheduler loads plugins too, and has no use for it
 
-    from crm_airflow.web import api, connecting, connections, problems, static  # noqa: PLC0415
+    from crm_airflow.web import api, connecting, connections, problems, reports, static  # noqa: PLC0415
 
     app = FastAPI(title="GPTWeb CRM Sync", docs_url=None, redoc_url=None, openapi_url=None)
-    for part in (static, connections, connecting, api):
+    for part in (static, connections, connecting, api, reports):
         app.include_router(part.router)
+    app.include_router(reports.api)
     problems.install(app)
     return app
 
