@@ -218,7 +218,7 @@ class Link:
     ``parked``: (side, column) -> the value that was refused there.  ``spelling_of``: the intent whose values have not
     yet been read back.  ``reread``: two reads could not be ordered, so nothing is decided until the next one.
     ``alive``: who was there when both sides last agreed on it, ours and theirs (algorithm.md 6.1).  ``merged_into`` and
-    ``converted_to`` are what their record said when it was last seen.
+    ``converted_to`` are what their record said when it was last seen.  ``withdrawn``: a person undid that theirs was made.
     """
 
     link_id: int
@@ -243,6 +243,7 @@ class Link:
     alive: tuple[bool, bool] = (True, True)
     merged_into: str | None = None
     converted_to: str | None = None
+    withdrawn: bool = False
 
     @property
     def fate(self) -> str | bool:

@@ -30,12 +30,14 @@ __all__ = [
 EXISTS = "exists"
 """The pseudo-column under which the making and unmaking of a record is planned and recorded."""
 
-Fate = Literal["agree", "apart", "archive", "unarchive", "revive", "create_again", "delete"]
+Fate = Literal["agree", "apart", "archive", "unarchive", "revive", "create_again", "delete", "withdraw"]
 """agree: both are there, or neither is.  apart: they differ, and that is agreed.  archive, unarchive: ours follows theirs.
-revive: ours comes back, because theirs was edited when it was to be deleted.  create_again, delete: theirs follows ours."""
+revive: ours comes back, because theirs was edited when it was to be deleted.  create_again, delete: theirs follows ours.
+withdraw: theirs goes and ours stays, because a person undid that theirs was made."""
 
 _SIDES: dict[Fate, Side] = {
     "archive": "ours", "unarchive": "ours", "revive": "ours", "create_again": "theirs", "delete": "theirs",
+    "withdraw": "theirs",
 }  # fmt: skip
 _UNTOUCHED: dict[Direction, Side] = {"push": "ours", "pull": "theirs"}
 """The side that a connection of one direction never writes."""
@@ -53,18 +55,23 @@ def decide_existence(mapping: ObjectMapping, rules: Rules, link: Link, ours: Our
     if link.merged_into is not None or link.converted_to is not None:
         return None  # a merge is never a delete, and a conversion neither (algorithm.md 6.2)
     now = (lives(ours), link.their_alive)
-    if now == link.alive:
+    withdrawn = link.withdrawn and now[0]
+    if now == link.alive and not withdrawn:
         return None
-    if now[0] == now[1]:
+    if now[0] == now[1] and not withdrawn:
         return "agree"
-    fate = (
-        _they_remain(mapping, rules, link, ours)
-        if link.their_alive
-        else _we_remain(mapping, rules, link, ours)
-    )
-    if fate == "delete" and ("theirs", EXISTS) in link.parked:
+    decide = _they_remain if link.their_alive else _we_remain
+    fate = _withdrawn(mapping, link) if withdrawn else decide(mapping, rules, link, ours)
+    if fate in ("delete", "withdraw") and ("theirs", EXISTS) in link.parked:
         return None  # the CRM refused it
     return "apart" if is_barred(fate, rules.direction) or not _possible(fate, rules, link, ours) else fate
+
+
+def _withdrawn(mapping: ObjectMapping, link: Link) -> Fate:
+    """Theirs is to go, unless somebody works on it by now; then, or once it is gone, that is how both sides agree to be."""
+    if not link.their_alive:
+        return "apart"
+    return "agree" if _edited_there(mapping, link) else "withdraw"
 
 
 def _they_remain(mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord | None) -> Fate:
@@ -124,7 +131,7 @@ def is_barred(fate: Fate, direction: Direction) -> bool:
 
 def agreed(link: Link, ours: OurRecord | None) -> Link:
     """The link with the base of existence as both sides are now."""
-    return replace(link, alive=(lives(ours), link.their_alive))
+    return replace(link, alive=(lives(ours), link.their_alive), withdrawn=False)
 
 
 def lost_values(mapping: ObjectMapping, link: Link, ours: OurRecord | None) -> list[tuple[str, Value, Value]]:

@@ -102,7 +102,7 @@ def resolve(
                 continue
             landed.append(column)
             if column == EXISTS:
-                alive = (False, False)
+                alive = (link.withdrawn, False)
             elif column != KEY:
                 base_ours[column] = value
                 base_theirs[column] = (
@@ -112,7 +112,13 @@ def resolve(
         expired = not done and intent.expires_at < read_began
         if landed or expired:
             closed.append(Closed(replace(intent, settled=(*intent.settled, *landed)), tuple(landed), expired))
-    based = replace(link, base_ours=base_ours, base_theirs=base_theirs, alive=alive)
+    based = replace(
+        link,
+        base_ours=base_ours,
+        base_theirs=base_theirs,
+        alive=alive,
+        withdrawn=link.withdrawn and alive == link.alive,
+    )
     return Observation(based, tuple(closed))
 
 

@@ -43,7 +43,7 @@ def claim_deletes(
         if (
             link is None
             or link.claimed_by_another(context.run_id, now)
-            or decide_existence(mapping, context.standing, link, ours) != "delete"
+            or decide_existence(mapping, context.standing, link, ours) not in ("delete", "withdraw")
         ):
             outcomes.append((change.change_id, "superseded", (EXISTS,), change.their_id, SUPERSEDED))
             continue
@@ -102,11 +102,15 @@ def keep_deletes(
 
 
 def _deleted(link: Link, before: Image | None, recv_no: int) -> Link:
-    """Neither side is there: a person who took ours back meanwhile asks for a new record.  What slipped in stays news."""
+    """Neither side is there: a person who took ours back meanwhile asks for a new record.  What slipped in stays news.
+
+    Of a record that was withdrawn ours stays, and that is agreed.
+    """
     shown = {**link.seen, **before.values} if before else link.seen
     return replace(
         link,
-        alive=(False, False),
+        alive=(link.withdrawn, False),
+        withdrawn=False,
         their_alive=False,
         state="gone",
         seen=shown,

@@ -79,6 +79,7 @@ OPS: dict[Fate, tuple[Side, trail.Op, str]] = {
     "unarchive": ("ours", "unarchive", "undeleted_theirs"),
     "revive": ("ours", "unarchive", "edited_theirs"),
     "delete": ("theirs", "delete", "deleted_ours"),
+    "withdraw": ("theirs", "delete", "undone"),
 }
 
 
@@ -105,6 +106,14 @@ def let_go(
 def _lines(mapping: ObjectMapping, link: Link, ours: OurRecord | None, fate: Fate) -> Iterator[trail.Line]:
     """What the trail says when only the base moves: the event, and each value that can't travel now."""
     who: dict[str, Any] = {"our_id": link.our_id, "their_id": link.their_id}
+    if link.withdrawn:
+        detail = (
+            "edited in the CRM since, so it stays there"
+            if link.their_alive
+            else "gone from the CRM; ours stays"
+        )
+        yield trail.Line("undone", "noted", **who, side="theirs", detail=detail)
+        return
     if fate == "agree":
         rule, detail = (
             ("undeleted", "both records are there again; edits made meanwhile travel now")

@@ -99,7 +99,7 @@ def relinked(mapping: ObjectMapping, link: Link, their_id: str, winner: Winner) 
     return replace(
         link, their_id=their_id, state="live", keyed=winner.our_id == link.our_id,
         their_alive=not winner.gone or winner.converted_to is not None,
-        merged_into=None, converted_to=winner.converted_to, seen=winner.values, seen_lo={}, seen_hi={},
+        merged_into=None, converted_to=winner.converted_to, withdrawn=False, seen=winner.values, seen_lo={}, seen_hi={},
         seen_stamp=winner.stamp, seen_recv=winner.recv, spelling_of=None,
         base_ours={c: v for c, v in link.base_ours.items() if c not in consent},
         base_theirs={c: v for c, v in link.base_theirs.items() if c not in blank | consent},

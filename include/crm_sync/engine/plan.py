@@ -171,7 +171,7 @@ def _plan_existence(
     parents: Parents,
 ) -> Planned:  # fmt: skip
     """Most links are as both sides agreed, and cost no more than a look."""
-    if link.alive == (ours is not None and not ours.deleted, link.their_alive):
+    if link.alive == (ours is not None and not ours.deleted, link.their_alive) and not link.withdrawn:
         return Planned(link)
     pulled = {f: v for change in planned if change.side == "ours" for f, v in change.after.items()}
     return plan_existence(context, mapping, link, ours, pulled, parents)

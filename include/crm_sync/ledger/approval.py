@@ -199,10 +199,12 @@ def open_question(tx: Transaction, run_id: int) -> Question | None:
 
 
 def newest_answer(tx: Transaction, connection: str) -> Question | None:
-    """The connection's newest question that was answered by a person."""
+    """The connection's newest question that was answered by a person; what became of an undo says nothing of other plans."""
     rows = tx.rows(
-        sql.SQL("""select {} from crm_sync.approval where connection = %s and answer in ('approved', 'rejected')
-          order by approval_id desc limit 1""").format(_QUESTION),
+        sql.SQL("""select {} from crm_sync.approval a where connection = %s and answer in ('approved', 'rejected')
+          and not exists (select 1 from crm_sync.run r where r.run_id = a.run_id and r.kind = 'undo') order by approval_id desc limit 1""").format(
+            _QUESTION
+        ),
         (connection,),
     )
     return Question(*rows[0]) if rows else None

@@ -19,9 +19,9 @@ def store(tx: Transaction, links: Sequence[Link]) -> None:
     if links:
         tx.run(
             """update crm_sync.link l set base_alive_ours = w.ours, base_alive_theirs = w.theirs,
-              merged_into = w.merged_into, converted_to = w.converted_to
-            from unnest(%s::bigint[], %s::boolean[], %s::boolean[], %s::text[], %s::text[])
-              as w (link_id, ours, theirs, merged_into, converted_to)
+              merged_into = w.merged_into, converted_to = w.converted_to, withdrawn = w.withdrawn
+            from unnest(%s::bigint[], %s::boolean[], %s::boolean[], %s::text[], %s::text[], %s::boolean[])
+              as w (link_id, ours, theirs, merged_into, converted_to, withdrawn)
             where l.link_id = w.link_id""",
             (
                 [link.link_id for link in links],
@@ -29,6 +29,7 @@ def store(tx: Transaction, links: Sequence[Link]) -> None:
                 [link.alive[1] for link in links],
                 [link.merged_into for link in links],
                 [link.converted_to for link in links],
+                [link.withdrawn for link in links],
             ),
         )
 

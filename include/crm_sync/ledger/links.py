@@ -34,11 +34,11 @@ Pair = tuple[Link, OurRecord | None]
 
 _HEAD = sql.SQL("""l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.keyed, l.their_alive, l.reread, l.claim_run,
   l.claim_until, l.seen_stamp, l.seen_recv, l.spelling_of::text,
-  l.base_alive_ours, l.base_alive_theirs, l.merged_into, l.converted_to""")
+  l.base_alive_ours, l.base_alive_theirs, l.merged_into, l.converted_to, l.withdrawn""")
 # A link whose record is being created has no image yet.
 _LINK = sql.SQL("""{}, coalesce(i.base_ours, '{{}}'), coalesce(i.base_theirs, '{{}}'), coalesce(i.seen, '{{}}'),
   coalesce(i.seen_lo, '{{}}'), coalesce(i.seen_hi, '{{}}')""").format(_HEAD)
-_WIDTH = 22
+_WIDTH = 23
 _IN_NO_JOB = sql.SQL("not exists (select 1 from crm_sync.job_row r where r.intent_id = i.intent_id)")
 
 
@@ -263,10 +263,11 @@ def _stored(
 
 def _link(row: Sequence[Any]) -> Link:
     (link_id, object, our_id, their_id, state, keyed, alive, reread, claim_run, claim_until, stamp, recv, spelling,
-     alive_ours, alive_theirs, merged_into, converted_to, base_ours, base_theirs, seen, lo, hi) = row  # fmt: skip
+     alive_ours, alive_theirs, merged_into, converted_to, withdrawn, base_ours, base_theirs, seen, lo, hi) = row  # fmt: skip
     return Link(
         link_id, object, our_id, their_id, state, keyed, alive, reread, claim_run, claim_until, stamp, recv, spelling,
         base_ours, base_theirs, seen, _times(lo), _times(hi), {}, (alive_ours, alive_theirs), merged_into, converted_to,
+        withdrawn,
     )  # fmt: skip
 
 
