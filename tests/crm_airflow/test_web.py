@@ -207,3 +207,80 @@ def test_files_are_kept_by_the_browser_only_under_their_version(admin, app):
 def test_inside_a_frame_the_page_says_what_does_not_work_there(admin):
     assert "window of its own" in admin.get("/crm-sync/", headers={"Sec-Fetch-Dest": "iframe"}).text
     assert "window of its own" not in admin.get("/crm-sync/", headers={"Sec-Fetch-Dest": "document"}).text
+
+
+NEW = {
+    "name": "added", "grant": "authorization_code", "instance_url": "https://acme.my.salesforce.com",
+    "consumer_key": "3MVG9key", "consumer_secret": "a-secret-of-the-app",
+}  # fmt: skip
+
+
+def test_a_connection_is_added_with_its_keys_in_airflow(admin, hub):
+    assert admin.get("/crm-sync/add").status_code == 200
+    made = admin.post("/crm-sync/add", data=NEW, headers=BUTTON)
+    assert (made.status_code, made.headers.get("Location")) == (303, "/crm-sync/connections/added/setup"), (
+        made.text
+    )
+    kept = admin.get("/api/v2/connections/added").json()
+    assert (kept["conn_type"], "a-secret-of-the-app" in kept["extra"]) == ("salesforce", False)
+    assert "instance_url" in kept["extra"]
+    assert rows(hub, "select count(*) from crm_sync.connection where name = 'added'") == [(1,)]
+    told = rows(
+        hub, "select detail from crm_sync.decision where rule = 'connection_added' and connection = 'added'"
+    )
+    assert told == [("by admin",)]
+    again = admin.post("/crm-sync/add", data=NEW, headers=BUTTON)
+    assert (again.status_code, "already" in again.text) == (422, True)
+    assert admin.delete("/api/v2/connections/added").status_code == 204
+    rows(hub, "delete from crm_sync.outbox where connection = 'added'")
+    rows(hub, "delete from crm_sync.connection where name = 'added'")
+
+
+def test_the_keys_of_a_connection_that_airflow_has_are_not_overwritten(admin, hub):
+    kept = {"connection_id": "taken", "conn_type": "http", "host": "elsewhere.example"}
+    assert admin.post("/api/v2/connections", json=kept).status_code == 201
+    refused = admin.post("/crm-sync/add", data={**NEW, "name": "taken"}, headers=BUTTON)
+    assert (refused.status_code, "its keys are not overwritten" in refused.text) == (422, True)
+    assert admin.get("/api/v2/connections/taken").json()["host"] == "elsewhere.example"
+    assert rows(hub, "select count(*) from crm_sync.connection where name = 'taken'") == [(0,)]
+    admin.delete("/api/v2/connections/taken")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": "Not A Name"}, "begin with a letter"),
+        ({"instance_url": "http://acme.example"}, "plain http"),
+        ({"instance_url": ""}, "Address"),
+        ({"consumer_key": ""}, "Consumer Key"),
+        ({"grant": "client_credentials", "consumer_secret": ""}, "Consumer Secret"),
+        ({"grant": "jwt_bearer"}, "Private Key"),
+        ({"grant": "guessed"}, "authorization_code"),
+    ],
+)
+def test_a_form_that_lacks_something_comes_back_with_what_and_without_secrets(admin, changed, said):
+    page = admin.post("/crm-sync/add", data={**NEW, **changed}, headers=BUTTON)
+    assert page.status_code == 422
+    assert said in page.text
+    assert "a-secret-of-the-app" not in page.text
+    assert admin.get("/api/v2/connections/added").status_code == 404
+
+
+def test_a_viewer_is_offered_nothing_that_changes(app, hub):
+    with browser(app, "viewer") as client:
+        assert client.get("/crm-sync/add").status_code == 403
+        assert client.post("/crm-sync/add", data=NEW, headers=BUTTON).status_code == 403
+        for path in ("/crm-sync/", PAGE, f"{PAGE}/setup"):
+            page = client.get(path)
+            assert page.status_code == 200, page.text
+            assert not any(word in page.text for word in ("<form", "<button", "/add", '/connect"')), path
+
+
+def test_the_setup_of_a_connection_begins_with_the_log_in(admin):
+    assert admin.get(f"{API}/{NAME}/setup").json() == {"name": NAME, "state": "log_in", "step": "log_in"}
+    assert "Log in to Salesforce" in admin.get(f"{PAGE}/setup").text
+
+
+def test_only_the_plan_that_was_seen_is_carried_out(admin, hub):
+    refused = admin.post(f"{PAGE}/setup/provision", data={"plan": "1"}, headers=BUTTON)
+    assert (refused.status_code, "not the newest one" in refused.text) == (409, True)

@@ -15,11 +15,11 @@ from crm_sync.access.oauth import Identity, OAuthEndpoint, Tokens, identity_of
 from crm_sync.access.vault import Vault
 from crm_sync.access.vault_login import keep
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import credentials, settings
+from crm_sync.ledger import credentials, lifecycle, settings
 from crm_sync.ledger.credentials import Authorization
 from crm_sync.ledger.database import Database
 
-__all__ = ["Connected", "Started", "begin", "finish", "take"]
+__all__ = ["Connected", "Started", "begin", "disconnect", "finish", "take"]
 
 GOOD_FOR: Final = timedelta(minutes=10)
 REVOKED: Final = "The grant that this log-in gave was revoked again."
@@ -83,6 +83,29 @@ def finish(
     except Misconfigured as error:
         raise Misconfigured(f"{error} {REVOKED if endpoint.revoke(tokens) else NOT_REVOKED}") from None
     return Connected(kept.connection, tokens.instance_url, identity, endpoint.username(tokens.session))
+
+
+def disconnect(database: Database, vault: Vault, endpoint: OAuthEndpoint, connection: str, who: str) -> bool:
+    """End the grant at the CRM, wipe the tokens and pause the connection; False when the CRM did not say that it ended.
+
+    Whoever renews the login meanwhile waits for the row, and then finds that there is nothing to renew.
+    """
+    with database.transaction() as tx:
+        sealed = credentials.lock(tx, connection).sealed
+        ended = sealed is None or _revoked(vault, endpoint, connection, sealed)
+        credentials.wipe(tx, connection, endpoint.app.digest(), f"disconnected by {who}")
+        lifecycle.pause(tx, connection, who)
+        told = "revoked there" if ended else "not revoked there"
+        lifecycle.note(tx, connection, "connection_disconnected", f"by {who}; tokens wiped, {told}")
+    return ended
+
+
+def _revoked(vault: Vault, endpoint: OAuthEndpoint, connection: str, sealed: str) -> bool:
+    """What can't be opened can't be revoked, and is wiped all the same."""
+    try:
+        return endpoint.revoke(Tokens(**vault.open(connection, "tokens", sealed)))
+    except Misconfigured:
+        return False
 
 
 def _identity(tokens: Tokens) -> Identity:

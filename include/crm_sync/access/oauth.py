@@ -106,8 +106,9 @@ class OAuthEndpoint:
         try:
             with self._client() as client:
                 reply = client.revoke_token(
-                    self._address + REVOKE, token=tokens.refresh_token, timeout=TIMEOUT, allow_redirects=False
-                )
+                    self._address + REVOKE, token=tokens.refresh_token or tokens.access_token, timeout=TIMEOUT,
+                    allow_redirects=False,
+                )  # fmt: skip
             return bool(reply.status_code == 200)
         except requests.RequestException:
             return False

@@ -27,6 +27,7 @@ __all__ = [
     "sealed_connections",
     "store",
     "take_authorization",
+    "wipe",
 ]
 
 State = Literal["good", "reconnect needed"]
@@ -99,6 +100,14 @@ def give_up(tx: Transaction, connection: str, app_digest: str, reason: str) -> b
     if news:
         _record(tx, connection, "reconnect needed", reason)
     return news
+
+
+def wipe(tx: Transaction, connection: str, app_digest: str, reason: str) -> None:
+    """Forget the tokens, and what a browser may still bring back; nothing leaves until a person connects again."""
+    give_up(tx, connection, app_digest, reason)
+    tx.run("update crm_sync.credential set sealed = null, key_id = null where connection = %s", (connection,))
+    tx.run("delete from crm_sync.authorization where connection = %s", (connection,))
+    end_renewal(tx, connection)
 
 
 def learn(tx: Transaction, connection: str, lifetime: timedelta) -> None:

@@ -74,6 +74,12 @@ class Overview:
         """The newest run that was no dry run."""
         return next((run for run in self.runs if not run.dry_run), None)
 
+    @property
+    def mark(self) -> str:
+        """Changes when a run begins or ends, and when the condition does."""
+        newest = f"{self.runs[0].run_id} {self.runs[0].state}" if self.runs else "no run"
+        return f"{self.condition.name}, {newest}"
+
 
 def names(tx: Transaction) -> list[str]:
     """All connections, by name."""

@@ -10,12 +10,12 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.preflight_facts import Expectations
 from crm_sync.decide.preflight_line import CheckLine
 from crm_sync.decide.schema_diff import wanted_fields
-from crm_sync.ledger.database import Database, Jsonb
+from crm_sync.ledger.database import Database, Jsonb, Transaction
 from crm_sync.ledger.settings import Connection, Frequency
 from crm_sync.model import Object
 from crm_sync.preflight_report import PreflightReport
 
-__all__ = ["SqlPreflightLedger"]
+__all__ = ["SqlPreflightLedger", "newest"]
 
 _EVERY: Final[Mapping[Frequency, timedelta]] = {
     "5min": timedelta(minutes=5),
@@ -63,14 +63,16 @@ class SqlPreflightLedger:
     def newest(self, connection: str) -> PreflightReport | None:
         """The newest report of a connection."""
         with self._database.transaction() as tx:
-            rows = tx.rows(
-                "select checks, counts, at from crm_sync.preflight where connection = %s "
-                "order by preflight_id desc limit 1",
-                (connection,),
-            )
-        if not rows:
-            return None
-        checks, counts, at = rows[0]
-        return PreflightReport(
-            connection, tuple(CheckLine(**line) for line in checks), counts["api_calls"], at
-        )
+            return newest(tx, connection)
+
+
+def newest(tx: Transaction, connection: str) -> PreflightReport | None:
+    """The newest report of a connection."""
+    rows = tx.rows(
+        "select checks, counts, at from crm_sync.preflight where connection = %s order by preflight_id desc limit 1",
+        (connection,),
+    )
+    if not rows:
+        return None
+    checks, counts, at = rows[0]
+    return PreflightReport(connection, tuple(CheckLine(**line) for line in checks), counts["api_calls"], at)

@@ -10,10 +10,11 @@ from crm_sync.access.connecting import Connected, Started
 from crm_sync.access.grant_errors import grant_error
 from crm_sync.access.oauth import identity_of
 from crm_sync.errors import Misconfigured
+from crm_sync.ledger import snapshot
 from crm_sync.ledger.database import Database, database_url
 from crm_sync.ledger.settings import pin
 
-__all__ = ["begin", "finish", "log_in"]
+__all__ = ["begin", "disconnect", "finish", "log_in"]
 
 
 def begin(connection: str, redirect_uri: str) -> Started | None:
@@ -55,3 +56,14 @@ def finish(state: str, code: str, error: str = "", description: str = "") -> Con
         if error or not code:
             raise grant_error(error or "access_denied", description, endpoint.app.grant, endpoint.app.address)
         return connecting.finish(database, hook.vault(), endpoint, kept, code)
+
+
+def disconnect(connection: str, who: str) -> bool:
+    """Give the tokens back and forget them; False when the CRM did not say that it ended them."""
+    hook = CrmSyncHook(connection)
+    with hook.database() as database:
+        hook.settings(database)
+        ended = connecting.disconnect(database, hook.vault(), hook.endpoint(), connection, who)
+        with database.transaction() as tx:
+            snapshot.write(tx)
+    return ended

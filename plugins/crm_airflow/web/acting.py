@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from crm_airflow.hooks import connect_hook
 from crm_airflow.web.airflow_api import Airflow
-from crm_airflow.web.guards import sync_dag
+from crm_airflow.web.guards import preflight_dag, provision_dag, sync_dag
 from crm_airflow.web.reading import writing
 from crm_sync.ledger import lifecycle, snapshot
 
-__all__ = ["pause", "resume", "run_now"]
+__all__ = ["check", "disconnect", "pause", "plan_provisioning", "provision", "resume", "run_now"]
 
 
 def run_now(airflow: Airflow, connection: str, *, dry_run: bool) -> str:
@@ -30,3 +31,23 @@ def resume(airflow: Airflow, connection: str, who: str) -> None:
     dag = airflow.dag(sync_dag(connection))
     if dag and dag["is_paused"]:
         airflow.resume(sync_dag(connection))
+
+
+def disconnect(connection: str, who: str) -> bool:
+    """Revoke and wipe the tokens, and pause; False when the CRM did not say that it revoked them."""
+    return connect_hook.disconnect(connection, who)
+
+
+def check(airflow: Airflow, connection: str) -> str:
+    """Start a preflight; gives the Airflow run's id."""
+    return airflow.trigger(preflight_dag(connection))
+
+
+def plan_provisioning(airflow: Airflow, connection: str) -> str:
+    """Start a provisioning that only plans."""
+    return airflow.trigger(provision_dag(connection), dry_run=True)
+
+
+def provision(airflow: Airflow, connection: str) -> str:
+    """Start a provisioning; when it is done, the first sync begins by itself."""
+    return airflow.trigger(provision_dag(connection))

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import httpx
+from airflow.api_fastapi.core_api.security import GetUserDep
 from anyio import from_thread
 from fastapi import Depends, HTTPException, Request
 
@@ -25,7 +26,8 @@ SETUP_PATIENCE: Final = "Airflow makes the DAGs of a new connection within a min
 class Airflow:
     """Airflow's API for the user of one request; for routes that are plain functions."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, user: GetUserDep) -> None:
+        self.user = user.get_name()
         self._app = request.scope[AIRFLOW]
         self._headers = {name: request.headers[name] for name in INHERITED if name in request.headers}
 
@@ -50,12 +52,23 @@ class Airflow:
             f"resuming {dag_id}",
         )
 
+    def newest_run(self, dag_id: str) -> tuple[bool, dict[str, Any] | None]:
+        """Whether Airflow knows the DAG, and its newest run."""
+        reply = self._ask("GET", f"dags/{dag_id}/dagRuns?limit=1&order_by=-run_after")
+        if reply.status_code == HTTPStatus.NOT_FOUND:
+            return False, None
+        found = self._good(reply, f"looking at the runs of {dag_id}")["dag_runs"]
+        return True, found[0] if found else None
+
     def make_connection(self, name: str, extra: str, login: str = "") -> None:
-        """Store what a connection comes in with, encrypted by Airflow; one that there is gets these keys."""
+        """Store what a connection comes in with, encrypted by Airflow; one that there is already is left alone."""
         content = {"connection_id": name, "conn_type": "salesforce", "login": login or None, "extra": extra}
         reply = self._ask("POST", "connections", content)
         if reply.status_code == HTTPStatus.CONFLICT:
-            reply = self._ask("PATCH", f"connections/{name}", content)
+            raise Misconfigured(
+                f"Airflow has a connection {name!r} already, and its keys are not overwritten: choose another name, or use "
+                f"that one as it is with: python -m crm_sync connect {name}"
+            )
         self._good(reply, f"storing the Airflow connection {name}")
 
     def _good(self, reply: httpx.Response, what: str) -> dict[str, Any]:

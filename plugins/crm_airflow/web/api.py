@@ -8,9 +8,9 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.openapi.utils import get_openapi
 
-from crm_airflow.web import acting
+from crm_airflow.web import acting, adding, setup
 from crm_airflow.web.airflow_api import AirflowUser
-from crm_airflow.web.guards import CHANGE, READ, SIGNED_IN, ConnectionName, may_read, sync_dag
+from crm_airflow.web.guards import ADD, CHANGE, READ, SIGNED_IN, ConnectionName, may_read, sync_dag
 from crm_airflow.web.models import (
     ConnectionModel,
     Connections,
@@ -19,9 +19,11 @@ from crm_airflow.web.models import (
     RunModel,
     RunPage,
     RunRequest,
+    SetupModel,
 )
 from crm_airflow.web.problems import API, API_PROBLEMS
 from crm_airflow.web.reading import Reading, writing
+from crm_sync.decide.setup import STEP_OF
 from crm_sync.ledger import overview
 
 __all__ = ["MOST", "router"]
@@ -55,6 +57,20 @@ def connection(connection_id: ConnectionName, tx: Reading) -> ConnectionModel:
     return ConnectionModel.of(overview.overview(tx, connection_id))
 
 
+@router.get(f"{ONE}/setup", dependencies=READ)
+def set_up(connection_id: ConnectionName, tx: Reading, airflow: AirflowUser) -> SetupModel:
+    """How far its set-up has come."""
+    stage = setup.look(tx, airflow, connection_id).stage
+    return SetupModel(name=connection_id, state=stage, step=STEP_OF[stage])
+
+
+@router.post("/connections", dependencies=ADD, status_code=201)
+def add(airflow: AirflowUser, wanted: adding.NewConnection) -> ConnectionModel:
+    """Make a connection to a Salesforce org."""
+    adding.add(airflow, wanted, airflow.user)
+    return _exists(wanted.name)
+
+
 @router.get(f"{ONE}/runs", dependencies=READ)
 def runs(connection_id: ConnectionName, tx: Reading, before: Before = None, limit: Limit = 30) -> RunPage:
     """Its runs, the newest first."""
@@ -85,6 +101,13 @@ def run_now(connection_id: ConnectionName, airflow: AirflowUser, wanted: RunRequ
 def pause(connection_id: ConnectionName, user: GetUserDep) -> ConnectionModel:
     """Let no more syncs begin by themselves."""
     acting.pause(connection_id, user.get_name())
+    return _exists(connection_id)
+
+
+@router.post(f"{ONE}/disconnect", dependencies=CHANGE)
+def disconnect(connection_id: ConnectionName, user: GetUserDep) -> ConnectionModel:
+    """Revoke and wipe its tokens; its sentence then says so."""
+    acting.disconnect(connection_id, user.get_name())
     return _exists(connection_id)
 
 

@@ -19,12 +19,29 @@ def create_app() -> FastAPI:
     """All routes; none is listed for the public (docs and schema are open to anyone in a plugin's app)."""
     from fastapi import FastAPI  # noqa: PLC0415  the scheduler loads plugins too, and has no use for it
 
-    from crm_airflow.web import api, connecting, connections, problems, reports, static  # noqa: PLC0415
+    from crm_airflow.web import (  # noqa: PLC0415
+        adding,
+        api,
+        connecting,
+        connections,
+        problems,
+        reports,
+        setup,
+        static,
+    )
 
     app = FastAPI(title="GPTWeb CRM Sync", docs_url=None, redoc_url=None, openapi_url=None)
-    for part in (static, connections, connecting, api, reports):
-        app.include_router(part.router)
-    app.include_router(reports.api)
+    for router in (
+        static.router,
+        connections.router,
+        adding.router,
+        connecting.router,
+        setup.router,
+        reports.router,
+        reports.api,
+        api.router,
+    ):
+        app.include_router(router)
     problems.install(app)
     return app
 

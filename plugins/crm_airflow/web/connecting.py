@@ -18,7 +18,7 @@ from crm_airflow.web.pages import page
 from crm_sync.access.login import is_loopback
 from crm_sync.errors import Misconfigured, SyncError
 
-__all__ = ["public_url", "router"]
+__all__ = ["CALLBACK", "public_url", "router"]
 
 CALLBACK: Final = "/oauth/callback"
 COOKIE: Final = "crm_sync_state"

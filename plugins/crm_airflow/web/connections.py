@@ -11,7 +11,16 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from crm_airflow.web import acting
 from crm_airflow.web.airflow_api import AirflowUser
-from crm_airflow.web.guards import CHANGE, READ, SIGNED_IN, ConnectionName, may_read, sync_dag
+from crm_airflow.web.guards import (
+    CHANGE,
+    READ,
+    SIGNED_IN,
+    ConnectionName,
+    may_add,
+    may_change,
+    may_read,
+    sync_dag,
+)
 from crm_airflow.web.pages import page
 from crm_airflow.web.reading import Reading
 from crm_airflow.web.tabs import TABS
@@ -35,6 +44,9 @@ TOLD: Final[Mapping[str, str]] = {
     "run": "A run was asked for: Airflow begins it in a moment.",
     "dry": "A dry run was asked for: Airflow begins it in a moment. It writes on neither side; its report says what it would do.",
     "paused": "Paused. A run that is under way comes to its end; no other begins by itself.",
+    "disconnected": "Disconnected: the tokens are revoked in Salesforce and wiped here.",
+    "wiped": "Disconnected: the tokens are wiped here, but Salesforce did not say that it revoked them. End the grant there, in "
+    "Setup under OAuth Usage.",
     "resumed": "Resumed: the next sync begins by itself within a minute.",
 }
 """What a page says after something was done, by the word in its address."""
@@ -45,12 +57,12 @@ router = APIRouter(include_in_schema=False)
 def all_connections(request: Request, tx: Reading, user: GetUserDep) -> HTMLResponse:
     """Every connection that the user may read, as a card."""
     views = [overview.overview(tx, name) for name in overview.names(tx) if may_read(name, user)]
-    return page(request, "connections.html", views=views, tones=STATE_TONES)
+    return page(request, "connections.html", views=views, tones=STATE_TONES, adds=may_add(user))
 
 
 @router.get(ONE, dependencies=READ)
 def one_connection(
-    request: Request, connection_id: ConnectionName, tx: Reading, told: str = ""
+    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: str = ""
 ) -> HTMLResponse:
     """One connection: state, figures, last runs, and what a person can do."""
     view = overview.overview(tx, connection_id)
@@ -58,7 +70,7 @@ def one_connection(
     progress = overview.progress(tx, connection_id, under_way.run_id) if under_way else None
     return page(
         request, "connection.html", view=view, name=connection_id, tab="Overview", tabs=TABS, tones=STATE_TONES,
-        dag=sync_dag(connection_id), progress=progress, told=TOLD.get(told, ""),
+        dag=sync_dag(connection_id), progress=progress, told=TOLD.get(told, ""), changes=may_change(connection_id, user),
     )  # fmt: skip
 
 
@@ -89,6 +101,13 @@ def resume(
     """Let syncs begin by themselves again."""
     acting.resume(airflow, connection_id, user.get_name())
     return _back(request, connection_id, "resumed")
+
+
+@router.post(f"{ONE}/disconnect", dependencies=CHANGE)
+def disconnect(request: Request, connection_id: ConnectionName, user: GetUserDep) -> Response:
+    """Give the tokens back and forget them."""
+    ended = acting.disconnect(connection_id, user.get_name())
+    return _back(request, connection_id, "disconnected" if ended else "wiped")
 
 
 def _back(request: Request, connection_id: str, told: str) -> Response:

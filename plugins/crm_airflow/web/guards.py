@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails, DagDetails
 from airflow.api_fastapi.core_api.security import (
     GetUserDep,
     requires_access_connection,
@@ -28,7 +28,11 @@ __all__ = [
     "READ",
     "SIGNED_IN",
     "ConnectionName",
+    "may_add",
+    "may_change",
     "may_read",
+    "preflight_dag",
+    "provision_dag",
     "same_origin",
     "sync_dag",
 ]
@@ -42,6 +46,27 @@ EXEMPT: Final = frozenset({"/oauth/callback"})
 def sync_dag(connection_id: str) -> str:
     """The DAG whose readers may read the connection."""
     return f"crm_sync__{connection_id}"
+
+
+def preflight_dag(connection_id: str) -> str:
+    """The DAG that checks the connection's org."""
+    return f"crm_preflight__{connection_id}"
+
+
+def provision_dag(connection_id: str) -> str:
+    """The DAG that prepares the connection's org."""
+    return f"crm_provision__{connection_id}"
+
+
+def may_change(connection_id: str, user: Any) -> bool:
+    """Whether a page shows this user the buttons that ``CHANGE`` guards."""
+    details = ConnectionDetails(conn_id=connection_id)
+    return bool(get_auth_manager().is_authorized_connection(method="PUT", details=details, user=user))
+
+
+def may_add(user: Any) -> bool:
+    """Whether a page shows this user the way to ``ADD``."""
+    return bool(get_auth_manager().is_authorized_connection(method="POST", user=user))
 
 
 def may_read(connection_id: str, user: Any) -> bool:
@@ -81,4 +106,5 @@ OPEN: Final = [Depends(_change)]
 """A page that leads to a change, or sends the browser away to one: for the same people, from wherever they come."""
 CHANGE: Final = [Depends(_change), Depends(same_origin)]
 ADD: Final = [Depends(_add), Depends(same_origin)]
-"""The page that asks for a new connection and the route that makes it."""
+ASK_TO_ADD: Final = [Depends(_add)]
+"""The page with the form whose sending ``ADD`` guards."""

@@ -8,9 +8,19 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_sync.decide.condition import ConditionName
+from crm_sync.decide.setup import Stage, Step
 from crm_sync.ledger.overview import Overview, Progress, RunFigures
 
-__all__ = ["ConnectionModel", "Connections", "ProgressModel", "RunAsked", "RunModel", "RunPage", "RunRequest"]
+__all__ = [
+    "ConnectionModel",
+    "Connections",
+    "ProgressModel",
+    "RunAsked",
+    "RunModel",
+    "RunPage",
+    "RunRequest",
+    "SetupModel",
+]
 
 
 class RunModel(BaseModel):
@@ -82,7 +92,8 @@ class ConnectionModel(BaseModel):
     calls_allowed: int
     conflicts: int = Field(description="Conflicts that were decided in the last 24 hours")
     parked: int = Field(description="Parked rows")
-    last_run: RunModel | None
+    last_run: RunModel | None = Field(description="Its newest run that was no dry run")
+    mark: str = Field(description="Changes when a run begins or ends, and when the state does")
 
     @classmethod
     def of(cls, view: Overview) -> ConnectionModel:
@@ -96,7 +107,7 @@ class ConnectionModel(BaseModel):
             waiting=fresh.waiting, more_waiting=fresh.more,
             oldest_seconds=fresh.age.total_seconds() if fresh.age is not None else None,
             calls_used=view.calls_used, calls_allowed=chosen.daily_calls, conflicts=view.conflicts, parked=view.parked,
-            last_run=_run(view.last_run),
+            last_run=_run(view.last_run), mark=view.mark,
         )  # fmt: skip
 
 
@@ -104,6 +115,14 @@ class Connections(BaseModel):
     """The connections that the user may read."""
 
     connections: list[ConnectionModel]
+
+
+class SetupModel(BaseModel):
+    """How far the set-up of a connection has come."""
+
+    name: str
+    state: Stage
+    step: Step
 
 
 class RunRequest(BaseModel):

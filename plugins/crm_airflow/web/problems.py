@@ -45,6 +45,7 @@ def install(app: FastAPI) -> None:
     """Let the app answer every problem this way."""
     for error, answer in (
         (HTTPException, _http), (RequestValidationError, _invalid), (SyncError, _sync), (psycopg.Error, _database),
+        (Exception, _bug),
     ):  # fmt: skip
         app.add_exception_handler(error, answer)
 
@@ -96,6 +97,12 @@ async def _database(request: Request, error: Any) -> Response:
     )
 
 
+async def _bug(request: Request, error: Any) -> Response:
+    """Starlette logs the error itself."""
+    told = "CRM Sync met something that it does not know: the log of Airflow's API server says what. Please report it."
+    return _answer(request, 500, told)
+
+
 def _answer(request: Request, status: int, detail: str, headers: Any = None) -> Response:
     title = HTTPStatus(status).phrase
     if _is_api(request):
@@ -111,6 +118,7 @@ _HEADINGS: Final = {
     404: "Not found",
     409: "Not done",
     422: "Not understood",
+    500: "Something went wrong",
     503: "Not reachable now",
 }
 

@@ -5,14 +5,14 @@ const theme = localStorage.getItem("theme");
 if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 
 // <div data-live="/…/api/v1/…" data-seen="state" data-every="seconds">: asks the API, and fills in [data-field], [data-value] and [data-max] by the
-// names of its answer. When the field `state` is no longer the one that the page was made with, the page is loaded anew.
+// names of its answer. When its `mark` (or `state`) is no longer the one that the page was made with, the page is loaded anew.
 async function refresh(part) {
   try {
     const reply = await fetch(part.dataset.live, { headers: { Accept: "application/json" } });
     if (reply.status === 401) return location.reload();
     if (reply.ok) {
       const answer = await reply.json();
-      if (String(answer.state) !== part.dataset.seen) return location.reload();
+      if (String(answer.mark ?? answer.state) !== part.dataset.seen) return location.reload();
       show(part, answer);
     }
   } catch {

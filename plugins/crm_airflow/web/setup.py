@@ -1,0 +1,172 @@
+"""The set-up of a connection, step by step: log-in, checks, settings, provisioning, first sync; each is one page address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from crm_airflow.web import acting
+from crm_airflow.web.airflow_api import Airflow, AirflowUser
+from crm_airflow.web.guards import (
+    CHANGE,
+    READ,
+    ConnectionName,
+    may_change,
+    preflight_dag,
+    provision_dag,
+    sync_dag,
+)
+from crm_airflow.web.pages import page
+from crm_airflow.web.reading import Reading, writing
+from crm_sync.decide.setup import STEP_OF, STEPS, Facts, Stage, Work, stage_of
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger import overview, settings
+from crm_sync.ledger import setup as ledger
+from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.overview import Overview, Progress
+from crm_sync.ledger.preflight import newest
+from crm_sync.ledger.setup import ProvisionRun
+from crm_sync.model import ConflictPolicy, Direction
+from crm_sync.preflight_report import PreflightReport
+
+__all__ = ["SetUp", "look", "router"]
+
+SETUP: Final = "/connections/{connection_id}/setup"
+AT_WORK: Final = frozenset({"queued", "running"})
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """Everything that the page shows of one set-up."""
+
+    stage: Stage
+    view: Overview
+    report: PreflightReport | None
+    provision: ProvisionRun | None
+    progress: Progress | None
+
+
+def look(tx: Transaction, airflow: Airflow, connection_id: str) -> SetUp:
+    """How far a set-up has come: by the ledger, and by Airflow where something was asked for and has not begun."""
+    view = overview.overview(tx, connection_id)
+    known, check = airflow.newest_run(preflight_dag(connection_id))
+    _, provision = airflow.newest_run(provision_dag(connection_id))
+    report, done = newest(tx, connection_id), ledger.newest_provision(tx, connection_id)
+    plan, made = _provision_works(provision, done)
+    run = view.last_run
+    facts = Facts(
+        connected=view.credential.generation > 0 and view.credential.state == "good",
+        known=known,
+        check=_check_work(check, report),
+        plan=plan,
+        provision=made,
+        provisioned=view.connection.provisioned_at is not None,
+        sync=_sync_work(view),
+    )
+    progress = overview.progress(tx, connection_id, run.run_id) if run else None
+    return SetUp(stage_of(facts), view, report, done, progress)
+
+
+def _check_work(asked: dict[str, Any] | None, report: PreflightReport | None) -> Work:
+    if asked and asked["state"] in AT_WORK:
+        return "under_way"
+    if report:
+        return "good" if report.possible else "failed"
+    return "failed" if asked else "none"
+
+
+def _provision_works(asked: dict[str, Any] | None, done: ProvisionRun | None) -> tuple[Work, Work]:
+    """What became of the newest plan, and of the newest provisioning."""
+    if asked is None or (asked["conf"] or {}).get("remove"):
+        return "none", "none"
+    mine = done if done and done.dag_run_id == asked["dag_run_id"] else None
+    ended = mine is not None and mine.state != "running"
+    if asked["state"] in AT_WORK and not ended:
+        work: Work = "under_way"
+    else:
+        work = "good" if mine and mine.state == "succeeded" else "failed"
+    return (work, "none") if (asked["conf"] or {}).get("dry_run") else ("good", work)
+
+
+def _sync_work(view: Overview) -> Work:
+    run = view.last_run
+    if run is None:
+        return "none"
+    if run.state == "running":
+        return "under_way"
+    return "good" if run.state in {"succeeded", "succeeded_with_parked"} else "failed"
+
+
+@router.get(SETUP, dependencies=READ)
+def show(
+    request: Request, connection_id: ConnectionName, tx: Reading, airflow: AirflowUser, user: GetUserDep
+) -> HTMLResponse:
+    """The step that the set-up has come to."""
+    found = look(tx, airflow, connection_id)
+    step = STEP_OF[found.stage]
+    return page(
+        request, "setup.html", name=connection_id, found=found, step=step, steps=STEPS,
+        order=list(STEPS), changes=may_change(connection_id, user), chosen=found.view.connection.settings,
+        dags={"check": preflight_dag(connection_id), "provision": provision_dag(connection_id), "sync": sync_dag(connection_id)},
+    )  # fmt: skip
+
+
+@router.post(f"{SETUP}/check", dependencies=CHANGE)
+def check(request: Request, connection_id: ConnectionName, airflow: AirflowUser) -> Response:
+    """Check the org, or check it again."""
+    acting.check(airflow, connection_id)
+    return _back(request, connection_id)
+
+
+@router.post(f"{SETUP}/settings", dependencies=CHANGE)
+def choose(
+    request: Request,
+    connection_id: ConnectionName,
+    airflow: AirflowUser,
+    frequency: Annotated[settings.Frequency, Form()],
+    direction: Annotated[Direction, Form()],
+    conflict_policy: Annotated[ConflictPolicy, Form()],
+    creates: Annotated[list[str], Form()] = [],  # noqa: B006  what FastAPI makes of boxes that nobody ticked
+) -> Response:
+    """Store the settings, and have provisioning planned under them."""
+    chosen: dict[str, object] = {
+        "frequency": frequency,
+        "direction": direction,
+        "conflict_policy": conflict_policy,
+        **{f"create_{object}s": object in creates for object in ("account", "contact", "lead")},
+    }
+    with writing() as tx:
+        settings.change_settings(tx, connection_id, chosen)
+    acting.plan_provisioning(airflow, connection_id)
+    return _back(request, connection_id)
+
+
+@router.post(f"{SETUP}/plan", dependencies=CHANGE)
+def plan(request: Request, connection_id: ConnectionName, airflow: AirflowUser) -> Response:
+    """Have provisioning planned once more."""
+    acting.plan_provisioning(airflow, connection_id)
+    return _back(request, connection_id)
+
+
+@router.post(f"{SETUP}/provision", dependencies=CHANGE)
+def provision(
+    request: Request, connection_id: ConnectionName, airflow: AirflowUser, plan: Annotated[int, Form()]
+) -> Response:
+    """Carry out the plan that the person has seen; another one has to be looked at first."""
+    with writing() as tx:
+        seen = ledger.newest_provision(tx, connection_id)
+    if seen is None or seen.run_id != plan:
+        raise Misconfigured(
+            "The plan that you confirmed is not the newest one: go back and look at it again."
+        )
+    acting.provision(airflow, connection_id)
+    return _back(request, connection_id)
+
+
+def _back(request: Request, connection_id: str) -> Response:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/connections/{connection_id}/setup", 303)
