@@ -1,4 +1,4 @@
-"""The command line: ``python -m crm_sync migrate``, ``connect <name>``, ``retry <name>``, ``vault new-key`` and ``vault rotate``."""
+"""The command line: ``python -m crm_sync migrate``, ``connect``, ``retry``, ``capture``, ``vault new-key`` and ``vault rotate``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from crm_sync.access import rotation
 from crm_sync.access.vault import KeyRing, Vault, new_entry
 from crm_sync.errors import SyncError
+from crm_sync.ledger import capture, parking, settings, snapshot
 from crm_sync.ledger import migrate as migrations
-from crm_sync.ledger import parking, settings, snapshot
 from crm_sync.ledger.database import Database, database_url
+from crm_sync.model import OBJECTS, Object
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         help="a parked_id of crm_sync.parked_rows; default: all",
     )
     retry.add_argument("--code", help="only what was parked for this reason, e.g. DUPLICATES_DETECTED")
+    watch = commands.add_parser("capture", help="have edits of more columns of GPTWeb's tables travel")
+    watch.add_argument("object", choices=OBJECTS)
+    watch.add_argument("column", nargs="+")
     vault = commands.add_parser("vault", help="the keys under which tokens are sealed")
     vault.add_argument(
         "action", choices=["new-key", "rotate"],
@@ -49,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
             migrations.migrate(database_url())
         elif options.command == "retry":
             _retry(options.name, options.line, options.code)
+        elif options.command == "capture":
+            _capture(options.object, options.column)
         elif options.command == "vault":
             _new_key() if options.action == "new-key" else _rotate()
         else:
@@ -71,6 +77,13 @@ def _retry(name: str, lines: list[int] | None, code: str | None) -> None:
         settings.load(tx, name)
         count = parking.try_again(tx, name, lines, code)
     print(f"{count} parked lines are tried again in the next run of {name}")
+
+
+def _capture(object: Object, columns: list[str]) -> None:
+    with closing(Database(database_url())) as database, database.transaction() as tx:
+        for column in columns:
+            new = capture.watch(tx, object, column)
+            print(f"edits of gptweb.{object}s.{column} are captured{'' if new else ' already'}")
 
 
 def _new_key() -> None:

@@ -16,12 +16,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from crm_sync.errors import Misconfigured
 from crm_sync.model import OBJECTS, ConflictPolicy, Object
 
-__all__ = ["FieldMapping", "FieldSpec", "FieldType", "ObjectMapping", "load_mapping", "load_mappings"]
+__all__ = ["FieldMapping", "FieldSpec", "FieldType", "Name", "ObjectMapping", "load_mapping", "load_mappings"]
 
 FieldType = Literal["text", "number", "boolean", "datetime", "reference"]
 FieldDirection = Literal["both", "out", "in"]
@@ -30,16 +38,26 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=63)]
 
 _INTERVAL = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SIZES = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 def _interval(text: object) -> object:
+    if isinstance(text, timedelta):
+        return text
     found = _INTERVAL.fullmatch(str(text))
     if found is None:
         raise ValueError("is not a time like 30s, 15m, 1h or 1d")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-Interval = Annotated[timedelta, BeforeValidator(_interval)]
+def _interval_text(interval: timedelta) -> str:
+    """As ``_interval`` reads it, in the greatest unit that leaves nothing over."""
+    seconds = int(interval.total_seconds())
+    size, unit = next((size, unit) for size, unit in _SIZES if seconds % size == 0)
+    return f"{seconds // size}{unit}"
+
+
+Interval = Annotated[timedelta, BeforeValidator(_interval), PlainSerializer(_interval_text)]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAPPINGS = Path(__file__).parent.parent / "mappings"

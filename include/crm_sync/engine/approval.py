@@ -21,7 +21,7 @@ from crm_sync.decide.volume import calls_by_batches, calls_by_ingest_job, prefer
 from crm_sync.engine.approval_words import preview
 from crm_sync.engine.context import Context, Engine
 from crm_sync.errors import ApprovalNeeded, PlanRejected
-from crm_sync.ledger import approval, runs, settings
+from crm_sync.ledger import approval, replan, runs, settings
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import OBJECTS
 
@@ -116,7 +116,7 @@ def answer(engine: Engine, run_id: int, approved: str, by: str | None, at: datet
     """
     with engine.database.transaction() as tx:
         connection = settings.load(tx, runs.load(tx, run_id).connection)
-        settings.replan_if_changed(tx, connection, engine.mapping_digest())
+        replan.replan_if_changed(tx, connection, engine.mappings, run_id)
     context = engine.context(run_id)
     with engine.database.transaction() as tx:
         question = approval.open_question(tx, run_id)

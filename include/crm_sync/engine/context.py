@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,8 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Rules
 from crm_sync.engine.reports import PlanReport, PullReport, PushReport, RunReport
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import parking, records, runs, settings
+from crm_sync.ledger import parking, replan, runs, settings
+from crm_sync.ledger.capture import check_columns
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.runs import Run
 from crm_sync.ledger.settings import Connection, Settings
@@ -118,7 +118,7 @@ class Engine:
         with self.database.transaction() as tx:
             connection = settings.load(tx, options.connection)
             for mapping in self.mappings.values():
-                records.check_columns(tx, mapping)
+                check_columns(tx, mapping)
             settings.check_scope(connection.name, connection.settings, self.mappings)
             if options.kind == "reconcile" and options.heal is None:
                 options = replace(options, heal=connection.settings.heal)
@@ -128,7 +128,7 @@ class Engine:
                 if k not in ("connection", "kind", "dag_run_id") and v
             }
             run_id = runs.open_run(tx, options.connection, options.kind, options.dag_run_id, chosen)
-            settings.replan_if_changed(tx, connection, self.mapping_digest())
+            replan.replan_if_changed(tx, connection, self.mappings, run_id)
             parking.wake(tx, options.connection)
             killed = runs.abandoned(tx, options.connection, options.kind, run_id)
         for earlier in killed:
@@ -186,7 +186,3 @@ class Engine:
                 f"no mapping for {', '.join(missing)}: add the mapping file of {connection.vendor}"
             )
         return Context(run, connection, rules, self.mappings)
-
-    def mapping_digest(self) -> str:
-        """Tells whether the mapping is the one that a plan was made by."""
-        return sha256("".join(repr(self.mappings[o]) for o in sorted(self.mappings)).encode()).hexdigest()

@@ -142,7 +142,7 @@ def _judge_unlinked(
     for record in unlinked:
         verdict = judge(record.levels, "ours")
         if record.deleted or not (may_create or later):
-            # Creation that is switched on later fills the outbox anew (settings.replan_if_changed).
+            # Creation that is switched on later fills the outbox anew (replan.replan_if_changed).
             done.append((record.our_id, record.version))
         elif isinstance(verdict, Ambiguous):
             parked.append(_refusal(mapping, verdict, record.our_id, None))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from crm_sync.decide.schema_made import Made
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import runs, settings, snapshot
+from crm_sync.ledger import replan, runs, settings, snapshot
 from crm_sync.ledger.database import Database, Jsonb, Transaction
 from crm_sync.ledger.seal import seal_run
 from crm_sync.provision_ledger import RunState, TrailLine
@@ -112,7 +112,7 @@ class SqlProvisionLedger:
         with self._database.transaction() as tx:
             settings.mark_provisioned(tx, connection)
             if read_again:
-                settings.read_again(tx, connection)
+                replan.read_again(tx, connection)
             snapshot.write(tx)
 
 

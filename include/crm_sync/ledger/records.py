@@ -15,11 +15,10 @@ from psycopg.pq import TransactionStatus
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.values import canonical
-from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import OurRecord, Row
 
-__all__ = ["as_engine", "check_columns", "columns", "digest_of", "match_function", "our_record", "table"]
+__all__ = ["as_engine", "columns", "digest_of", "match_function", "our_record", "table"]
 
 ABSENT = "\x00absent"  # not a value Salesforce can hold: NUL is refused everywhere
 FIXED = ("version", "deleted_at", "changed_at", "created_at", "archived_by")
@@ -57,20 +56,6 @@ def our_record(mapping: ObjectMapping, our_id: object, row: Sequence[Any]) -> Ou
 
 def _times(changed_at: Mapping[str, str]) -> dict[str, datetime]:
     return {column: datetime.fromisoformat(at) for column, at in changed_at.items()}
-
-
-def check_columns(tx: Transaction, mapping: ObjectMapping) -> None:
-    """Every mapped column exists in our table, or Misconfigured names all that don't."""
-    rows = tx.rows(
-        "select column_name from information_schema.columns where table_schema = 'gptweb' and table_name = %s",
-        (mapping.table,),
-    )
-    missing = sorted(set(mapping.columns) - {name for (name,) in rows})
-    if missing:
-        raise Misconfigured(
-            f"gptweb.{mapping.table} has no column {', '.join(missing)}: add it to the table, or take the block out "
-            f"of the mapping file {mapping.object}.yaml"
-        )
 
 
 def digest_of(mapping: ObjectMapping, values: Row, our_key: str | None, *, fate: str | bool) -> bytes:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
-from typing import Annotated, Literal
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from crm_sync.decide.mapping import ObjectMapping, load_mappings
+from crm_sync.decide.mapping_changes import MappingChanges, adjusted
+from crm_sync.decide.mapping_changes import problems as mapping_problems
 from crm_sync.decide.schema import Choices
-from crm_sync.decide.scope import ObjectScope, problems
+from crm_sync.decide.scope import ObjectScope
+from crm_sync.decide.scope import problems as scope_problems
 from crm_sync.decide.volume import LargePushes
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import approval
+from crm_sync.ledger import replan, trail
+from crm_sync.ledger.capture import check_columns
 from crm_sync.ledger.database import Jsonb, Transaction
-from crm_sync.model import OBJECTS, ConflictPolicy, Direction, Heal, Object, OurArchive, TheirDelete
+from crm_sync.model import OBJECTS, ConflictPolicy, Direction, Heal, Object, OurArchive, TheirDelete, Value
 
 __all__ = [
     "Connection",
@@ -33,7 +38,6 @@ __all__ = [
     "mark_provisioned",
     "mark_removed",
     "pin",
-    "read_again",
 ]
 
 Frequency = Literal["5min", "15min", "hourly"]
@@ -67,7 +71,8 @@ class Settings(BaseModel):
     while it writes; ``late_commit_seconds``: how long after its time-out a write may still commit there.
     ``sales_users`` (usernames or ids) and ``sales_profiles`` (all active users of them): who is to see GPTWeb's fields;
     ``large_pushes``: whether many changes go to the CRM by a bulk job: ``auto`` where that halves the calls.
-    ``layouts``: whether provisioning puts them on the page layouts.  ``scope``: which records are made on the other side.
+    ``layouts``: whether provisioning puts them on the page layouts.  ``scope``: which records are made on the other side;
+    ``mapping``: the fields that this connection maps otherwise than the mapping files.
     ``approve_creations_above``: a first sync that would make more of them waits for a person; None: never.
     ``approve_share_above``: so does a plan that overwrites or deletes more than this share of an object's linked records
     on one side, from ``approve_share_from`` linked ones on; None: never.  ``approve_hours``: how long a plan waits.
@@ -100,6 +105,7 @@ class Settings(BaseModel):
     sales_profiles: tuple[Name, ...] = Field(default=(), max_length=50)
     layouts: bool = True
     scope: dict[Object, ObjectScope] = Field(default_factory=dict)
+    mapping: dict[Object, MappingChanges] = Field(default_factory=dict)
     approve_creations_above: int | None = Field(default=5_000, ge=0)
     approve_share_above: float | None = Field(default=0.3, ge=0, le=1)
     approve_share_from: int = Field(default=10, ge=1)
@@ -139,7 +145,7 @@ class Settings(BaseModel):
         return timedelta(seconds=self.late_commit_seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Connection:
     """One CRM account joined to GPTWeb."""
 
@@ -150,6 +156,11 @@ class Connection:
     provisioned_at: datetime | None
     active: bool
     first_synced_at: datetime | None = None
+
+    @cached_property
+    def mappings(self) -> dict[Object, ObjectMapping]:
+        """The mapping files of its CRM with its own changes."""
+        return adjusted(load_mappings(self.vendor), self.settings.mapping)
 
 
 def load(tx: Transaction, name: str) -> Connection:
@@ -184,14 +195,29 @@ def parse(name: str, data: dict[str, object]) -> Settings:
 
 def check_scope(name: str, settings: Settings, mappings: Mapping[Object, ObjectMapping]) -> None:
     """The scope speaks of mapped fields, in values that suit them; every problem is reported at once."""
-    found = problems(settings.scope, mappings)
-    if found:
-        raise Misconfigured(f"settings of connection {name!r}: " + "; ".join(found))
+    _refuse(name, scope_problems(settings.scope, mappings))
+
+
+def _check(tx: Transaction, name: str, vendor: str, data: dict[str, object]) -> Settings:
+    """Settings that a run can work with: each for itself, the mapping as a whole, and the scope beside the mapping."""
+    settings = parse(name, data)
+    files = load_mappings(vendor)
+    _refuse(name, mapping_problems(files, settings.mapping))
+    mappings = adjusted(files, settings.mapping)
+    for object in settings.mapping:
+        check_columns(tx, mappings[object])
+    check_scope(name, settings, mappings)
+    return settings
+
+
+def _refuse(name: str, problems: Sequence[str]) -> None:
+    if problems:
+        raise Misconfigured(f"settings of connection {name!r}: " + "; ".join(problems))
 
 
 def connect(tx: Transaction, name: str, vendor: str, settings: dict[str, object]) -> Connection:
     """Make the connection if it is new (all our records go to its outbox), or change its settings."""
-    check_scope(name, parse(name, settings), load_mappings(vendor))
+    _check(tx, name, vendor, settings)
     # Waits for edits in flight: their trigger does not see the new connection, nor would the fill see them.
     tx.run("lock table gptweb.accounts, gptweb.contacts, gptweb.leads in share mode")
     made = tx.run(
@@ -199,46 +225,35 @@ def connect(tx: Transaction, name: str, vendor: str, settings: dict[str, object]
         (name, vendor, Jsonb(settings)),
     )
     if made:
-        _fill_outbox(tx, name)
+        replan.fill_outbox(tx, name)
     elif settings:
         change_settings(tx, name, settings)
     return load(tx, name)
 
 
-def change_settings(tx: Transaction, name: str, settings: dict[str, object]) -> None:
-    """Merge settings into the stored ones; the next run then plans everything anew (``replan_if_changed``)."""
+def change_settings(
+    tx: Transaction, name: str, settings: dict[str, object], who: str = "the command line"
+) -> None:
+    """Merge settings into the stored ones; the next run works by them, and the trail says who changed what."""
     known = tx.rows("select vendor, settings from crm_sync.connection where name = %s for update", (name,))
     if not known:
         load(tx, name)  # it says which ones there are
     vendor, current = known[0]
     merged = {**current, **settings}
-    check_scope(name, parse(name, merged), load_mappings(vendor))
-    tx.run("update crm_sync.connection set settings = %s where name = %s", (Jsonb(merged), name))
-
-
-def replan_if_changed(tx: Transaction, connection: Connection, mapping_digest: str) -> bool:
-    """When settings or mapping are not those of the last run, what they held back is work again."""
-    text = connection.settings.model_dump_json(include={"direction", "conflict_policy", "create_accounts",
-                                                        "create_contacts", "create_leads", "their_delete", "our_archive", "scope"})  # fmt: skip
-    digest = f"{sha256(text.encode()).hexdigest()}.{mapping_digest}"
-    before = tx.one(
-        "select settings_digest from crm_sync.connection where name = %s for update", (connection.name,)
+    before, after = (
+        parse(name, current).model_dump(mode="json"),
+        _check(tx, name, vendor, merged).model_dump(mode="json"),
     )
-    changed: bool = before != digest
-    if changed:
-        approval.withdraw(tx, connection.name)
-        tx.run(
-            "update crm_sync.connection set settings_digest = %s where name = %s", (digest, connection.name)
-        )
-        if before is not None and before.rpartition(".")[2] != mapping_digest:
-            read_again(tx, connection.name)  # a field that is new was never read
-        tx.run(
-            "update crm_sync.link set dirty = true where connection = %s and not dirty", (connection.name,)
-        )
-        tx.run("update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'settings or mapping changed'"
-               " where connection = %s and lifted_at is null", (connection.name,))  # fmt: skip
-        _fill_outbox(tx, connection.name)
-    return changed
+    tx.run("update crm_sync.connection set settings = %s where name = %s", (Jsonb(merged), name))
+    changed = [setting for setting in after if before[setting] != after[setting]]
+    trail.note(tx, None, name, "connection", [
+        trail.Line("setting_changed", "noted", field=setting, before=_word(before[setting]), after=_word(after[setting]), detail=f"by {who}")
+        for setting in changed
+    ])  # fmt: skip
+
+
+def _word(value: Any) -> Value:
+    return value if value is None or isinstance(value, str | int | float) else orjson.dumps(value).decode()
 
 
 def mark_provisioned(tx: Transaction, name: str) -> None:
@@ -267,20 +282,4 @@ def pin(tx: Transaction, name: str, organization: str) -> None:
 def mark_removed(tx: Transaction, name: str) -> None:
     """The CRM lacks our fields from now on: no sync begins, and after another provisioning everything is read anew."""
     tx.run("update crm_sync.connection set provisioned_at = null where name = %s", (name,))
-    read_again(tx, name)
-
-
-def read_again(tx: Transaction, name: str) -> None:
-    """Let the next sync read every record of theirs once more, whenever it was last changed."""
-    tx.run("delete from crm_sync.cursor where connection = %s", (name,))
-
-
-def _fill_outbox(tx: Transaction, name: str) -> None:
-    tx.run(
-        """insert into crm_sync.outbox (connection, object, our_id, version)
-        select %(c)s, 'account', id, version from gptweb.accounts union all
-        select %(c)s, 'contact', id, version from gptweb.contacts union all
-        select %(c)s, 'lead', id, version from gptweb.leads
-        on conflict (connection, object, our_id) do nothing""",
-        {"c": name},
-    )
+    replan.read_again(tx, name)

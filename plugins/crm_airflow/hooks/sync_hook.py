@@ -77,7 +77,6 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def engine(self, run_id: int | None = None) -> Iterator[Engine]:
         """The stages of a run; with its number, an error inside is also noted in the run's summary."""
-        from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
         from crm_sync.engine import Engine  # noqa: PLC0415
         from crm_sync.engine.notes import noted  # noqa: PLC0415
 
@@ -87,7 +86,7 @@ class CrmSyncHook(BaseHook):
             database = stack.enter_context(self.database())
             if run_id is not None:
                 stack.enter_context(noted(database, run_id))
-            mappings = load_mappings(self.settings(database).vendor)
+            mappings = self.settings(database).mappings
 
             def open_store(connection: Connection, run: Run) -> Store:
                 from crm_sync.access.oauth import identity  # noqa: PLC0415
@@ -147,7 +146,6 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def provisioning(self) -> Iterator[Provisioning]:
         """The stages of provisioning; without calls left their run is paused in its summary."""
-        from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
         from crm_sync.engine.notes import pausing  # noqa: PLC0415
         from crm_sync.ledger.provisioning import SqlProvisionLedger  # noqa: PLC0415
         from crm_sync.provision import Provisioning  # noqa: PLC0415
@@ -155,7 +153,6 @@ class CrmSyncHook(BaseHook):
         with ExitStack() as stack:
             database = stack.enter_context(self.database())
             connection = self.settings(database)
-            mappings = load_mappings(connection.vendor)
 
             def org_of(run_id: int) -> Org:
                 from crm_sync.stores.salesforce_schema import SalesforceSchema  # noqa: PLC0415
@@ -164,12 +161,11 @@ class CrmSyncHook(BaseHook):
                 session = stack.enter_context(self.session(run_id, "provision"))
                 return SalesforceSchema(session, connection.settings.provisioning)
 
-            yield Provisioning(self.connection, org_of, mappings, SqlProvisionLedger(database))
+            yield Provisioning(self.connection, org_of, connection.mappings, SqlProvisionLedger(database))
 
     @contextmanager
     def preflight(self) -> Iterator[Preflight]:
         """The checks before anything is changed; the log-in is one of them."""
-        from crm_sync.decide.mapping import load_mappings  # noqa: PLC0415
         from crm_sync.ledger.preflight import SqlPreflightLedger  # noqa: PLC0415
         from crm_sync.preflight import Preflight  # noqa: PLC0415
 
@@ -185,7 +181,7 @@ class CrmSyncHook(BaseHook):
                 session = stack.enter_context(self.session(lane="provision"))
                 return SalesforcePreflight(session, identity(session), session.login.token().instance_url)
 
-            expected = ledger.expectations(connection, load_mappings(connection.vendor))
+            expected = ledger.expectations(connection, connection.mappings)
             yield Preflight(expected, enter, ledger)
 
     @contextmanager
