@@ -1,12 +1,12 @@
 """Mapping: what the counterpart of each field was in the last run, so that a field that moves to another begins anew.
 
-Revision ID: 0016
+Revision ID: 0017
 """
 
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:
