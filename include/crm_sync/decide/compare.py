@@ -64,7 +64,7 @@ DRIFT: frozenset[Cause] = frozenset(
 """The causes under which the two sides do not agree although they should."""
 
 LEAST, SHARE = 10, 0.3
-"""So many records at least, and so much of all that are linked, make a healing a mass change."""
+"""From so many linked records on, so much of them is a mass, unless the settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +178,10 @@ def judge_pair(mapping: ObjectMapping, rules: Rules, pair: Pair, parents: Parent
     if pair.absent:
         return _judge_absent(pair)
     became = (now.merged_into, now.converted_to) != (link.merged_into, link.converted_to)
-    if became or (link.state == "lost" and now.fate is False):
-        return _found(pair, "drifted_theirs", (Difference(EXISTS, lives(pair.ours), now.fate is False),))
+    if became:
+        return _found(pair, "missing_theirs", (Difference(EXISTS, lives(pair.ours), False),))
+    if link.state == "lost" and now.fate is False:
+        return _found(pair, "drifted_theirs", (Difference(EXISTS, lives(pair.ours), True),))
     return _judge_existence(mapping, rules, pair) or _judge_fields(mapping, rules, pair, parents)
 
 
@@ -283,6 +285,6 @@ def judge_unlinked(
     return Finding(cause, None, ours, theirs, waiting=waiting and cause in DRIFT)
 
 
-def too_many(count: int, of: int) -> bool:
-    """Whether so many of all linked records are a mass change, which nobody makes without asking."""
-    return count >= LEAST and count > SHARE * of
+def too_many(count: int, of: int, share: float | None = SHARE, least: int = LEAST) -> bool:
+    """Whether so many of all linked records are a mass, which nobody changes without asking; without a share none is."""
+    return share is not None and of >= least and count > share * of

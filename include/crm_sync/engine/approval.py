@@ -185,7 +185,7 @@ def _limits(context: Context) -> Limits:
     first = context.connection.first_synced_at is None
     return Limits(
         chosen.approve_share_above, chosen.approve_share_from, chosen.approve_creations_above if first else None,
-        deletes=context.run.kind != "reconcile",
+        deletes=context.run.heal != "all",
     )  # fmt: skip
 
 

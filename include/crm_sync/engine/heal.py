@@ -1,8 +1,14 @@
-"""Heal: what a reconciliation found becomes the sync's work; nothing of it is written here."""
+"""Heal: what a reconciliation found becomes the sync's work; nothing of it is written here.
+
+What may destroy is held for this run alone: its links are claimed until a person has said yes or no, so that no other run
+carries it out meanwhile; after a no the links are as if nobody had looked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
+from functools import partial
 
 from crm_sync.decide.compare import Cause, too_many
 from crm_sync.decide.drift import Drift
@@ -10,21 +16,18 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
 from crm_sync.ledger import comparison, reading
 from crm_sync.ledger.comparison import CHUNK
+from crm_sync.ledger.database import Transaction
 
-__all__ = ["heal"]
+__all__ = ["heal", "release"]
 
-SAFE: tuple[Cause, ...] = (
-    "drifted_theirs",
-    "drifted_ours",
-    "drifted_both",
-    "formula",
-    "unlinked_theirs",
-    "unlinked_ours",
-)
+CHANGED: tuple[Cause, ...] = ("drifted_theirs", "drifted_ours", "drifted_both", "formula")
+UNLINKED: tuple[Cause, ...] = ("unlinked_theirs", "unlinked_ours")
+SAFE = (*CHANGED, *UNLINKED)
 """What is healed by writing fields or making records."""
 GONE: tuple[Cause, ...] = ("missing_theirs", "missing_ours", "link_to_nothing")
 """What may end with a record archived or deleted."""
-CHANGED: tuple[Cause, ...] = ("drifted_theirs", "drifted_ours", "drifted_both", "formula")
+SETTLED = timedelta(hours=48)
+"""So long after the last moment for an answer the run has settled, or the next one has settled it."""
 
 
 def heal(engine: Engine, context: Context, sent_no: int, drift: Drift) -> int:
@@ -33,59 +36,72 @@ def heal(engine: Engine, context: Context, sent_no: int, drift: Drift) -> int:
     ``safe`` leaves out what may archive or delete, and mass changes; ``all`` leaves out nothing but mass absence, which
     is rather a lost permission than so many deletes; its plan asks a person where it destroys.
     """
-    wanted = context.run.heal
-    if wanted == "none":
+    if context.run.heal == "none":
         return 0
-    healing = 0
-    for mapping in context.objects:
-        causes, absent_too = _causes(engine, context, mapping, drift)
-        healing += _hand_over(engine, context, mapping, sent_no, causes, absent_too=absent_too)
-    return healing
+    return sum(_heal(engine, context, mapping, sent_no, drift) for mapping in context.objects)
 
 
-def _causes(
-    engine: Engine, context: Context, mapping: ObjectMapping, drift: Drift
-) -> tuple[Collection[Cause], bool]:
-    """The causes that the run heals, and whether also records that were not in the read at all."""
+def release(tx: Transaction, context: Context) -> None:
+    """Let go what the run still holds; of what was not carried out nothing is known any more."""
+    if context.run.kind == "reconcile":
+        comparison.take_back(tx, context.run_id)
+
+
+def _heal(engine: Engine, context: Context, mapping: ObjectMapping, sent_no: int, drift: Drift) -> int:
     with engine.database.transaction() as tx:
         linked = comparison.linked(tx, context.name, mapping)
-    object, changed = mapping.object, drift.count(CHANGED, mapping.object)
+    object, changed, absent = (
+        mapping.object,
+        drift.count(CHANGED, mapping.object),
+        drift.absent[mapping.object],
+    )
+    hand_over = partial(_hand_over, engine, context, mapping, sent_no)
+    chosen = context.settings
     if context.run.heal == "safe":
-        if too_many(changed, linked):
-            drift.notes.append(
-                f"{changed:,} of {linked:,} linked {object}s differ: too many to be changed unasked, so they were left as they "
-                "are; look at the samples, then reconcile with heal = all"
-            )
-            return set(SAFE) - set(CHANGED), False
-        return SAFE, False
-    absent = drift.absent[object]
-    if too_many(absent, linked):
+        if not too_many(changed, linked, chosen.approve_share_above, chosen.approve_share_from):
+            return hand_over(SAFE)
+        drift.notes.append(
+            f"{changed:,} of {linked:,} linked {object}s differ: too many to be changed unasked, so they were left as they "
+            "are; look at the samples, then reconcile with heal = all"
+        )
+        return hand_over(UNLINKED)
+    many_absent = too_many(absent, linked)
+    if many_absent:
         drift.notes.append(
             f"{absent:,} of {linked:,} linked {object}s were not in the CRM's answer: rather a lost permission than so many "
             "deletes, so they were left as they are; let the integration user see all records, then reconcile again"
         )
-    return (*SAFE, *GONE), not too_many(absent, linked)
+    until = engine.now() + timedelta(hours=chosen.approve_hours) + SETTLED
+    return hand_over(SAFE) + hand_over(GONE, absent_too=not many_absent, held_until=until)
 
 
 def _hand_over(
-    engine: Engine, context: Context, mapping: ObjectMapping, sent_no: int, causes: Collection[Cause], *, absent_too: bool
+    engine: Engine, context: Context, mapping: ObjectMapping, sent_no: int, causes: Collection[Cause], *,
+    absent_too: bool = True, held_until: datetime | None = None,
 ) -> int:  # fmt: skip
+    """Chunk by chunk; with ``held_until`` only what no other run is at, and for no other run."""
     done, after = 0, 0
     while True:
         began = engine.now()
         with engine.database.transaction() as tx:
-            found = comparison.noted(tx, mapping.object, causes, after, CHUNK, absent_too=absent_too)
-            images = comparison.images_of(tx, mapping, [theirs for _, _, _, theirs, _ in found if theirs])
+            noted = comparison.noted(tx, mapping.object, causes, after, CHUNK, absent_too=absent_too)
+            found = noted
+            if held_until is not None:
+                held = comparison.hold(
+                    tx, [f.link_id for f in noted if f.link_id], context.run_id, began, held_until
+                )
+                found = [f for f in noted if f.link_id in held]
+            images = comparison.images_of(tx, mapping, [f.their_id for f in found if f.their_id])
             reading.store_page(
                 tx, context.name, context.run_id, mapping, list(images.values()), sent_no, began
             )
             comparison.make_work(
                 tx, context.name, mapping,
-                [link for _, link, _, _, _ in found if link],
-                [link for _, link, _, _, absent in found if link and absent],
-                [ours for _, link, ours, _, _ in found if ours and not link],
+                [f.link_id for f in found if f.link_id],
+                [f.link_id for f in found if f.link_id and f.absent],
+                [f.our_id for f in found if f.our_id and not f.link_id],
             )  # fmt: skip
         done += len(found)
-        if len(found) < CHUNK:
+        if len(noted) < CHUNK:
             return done
-        after = found[-1][0]
+        after = noted[-1].number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.heal import release
 from crm_sync.engine.reports import RunReport
 from crm_sync.ledger import approval, forecast, links, reconciliation, runs
 from crm_sync.ledger.runs import Counts
@@ -20,6 +21,7 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
         else:
             state, message = verdict(counts, context.run.state, dry_run=context.run.dry_run, killed=killed)
             message = message or reconciliation.headline(tx, context.run_id) or ""
+        release(tx, context)
         links.release_run(tx, context.run_id, engine.now(), only_expired=killed)
         seal = runs.close(tx, context.run_id, state, counts, message or None)
         calls = forecast.note(tx, context.run_id)

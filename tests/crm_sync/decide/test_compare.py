@@ -93,7 +93,7 @@ def test_a_stream_that_is_out_of_order_is_refused(wrong: str) -> None:
         (SAME, record(title=" a"), image(at(1), title="a "), "in_step"),
         (SAME, record(title="a"), image(at(1), title="a", our_id=None), "drifted_theirs"),
         (SAME, record(title="a"), image(at(1), title="a", deleted=True), "missing_theirs"),
-        (SAME, record(title="a"), image(at(1), title="a", deleted=True, merged_into="003B"), "drifted_theirs"),
+        (SAME, record(title="a"), image(at(1), title="a", deleted=True, merged_into="003B"), "missing_theirs"),
         (SAME, None, None, "missing_ours"),
         (SAME, replace(record(title="a"), deleted=True, archived_by="person"), None, "missing_ours"),
         (SAME, None, image(at(1), title="a", deleted=True), "link_to_nothing"),
@@ -188,7 +188,7 @@ def test_a_record_without_a_partner(
 
 
 @pytest.mark.parametrize(
-    ("count", "of", "mass"), [(9, 9, False), (10, 10, True), (10, 34, False), (11, 34, True)]
+    ("count", "of", "mass"), [(9, 9, False), (3, 10, False), (4, 10, True), (10, 34, False), (11, 34, True)]
 )
 def test_so_many_are_a_mass(count: int, of: int, mass: bool) -> None:
     assert too_many(count, of) is mass

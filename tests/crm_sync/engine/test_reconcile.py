@@ -12,7 +12,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from crm_sync.engine import RunOptions
+from crm_sync.engine import RunOptions, approval
+from crm_sync.errors import ApprovalNeeded
 from crm_sync.ledger import reconciliation, settings
 from crm_sync.ledger.database import Database
 from crm_sync.model import Heal
@@ -43,27 +44,41 @@ class Hub:
     tag: str = field(default_factory=lambda: uuid4().hex[:8])
     later: timedelta = timedelta(0)
     runs: int = 0
+    asked: str = ""
 
-    def run(self, kind: Any = "sync", heal: Heal | None = None) -> dict[str, Any]:
-        """A whole run; of a reconciliation the report, of any other what settle says."""
+    def run(self, kind: Any = "sync", heal: Heal | None = None, says: str = "yes") -> dict[str, Any]:
+        """A whole run; of a reconciliation the report, of any other what settle says.
+
+        Where its plan asks, a person ``says`` yes or no, or a sync runs before that; what was asked is kept.
+        """
         self.later += timedelta(hours=1)
         self.runs += 1
         engine = engine_on(self.database, self.org.session, self.later)
         run_id = engine.open_run(RunOptions("main", kind, str(self.runs), ("contact",), heal=heal))
         if kind == "reconcile":
             engine.compare(run_id)
-        if kind == "sync" or heal != "none":
-            for stage in STAGES:
+        self.asked = ""
+        try:
+            for stage in STAGES if kind == "sync" or heal != "none" else ():
                 getattr(engine, stage)(run_id)
+        except ApprovalNeeded as question:
+            self.asked = str(question)
+            if says == "meanwhile":
+                self.run()
+                self.asked = str(question)
+            approved = "" if says == "no" else question.digest
+            if approval.answer(engine, run_id, approved, "Ann", engine.now()).approved:
+                for stage in STAGES[1:]:
+                    getattr(engine, stage)(run_id)
         report = engine.settle(run_id)
-        assert report.state in ("succeeded", "succeeded_with_parked"), report
+        assert report.state in ("succeeded", "succeeded_with_parked", "refused"), report
         if kind == "sync":
             return report.counts
         with self.database.transaction() as tx:
             return reconciliation.load(tx, "main", run_id)
 
-    def compare(self, heal: Heal = "none") -> dict[str, Any]:
-        return self.run("reconcile", heal)
+    def compare(self, heal: Heal = "none", says: str = "yes") -> dict[str, Any]:
+        return self.run("reconcile", heal, says)
 
     def person(self, name: str, **values: str) -> str:
         """Somebody whom both sides know; answers the id there."""
@@ -229,9 +244,38 @@ def test_deleted_there_unseen_is_healed_by_all_alone(hub: Hub) -> None:
     assert counts(hub.compare("safe")) == {"missing_theirs": 1}
     assert hub.held("deleted_at", "Bin") is None
     hub.compare("all")
+    assert "1 contacts would be archived in GPTWeb" in hub.asked
     assert hub.held("archived_by", "Bin") == "engine"
     report = hub.compare()
     assert (report["verdict"], counts(report)) == ("in_step", {"by_agreement": 1})
+
+
+def test_what_a_person_rejects_is_as_if_nobody_had_looked(hub: Hub) -> None:
+    id = hub.person("Kept", title="n0")
+    hub.settle()
+    with hub.unseen():
+        hub.org.people.deletes(id)
+    report = hub.compare("all", says="no")
+    assert (report["run"]["state"], report["healing"]) == ("refused", 1)
+    assert (
+        hub.one("select count(*) from crm_sync.link where dirty or claim_run is not null or not their_alive")
+        == 0
+    )
+    assert hub.run()["planned"] == 0, "a later sync acts on nothing of it"
+    assert hub.held("deleted_at", "Kept") is None
+    assert counts(hub.compare()) == {"missing_theirs": 1}
+
+
+def test_what_waits_for_a_person_no_other_run_carries_out(hub: Hub) -> None:
+    id = hub.person("Waits", title="n0")
+    hub.settle()
+    with hub.unseen():
+        hub.org.people.deletes(id)
+    hub.compare("all", says="meanwhile")
+    assert hub.one("select count(*) from crm_sync.change where op = 'archive'") == 1
+    run_kind = "select kind from crm_sync.run join crm_sync.change using (run_id) where op = 'archive'"
+    assert hub.one(run_kind) == "reconcile"
+    assert hub.held("archived_by", "Waits") == "engine"
 
 
 def test_absent_there_is_no_delete(hub: Hub) -> None:
