@@ -43,6 +43,40 @@ def test_from_an_empty_org_to_silence(org, hub):
     assert last[1:9] == ("succeeded", 0, 0, 0, 0, 0, 0, 1)
 
 
+def test_a_reconciliation_says_what_no_sync_saw_and_heals_it_on_demand(org, hub):
+    for statement in (
+        "alter table gptweb.contacts disable trigger user",
+        "update gptweb.contacts set title = 'Past the triggers' where email = 'ann3@acme.example'",
+        "alter table gptweb.contacts enable trigger user",
+    ):
+        rows(hub, statement)
+    title = "SELECT Title FROM Contact WHERE Email = 'ann3@acme.example'"
+    healing = ("pull", "plan", "push_ours", "push_theirs")
+
+    state, tasks = run("reconcile")
+    assert (state, {tasks[task] for task in healing}) == ("success", {"skipped"}), tasks
+    assert rows(hub, "select verdict, differing, waiting from crm_sync.reconciliation order by run_id") == [
+        ("drifted", 1, 0)
+    ]
+    assert org.query(title)[0]["Title"] is None
+
+    state, tasks = run("reconcile", heal="safe")
+    assert (state, set(tasks.values())) == ("success", {"success"})
+    assert org.query(title)[0]["Title"] == "Past the triggers"
+
+    run("reconcile")
+    ((verdict, headline, message),) = rows(
+        hub,
+        "select verdict, headline, message from crm_sync.reconciliation join crm_sync.run_summary using (run_id) "
+        "order by run_id desc limit 1",
+    )
+    assert verdict == "in_step"
+    assert headline == message
+    assert headline.startswith("In step: 1 account, 30 contacts and 1 lead agree on every mapped field.")
+    lanes = "select distinct lane from crm_sync.spending join crm_sync.run using (run_id) where kind = 'reconcile'"
+    assert rows(hub, lanes) == [("reconcile",)]
+
+
 def test_preflight_alone_leaves_its_report_and_three_booked_calls(org, hub):
     before = rows(hub, "select coalesce(max(spending_id), 0) from crm_sync.spending")[0][0]
     assert run("preflight") == ("success", {"preflight": "success"})
