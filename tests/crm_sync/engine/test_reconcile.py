@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,7 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from crm_sync.engine import RunOptions, approval
+from crm_sync.engine import Engine, RunOptions, approval
 from crm_sync.errors import ApprovalNeeded
 from crm_sync.ledger import reconciliation, settings
 from crm_sync.ledger.database import Database
@@ -41,6 +41,7 @@ class Hub:
     org: StandinOrg
     database: Database
     client: psycopg.Connection[Any]
+    url: str
     tag: str = field(default_factory=lambda: uuid4().hex[:8])
     later: timedelta = timedelta(0)
     runs: int = 0
@@ -144,7 +145,7 @@ def hub(org: StandinOrg, database_url: str) -> Iterator[Hub]:
     ):
         with database.transaction() as tx:
             settings.connect(tx, "main", "salesforce", {"conflict_policy": "crm_wins"})
-        hub = Hub(org, database, client)
+        hub = Hub(org, database, client, database_url)
         hub.run()
         yield hub
 
@@ -418,3 +419,104 @@ def test_a_comparison_that_is_made_again_replaces_its_report(hub: Hub) -> None:
     reports = [engine.compare(run_id).counts for _ in range(2)]
     assert reports[0] == reports[1] == {"in_step": 1, "differing": 0, "healing": 0}
     assert hub.one("select count(*) from crm_sync.reconciliation where run_id = %s", run_id) == 1
+
+
+# ------------------------------------------------------------------------------- beside other runs, and killed
+
+
+class Slow:
+    """A store of which somebody does something between the read's last page and its end."""
+
+    def __init__(self, store: Any, meanwhile: Callable[[], object]) -> None:
+        self._store = store
+        self._meanwhile = meanwhile
+
+    def read(self, reads: Any) -> Iterator[Any]:
+        yield from self._store.read(reads)
+        self._meanwhile()
+
+    def write(self, *given: Any) -> Any:
+        return self._store.write(*given)
+
+
+def compare_slowly(hub: Hub, heal: Heal, meanwhile: Callable[[], object]) -> dict[str, Any]:
+    """A whole reconciliation; what happens meanwhile, its read does not show."""
+    hub.runs += 1
+    usual = engine_on(hub.database, hub.org.session, hub.later)
+    with closing(Database(hub.url)) as database:
+        slow = Engine(
+            database, usual.mappings, lambda c, r: Slow(usual.open_store(c, r), meanwhile), now=usual.now
+        )
+        run_id = slow.open_run(RunOptions("main", "reconcile", str(hub.runs), ("contact",), heal=heal))
+        slow.compare(run_id)
+    for stage in STAGES:
+        getattr(usual, stage)(run_id)
+    usual.settle(run_id)
+    with hub.database.transaction() as tx:
+        return reconciliation.load(tx, "main", run_id)
+
+
+def test_a_sync_that_writes_while_it_reads_is_no_drift(hub: Hub) -> None:
+    id = hub.person("Beside", title="n0")
+    hub.settle()
+
+    def meanwhile() -> None:
+        hub.client.execute("update gptweb.contacts set title = 'O1' where title = 'n0'")
+        hub.run()
+
+    report = compare_slowly(hub, "all", meanwhile)
+    assert counts(report) == {"in_step": 1}
+    assert (hub.held("title", "Beside"), hub.their(id)["Title"]) == ("O1", "O1")
+
+
+def test_what_is_made_there_while_it_reads_is_not_missing(hub: Hub) -> None:
+    report = compare_slowly(hub, "all", lambda: hub.person("Born", title="n0"))
+    assert counts(report) == {"in_step": 1}
+    assert hub.held("deleted_at", "Born") is None
+    assert hub.compare()["verdict"] == "in_step"
+
+
+def test_what_it_read_before_a_person_changed_it_again_brings_nothing_back(hub: Hub) -> None:
+    """It reads T1 late; before it compares, T2 is typed, read and applied by a sync."""
+    id = hub.person("Twice", title="n0")
+    hub.settle()
+    with hub.unseen():
+        hub.org.people.edits(id, "title", "T1")
+
+    def meanwhile() -> None:
+        hub.org.people.edits(id, "title", "T2")
+        hub.run()
+
+    compare_slowly(hub, "all", meanwhile)
+    hub.run()
+    assert (hub.held("title", "Twice"), hub.their(id)["Title"]) == ("T2", "T2")
+    assert hub.compare()["verdict"] == "in_step"
+
+
+def test_a_person_edits_here_between_the_report_and_the_heal(hub: Hub) -> None:
+    id = hub.person("Late", title="n0", phone="1")
+    hub.settle()
+    with hub.unseen():
+        hub.org.people.edits(id, "phone", "2")
+    compare_slowly(
+        hub, "safe", lambda: hub.client.execute("update gptweb.contacts set title = 'O1' where title = 'n0'")
+    )
+    assert (hub.held("phone", "Late"), hub.held("title", "Late"), hub.their(id)["Title"]) == ("2", "O1", "O1")
+    assert hub.compare()["verdict"] == "in_step"
+
+
+def test_a_reconciliation_that_is_killed_leaves_deletes_to_a_person(hub: Hub) -> None:
+    gone, changed = hub.person("Lost", title="n0"), hub.person("Moved", title="n0")
+    hub.settle()
+    with hub.unseen():
+        hub.org.people.deletes(gone)
+        hub.org.people.edits(changed, "title", "T1")
+    engine = engine_on(hub.database, hub.org.session, hub.later)
+    engine.compare(engine.open_run(RunOptions("main", "reconcile", "killed", ("contact",), heal="all")))
+    hub.run()
+    assert hub.held("title", "Moved") == "T1", "what destroys nothing any run carries on"
+    assert hub.held("deleted_at", "Lost") is None
+    report = hub.compare()
+    assert counts(report) == {"in_step": 1, "missing_theirs": 1}
+    assert hub.one("select count(*) from crm_sync.link where claim_run is not null or not their_alive") == 0
+    assert hub.run()["planned"] == 0
