@@ -133,6 +133,7 @@ def _link(connection: psycopg.Connection, mapping: ObjectMapping, images: Sequen
             )
     connection.execute(
         """insert into crm_sync.image (link_id, base_ours, base_theirs, seen) select l.link_id, v.value - 'id', v.value - 'id', v.value - 'id'
-        from jsonb_array_elements(%s) v join crm_sync.link l on l.connection = %s and l.object = %s and l.our_id = (v.value ->> 'id')::uuid""",
+        from jsonb_array_elements(%s) v cross join lateral (select l.link_id from crm_sync.link l
+          where l.connection = %s and l.object = %s and l.our_id = (v.value ->> 'id')::uuid offset 0) l""",
         (Jsonb(rows), NAME, mapping.object),
     )
