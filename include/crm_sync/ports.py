@@ -82,6 +82,11 @@ class RowResult(Protocol):
     """What a job made of one row; ``marker`` is that of the Write that the row was made from."""
 
     @property
+    def made(self) -> str | None:
+        """The id of the record that it made new, if it did."""
+        ...
+
+    @property
     def marker(self) -> str:
         """Tells which row it is; the order is not kept."""
         ...
@@ -95,6 +100,16 @@ class Sheet(Protocol):
     """The data of a job while it is collected, on disk."""
 
     @property
+    def columns(self) -> Sequence[str]:
+        """Our columns that it was made for, in its order."""
+        ...
+
+    @property
+    def tail(self) -> Sequence[str]:
+        """The cells with which every row ends, after the columns."""
+        ...
+
+    @property
     def full(self) -> bool:
         """Whether a job should not take more."""
         ...
@@ -103,9 +118,18 @@ class Sheet(Protocol):
         """Append rows."""
         ...
 
+    def paste(self, csv: Sequence[bytes]) -> None:
+        """Append creates that are CSV already: our key, the marker, the columns, the tail; empty where not planned."""
+        ...
+
 
 class Jobs(Protocol):
     """Bulk jobs of one object: opened, filled once, begun, waited for; then every row has a result of one of three kinds."""
+
+    @property
+    def reserved(self) -> str:
+        """A text that means something else in a sheet; values that contain it are asked about by ``takes``."""
+        ...
 
     def takes(self, values: Row) -> bool:
         """Whether these values can go by a job at all."""
@@ -135,8 +159,8 @@ class Jobs(Protocol):
         """How it is.  Missing if the CRM does not know it (any more)."""
         ...
 
-    def wait(self, job: str, rows: int, patience: float) -> JobState:
-        """Look until it has ended, for ``patience`` seconds at most."""
+    def wait(self, job: str, rows: int, patience: float, since: float = 0) -> JobState:
+        """Look until it has ended, for ``patience`` seconds at most; ``since``: seconds that it works already."""
         ...
 
     def results(self, job: str, kind: Literal["successful", "failed", "unprocessed"]) -> Iterator[RowResult]:

@@ -1,15 +1,16 @@
 """Volume decides the API: pure arithmetic on the calls that pages, batches and bulk jobs cost (facts/salesforce.md 3.3, 5).
 
 A page or a batch is a call.  A job is a handful of calls however large it is: open it, look at it until it has ended,
-fetch its results; an ingest job also takes its data and the word to begin.
+fetch its results; an ingest job also takes its data and the word to begin.  A large push goes in two halves, so that the
+CRM works on one while the other is filled, or its results are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 __all__ = [
+    "AT_ONCE",
     "LOOKS",
     "RESULT_ROWS",
     "LargePushes",
@@ -17,10 +18,12 @@ __all__ = [
     "calls_by_ingest_job",
     "calls_by_pages",
     "calls_by_query_job",
+    "first_wait",
     "in_words",
+    "next_wait",
     "prefers_ingest_job",
     "prefers_query_job",
-    "waits",
+    "rows_of_a_job",
 ]
 
 LargePushes = Literal["auto", "composite", "bulk"]
@@ -33,7 +36,14 @@ RESULT_ROWS = 50_000
 HALF = 2
 """An ingest job has to halve the calls at least: it costs a person minutes, and the database more than batches do."""
 LOOKS = 5
-"""How often a job is looked at until it has ended, as ``waits`` goes: half a minute for 100,000 rows."""
+"""How often a query job is looked at until it has ended: half a minute for 100,000 rows."""
+INGEST_LOOKS = 3
+"""The same of an ingest job, which says how far it is."""
+AT_ONCE = 2
+"""Ingest jobs of one push under way at a time."""
+WORTH_TWO = 20_000
+"""Rows from which a push goes in two jobs."""
+SHORTEST_WAIT, LONGEST_WAIT = 0.5, 60.0
 
 
 def calls_by_pages(rows: int, page_rows: int = PAGE_ROWS) -> int:
@@ -56,12 +66,20 @@ def calls_by_batches(rows: int, batch_rows: int) -> int:
     return _parts(rows, batch_rows)
 
 
-def calls_by_ingest_job(rows: int, op: str) -> int:
-    """The calls of an ingest job: made, filled, begun, looked at, three kinds of results.
+def rows_of_a_job(rows: int) -> int:
+    """How many of so many rows the first ingest job gets."""
+    return _parts(rows, AT_ONCE) if rows >= WORTH_TWO else rows
 
-    An update also looks at the records before.
+
+def calls_by_ingest_job(rows: int, op: str) -> int:
+    """The calls of a push by ingest jobs, each made, filled, begun, looked at, and asked for its results.
+
+    An update also looks at the records before.  Where rows were refused their results cost two calls more.
     """
-    return 3 + LOOKS + 3 + (op == "update") * min(calls_by_pages(rows), calls_by_query_job(rows))
+    jobs = 1 if rows < WORTH_TWO else AT_ONCE
+    return jobs * (3 + INGEST_LOOKS + 1) + (op == "update") * min(
+        calls_by_pages(rows), calls_by_query_job(rows)
+    )
 
 
 def prefers_ingest_job(rows: int, op: str, batch_rows: int, large_pushes: LargePushes) -> bool:
@@ -80,12 +98,20 @@ def in_words(object: str, op: str, rows: int, batch_rows: int, large_pushes: Lar
     return f"{what} by composite, {batches:,} calls; by bulk about {job}"
 
 
-def waits(rows: int) -> Iterator[float]:
-    """Seconds between two looks at a job: a few for its rows at first, then half as many again, at most a minute."""
-    seconds = 1 + rows / 100_000
-    while True:
-        yield min(seconds, 60.0)
-        seconds *= 1.5
+def first_wait(rows: int) -> float:
+    """Seconds before the first look at a job: a few for its rows."""
+    return 1 + rows / 100_000
+
+
+def next_wait(last: float, rows: int, processed: int, working: float) -> float:
+    """Seconds before the next look: half as many again as before, at most a minute, but not longer than the rest will take.
+
+    ``processed``: the rows that it has come to in ``working`` seconds.
+    """
+    longest = min(1.5 * max(last, 1), LONGEST_WAIT)
+    if not processed:
+        return longest
+    return max(SHORTEST_WAIT, min(longest, working * (rows - processed) / processed))
 
 
 def _parts(rows: int, size: int) -> int:

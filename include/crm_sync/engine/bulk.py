@@ -7,31 +7,30 @@ what became of its rows: they stay claimed until its results are stored, by whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.merge import KEY
-from crm_sync.decide.volume import prefers_ingest_job
+from crm_sync.decide.volume import AT_ONCE, prefers_ingest_job, rows_of_a_job
 from crm_sync.engine.answers import Kept
+from crm_sync.engine.bulk_claim import claim_rows
 from crm_sync.engine.bulk_results import keep_results
-from crm_sync.engine.claim import Sending, by_parent, claim_creates, claim_updates
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import Tally
 from crm_sync.errors import JobUnderWay, Missing, NotSent, SyncError, Unanswered
 from crm_sync.ledger import jobs, reading, trail
-from crm_sync.ledger.jobs import Job, JobRow
+from crm_sync.ledger.jobs import Job
 from crm_sync.model import ChangedSince, Object
-from crm_sync.ports import BulkStore, Jobs, JobState, Sheet, Store
+from crm_sync.ports import BulkStore, Jobs, JobState, Store
 
 __all__ = ["push_large", "take_up"]
 
-CHUNK = 2_000
 SOONEST, LATEST = timedelta(minutes=1), timedelta(minutes=10)
 """How long a task waits at least and at most before it looks at its job again."""
-_CLAIM: dict[jobs.Op, Callable[..., list[Sending]]] = {"update": claim_updates, "create": claim_creates}
+OPS: tuple[jobs.Op, ...] = ("update", "create")
 
 
 def take_up(
@@ -59,20 +58,39 @@ def push_large(
     ``last``: the run tries none of it again.
     """
     again = Kept()
-    for op in _CLAIM:
-        while True:
-            with engine.database.transaction() as tx:
-                rows, columns = trail.waiting(tx, context.run_id, mapping.object, op)
-            settings = context.settings
-            if not prefers_ingest_job(rows, op, settings.batch_size, settings.large_pushes):
-                break
-            store = opened()
-            if not isinstance(store, BulkStore):
-                return again
-            job = _send(engine, context, mapping, store, op, columns)
-            if job is None:
-                break
-            again.add(_wait(engine, context, mapping, store.jobs(mapping.object), job, tally, last=last))
+    for op in OPS:
+        with engine.database.transaction() as tx:
+            rows = trail.waiting(tx, context.run_id, mapping.object, op)
+        settings = context.settings
+        if not prefers_ingest_job(rows, op, settings.batch_size, settings.large_pushes):
+            continue
+        store = opened()
+        if not isinstance(store, BulkStore):
+            return again
+        again.add(_push(engine, context, mapping, store, op, rows, tally, last=last))
+    return again
+
+
+def _push(
+    engine: Engine, context: Context, mapping: ObjectMapping, store: BulkStore, op: jobs.Op, rows: int, tally: Tally, *,
+    last: bool,
+) -> Kept:  # fmt: skip
+    """Two jobs at a time: while the CRM works on one, the other is filled, or its results are kept."""
+    again = Kept()
+    api = store.jobs(mapping.object)
+    most, after = rows_of_a_job(rows), 0
+    begun: deque[tuple[Job, float]] = deque()
+    more = True
+    while more or begun:
+        if more and len(begun) < AT_ONCE:
+            job, after = _send(engine, context, mapping, store, op, after, most)
+            more = job is not None
+            if job is not None:
+                begun.append((job, engine.monotonic()))
+        else:
+            job, at = begun.popleft()
+            since = engine.monotonic() - at
+            again.add(_wait(engine, context, mapping, api, job, tally, last=last, since=since))
     return again
 
 
@@ -108,15 +126,17 @@ def _send(
     mapping: ObjectMapping,
     store: BulkStore,
     op: jobs.Op,
-    columns: Sequence[str],
-) -> Job | None:
-    """Everything until the job has begun; None when no row stood up to the re-check."""
+    after: int,
+    most: int,
+) -> tuple[Job | None, int]:
+    """Everything until the next job has begun, and the change that it ends with; None when no row was left for it."""
     api = store.jobs(mapping.object)
-    fields = [c for c in columns if c != KEY]
+    with engine.database.transaction() as tx:
+        fields = trail.columns_of(tx, context.run_id, mapping.object, op, mapping.columns)
     with api.sheet(fields, creates=op == "create") as sheet:
-        job = _claim(engine, context, mapping, api, op, sheet)
+        job, after = claim_rows(engine, context, mapping, api, op, sheet, after, most)
         if job is None:
-            return None
+            return None, after
         opened = ""
         try:
             opened = api.open(creates=op == "create")
@@ -135,43 +155,7 @@ def _send(
                     api.abort(opened)
             _give_back(engine, job, "given up before it began")
             raise
-    return replace(job, their_id=opened)
-
-
-def _claim(
-    engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, op: jobs.Op, sheet: Sheet
-) -> Job | None:
-    """T1, a chunk at a time, each with its rows of the sheet; the claims have no end."""
-    endless = context.connection.settings.model_copy(update={"lease_seconds": jobs.LEASE_SECONDS})
-    claiming = replace(context, connection=replace(context.connection, settings=endless))
-    job: Job | None = None
-    after = 0
-    while not sheet.full:
-        with engine.database.transaction() as tx:
-            changes = trail.pending(tx, context.run_id, "theirs", mapping.object, after, CHUNK)
-            if not changes:
-                break
-            after = changes[-1].change_id
-            changes = trail.without_twins(tx, context.run_id, changes)
-            fitting = [c for c in changes if c.op == op and api.takes(c.after)]
-            sending = _CLAIM[op](tx, engine, claiming, mapping, fitting) if fitting else []
-            if not sending:
-                continue
-            if job is None:
-                job = jobs.begin(tx, context.name, mapping.object, op, context.run_id)
-            elif jobs.hold(tx, job) is None:
-                raise NotSent("the bulk job was given up by another process before it was filled")
-            jobs.add_rows(tx, job, [_row(mapping, s) for s in sending])
-            job = replace(job, rows=job.rows + len(sending))
-        sheet.add([s.write for s in by_parent(mapping, sending)])
-    return job
-
-
-def _row(mapping: ObjectMapping, sent: Sending) -> JobRow:
-    reference = mapping.reference.ours if mapping.reference else KEY
-    parent = sent.write.values.get(reference)
-    waits = parent is None and sent.ours.values.get(reference) is not None
-    return JobRow(sent.intent.id, sent.ours.version, sent.link.seen_recv, parent, waits)
+    return replace(job, their_id=opened), after
 
 
 def _look(engine: Engine, context: Context, mapping: ObjectMapping, store: BulkStore, job: Job) -> None:
@@ -192,10 +176,11 @@ def _look(engine: Engine, context: Context, mapping: ObjectMapping, store: BulkS
 
 
 def _wait(
-    engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, job: Job, tally: Tally, *, last: bool
-) -> Kept:
+    engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, job: Job, tally: Tally, *, last: bool,
+    since: float = 0,
+) -> Kept:  # fmt: skip
     their_id = job.their_id or ""
-    state: JobState = api.wait(their_id, job.rows, engine.job_patience)
+    state: JobState = api.wait(their_id, job.rows, engine.job_patience, since)
     if state.ended:
         return keep_results(engine, context, mapping, api, job, state, tally, last=last)
     waited = engine.now() - job.opened_at

@@ -19,7 +19,7 @@ from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import keep_answers
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import jobs, parking, reading, trail
+from crm_sync.ledger import creates, jobs, parking, reading, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.jobs import Job, Known
 from crm_sync.model import Image, Intent, Link, OurRecord, Write, Written
@@ -47,6 +47,8 @@ def keep_results(
     again = Kept()
     if api is not None and not isinstance(end, str):
         for kind in KINDS:
+            if not _has_rows(engine, job):
+                break  # every row has its result
             for results in _chunks(api.results(job.their_id or "", kind)):
                 with engine.database.transaction() as tx:
                     if jobs.hold(tx, job) is None:
@@ -58,11 +60,43 @@ def keep_results(
                         )
                         tally.add(mapping.object, "superseded", count)
                         continue
+                    if _keep_made(tx, context, mapping, job, results, tally) == len(results):
+                        continue
                     again.add(_keep(tx, engine, context, mapping, job, results, end.at, tally, last=last))
     with engine.database.transaction() as tx:
         if (held := jobs.hold(tx, job)) is not None:
             _close(tx, engine, context, mapping, held, end)
     return again
+
+
+def _has_rows(engine: Engine, job: Job) -> bool:
+    with engine.database.transaction() as tx:
+        return jobs.has_rows(tx, job)
+
+
+def _keep_made(
+    tx: Transaction,
+    context: Context,
+    mapping: ObjectMapping,
+    job: Job,
+    results: list[RowResult],
+    tally: Tally,
+) -> int:
+    """Keep the records that the job made, as far as nothing moved since the claim; returns how many that were."""
+    if job.op != "create":
+        return 0
+    made = [creates.Sent(r.marker, r.made) for r in results if r.made and MARKER.fullmatch(r.marker)]
+    if not made:
+        return 0
+    carrier = _carrier(tx, context, job)
+    rows, fields = creates.keep(tx, context.name, mapping, job, made, reading.next_number(tx), carrier)
+    tally.add(mapping.object, "acknowledged", fields)
+    return rows
+
+
+def _carrier(tx: Transaction, context: Context, job: Job) -> trail.Carrier:
+    calls = parking.calls_since(tx, context.run_id, job.opened_at) / max(1, job.rows)
+    return trail.Carrier(f"job {job.their_id}", calls)
 
 
 def _keep(
@@ -77,8 +111,7 @@ def _keep(
         for row, sent in zip(known, sending, strict=True)
     ]
     sent_no = reading.next_number(tx)
-    calls = parking.calls_since(tx, context.run_id, job.opened_at) / max(1, job.rows)
-    carrier = trail.Carrier(f"job {job.their_id}", calls)
+    carrier = _carrier(tx, context, job)
     kept = keep_answers(
         tx, engine, context, mapping, sending, answers, sent_no, tally, last=last, carrier=carrier
     )

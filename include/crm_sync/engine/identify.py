@@ -15,7 +15,8 @@ from crm_sync.decide.merge import NO_PARENTS
 from crm_sync.decide.scope import admits
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import identity, linking, parking, setwise, trail, worklist
+from crm_sync.ledger import creates, identity, linking, parking, setwise, trail, worklist
+from crm_sync.ledger.canonical import has_plain_columns
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import parents_of
 from crm_sync.ledger.strays import values_of
@@ -118,14 +119,29 @@ def _plan_ours(tx: Transaction, context: Context, mapping: ObjectMapping, new: l
 
 def identify_ours(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
     """Create or park every record of ours in the outbox that has no link yet."""
-    after = identity.FIRST_ID
-    while True:
+    after: str | None = identity.FIRST_ID
+    by_sets = _chooses_none(context, mapping)
+    while after is not None:
         with engine.database.transaction() as tx:
-            unlinked = identity.unlinked(tx, context.run, mapping, after, CHUNK, engine.now())
+            if by_sets and has_plain_columns(tx, mapping):
+                made, rest, after = creates.plan(tx, context.run_id, context.name, mapping, after, CHUNK)
+                tally.add(mapping.object, "create in the CRM", made)
+                unlinked = identity.unlinked_of(tx, context.name, mapping, rest, engine.now()) if rest else []
+            else:
+                unlinked = identity.unlinked(tx, context.run, mapping, after, CHUNK, engine.now())
+                after = unlinked[-1].our_id if len(unlinked) == CHUNK else None
             _judge_unlinked(tx, context, mapping, unlinked, tally)
-        if len(unlinked) < CHUNK:
-            return
-        after = unlinked[-1].our_id
+
+
+def _chooses_none(context: Context, mapping: ObjectMapping) -> bool:
+    """Whether every record of ours that nobody there matches is to be created: the usual ones by one statement a chunk."""
+    return (
+        context.settings.creates(mapping.object)
+        and context.rules.direction != "pull"
+        and not context.settings.scope_of(mapping.object).ours
+        and context.run.limit is None
+        and context.run.kind != "backfill"
+    )
 
 
 def _judge_unlinked(

@@ -7,7 +7,7 @@ a hundred years, and whoever ends leases leaves alone what stands in ``job_row``
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +26,8 @@ __all__ = [
     "begin",
     "end",
     "give_back",
+    "grow",
+    "has_rows",
     "hold",
     "known",
     "leave_in_doubt",
@@ -34,6 +36,7 @@ __all__ = [
     "postpone",
     "rows_done",
     "under_way",
+    "unmade",
 ]
 
 Op = Literal["create", "update"]
@@ -122,6 +125,11 @@ def begin(tx: Transaction, connection: str, object: Object, op: Op, run_id: int)
     return Job(*rows[0])
 
 
+def unmade(tx: Transaction, job: Job) -> None:
+    """Take back the line of a job for which no row was claimed, in the transaction that began it."""
+    tx.run("delete from crm_sync.job where job_id = %s", (job.job_id,))
+
+
 def hold(tx: Transaction, job: Job) -> Job | None:
     """The job as it is now, locked; None if it has ended or another run has taken it over meanwhile."""
     rows = tx.rows(
@@ -156,7 +164,17 @@ def add_rows(tx: Transaction, job: Job, rows: Sequence[JobRow]) -> None:
         ("job_id", "intent_id", "our_version", "seen_recv", "parent", "waits"),
         ((job.job_id, *row) for row in rows),
     )
-    tx.run("update crm_sync.job set rows = rows + %s where job_id = %s", (len(rows), job.job_id))
+
+
+def grow(tx: Transaction, job: Job, rows: int) -> Job:
+    """Count rows that were claimed for the job."""
+    tx.run("update crm_sync.job set rows = rows + %s where job_id = %s", (rows, job.job_id))
+    return replace(job, rows=job.rows + rows)
+
+
+def has_rows(tx: Transaction, job: Job) -> bool:
+    """Whether there are rows of which nobody knows yet what the job made of them."""
+    return bool(tx.one("select exists (select 1 from crm_sync.job_row where job_id = %s)", (job.job_id,)))
 
 
 def name(tx: Transaction, job: Job, their_id: str) -> bool:

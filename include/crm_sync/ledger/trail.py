@@ -22,6 +22,8 @@ __all__ = [
     "Carrier",
     "Change",
     "Line",
+    "chunk_end",
+    "columns_of",
     "note",
     "outcomes",
     "pending",
@@ -109,32 +111,57 @@ def plan(tx: Transaction, run_id: int, connection: str, changes: Iterable[Change
     )  # fmt: skip
 
 
-def pending(tx: Transaction, run_id: int, side: Side, object: str, after: int, limit: int) -> list[Change]:
+def pending(
+    tx: Transaction, run_id: int, side: Side, object: str, after: int, limit: int, *, until: int | None = None
+) -> list[Change]:
     """The next planned changes that nothing became of yet: no outcome, nothing sent; in order of planning."""
     rows = tx.rows(
         sql.SQL("""select object, side, op, link_id, our_id::text, their_id, nullif(before, '{{}}'), after,
           nullif(base, '{{}}'), rules, conflicts, change_id
         from crm_sync.change c
-        where run_id = %s and side = %s and object = %s and change_id > %s
+        where run_id = %s and side = %s and object = %s and change_id > %s and (%s::bigint is null or change_id <= %s)
           and {pending} order by change_id limit %s""").format(pending=PENDING),
-        (run_id, side, object, after, limit),
+        (run_id, side, object, after, until, until, limit),
     )
     # An object without fields costs no parsing.
     return [Change(*row[:6], *(values or {} for values in row[6:9]), *row[9:]) for row in rows]
 
 
-def waiting(tx: Transaction, run_id: int, object: str, op: str) -> tuple[int, list[str]]:
-    """How many planned changes of theirs of one kind wait to be sent, and the columns that they have."""
-    rows = tx.rows(
-        sql.SQL("""with waiting as materialized (select c.after from crm_sync.change c
-          where run_id = %s and side = 'theirs' and object = %s and op = %s and {pending})
-        select (select count(*) from waiting), array(select distinct jsonb_object_keys(after) from waiting)""").format(
-            pending=PENDING
-        ),
-        (run_id, object, op),
+def waiting(tx: Transaction, run_id: int, object: str, op: str) -> int:
+    """How many planned changes of theirs of one kind wait to be sent."""
+    return int(
+        tx.one(
+            sql.SQL(
+                "select count(*) from crm_sync.change c where run_id = %s and side = 'theirs' and object = %s and op = %s "
+                "and {pending}"
+            ).format(pending=PENDING),
+            (run_id, object, op),
+        )
     )
-    count, columns = rows[0]
-    return int(count), sorted(columns)
+
+
+def columns_of(tx: Transaction, run_id: int, object: str, op: str, known: Sequence[str]) -> list[str]:
+    """Which of the known columns the run's planned changes of theirs of one kind have."""
+    rows = tx.rows(
+        """select k.name from unnest(%s::text[]) as k (name)
+        where exists (select 1 from crm_sync.change c where c.run_id = %s and c.side = 'theirs' and c.object = %s
+          and c.op = %s and c.after ? k.name)""",
+        (list(known), run_id, object, op),
+    )
+    return [name for (name,) in rows]
+
+
+def chunk_end(
+    tx: Transaction, run_id: int, object: str, op: str, after: int, limit: int
+) -> tuple[int | None, int]:
+    """Where the next so many planned changes of theirs of one kind end, and how many they are; None if there is none."""
+    rows = tx.rows(
+        """select max(change_id), count(*) from (select change_id from crm_sync.change
+          where run_id = %s and side = 'theirs' and object = %s and op = %s and change_id > %s
+          order by change_id limit %s) c""",
+        (run_id, object, op, after, limit),
+    )
+    return rows[0]
 
 
 def without_twins(tx: Transaction, run_id: int, changes: Sequence[Change]) -> list[Change]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from crm_sync.access.transport import Reply
-from crm_sync.decide.volume import waits
+from crm_sync.decide.volume import first_wait, next_wait
 from crm_sync.errors import IncompleteRead, RetryLater
 from crm_sync.stores.salesforce_composite import Composite
 
@@ -58,16 +58,22 @@ def job_of(reply: Reply, what: str) -> Job:
         raise RetryLater(f"{what}: the reply does not say how the job is; it is asked again later") from None
 
 
-def wait_for(look: Callable[[], Job], rows: int, sleep: Callable[[float], None], patience: float) -> Job:
-    """Look until the job has ended, or until ``patience`` (seconds, as slept) is used up; then it is as it was last seen."""
+def wait_for(
+    look: Callable[[], Job], rows: int, sleep: Callable[[float], None], patience: float, since: float = 0
+) -> Job:
+    """Look until the job has ended, or until ``patience`` (seconds, as slept) is used up; then it is as it was last seen.
+
+    ``since``: the seconds that it works already.
+    """
     slept = 0.0
-    for seconds in waits(rows):
+    seconds = max(first_wait(rows) - since, 0)
+    while True:
         sleep(seconds)
         slept += seconds
         job = look()
         if job.ended or slept >= patience:
             return job
-    raise AssertionError  # waits never end
+        seconds = next_wait(seconds, rows, job.processed, since + slept)
 
 
 @contextmanager

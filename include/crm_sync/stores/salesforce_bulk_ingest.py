@@ -41,11 +41,14 @@ class CsvSheet:
 
     def __init__(self, file: IO[bytes], records: Records, columns: Sequence[str], *, creates: bool) -> None:
         self.file = file
+        self.columns = tuple(columns)
         self._record = records.create if creates else records.update
         mapping = records.mapping
         names = [] if creates else ["Id"]
         names += [mapping.key.theirs, mapping.marker.theirs, *(mapping.by_ours[c].theirs for c in columns)]
-        names += [name for name in records.owner if creates and name not in names]
+        owner = {name: id for name, id in records.owner.items() if creates and name not in names}
+        names += owner
+        self.tail = tuple(owner.values())
         self._names = names
         self._text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         self._writer = csv.writer(self._text, lineterminator="\n")
@@ -67,6 +70,10 @@ class CsvSheet:
             self._writer.writerow([c if c.__class__ is str else cell(c) for c in cells])
         self._text.flush()
 
+    def paste(self, csv: Sequence[bytes]) -> None:
+        """Append creates that are CSV already."""
+        self.file.writelines(csv)
+
 
 @dataclass(frozen=True, slots=True)
 class CsvResult:
@@ -78,6 +85,11 @@ class CsvResult:
     id: str
     created: bool
     error: str
+
+    @property
+    def made(self) -> str | None:
+        """The id of the record that it made new."""
+        return self.id or None if self.created and self.kind == "successful" else None
 
     def answer(self, write: Write, done_by: datetime) -> Written:
         """The same as an answer to the Write that the row was made from."""
@@ -91,6 +103,8 @@ class CsvResult:
 
 class IngestJobs:
     """The Jobs Protocol over one object of one org."""
+
+    reserved = CLEAR
 
     def __init__(self, composite: Composite, records: Records, sleep: Callable[[float], None]) -> None:
         self._composite = composite
@@ -140,9 +154,9 @@ class IngestJobs:
             self._composite.transport.call("GET", f"{self._address}/{job}", purpose=self._purpose)
         )
 
-    def wait(self, job: str, rows: int, patience: float) -> Job:
+    def wait(self, job: str, rows: int, patience: float, since: float = 0) -> Job:
         """Look until it has ended, for ``patience`` seconds at most."""
-        return wait_for(lambda: self.look(job), rows, self._sleep, patience)
+        return wait_for(lambda: self.look(job), rows, self._sleep, patience, since)
 
     def results(self, job: str, kind: Literal["successful", "failed", "unprocessed"]) -> Iterator[CsvResult]:
         """Its rows of one kind as they arrive."""

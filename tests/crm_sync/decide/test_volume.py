@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import pytest
 
 from crm_sync.decide.volume import (
-    LOOKS,
     LargePushes,
     calls_by_batches,
     calls_by_ingest_job,
     calls_by_pages,
     calls_by_query_job,
+    first_wait,
     in_words,
+    next_wait,
     prefers_ingest_job,
     prefers_query_job,
-    waits,
+    rows_of_a_job,
 )
 
 
@@ -42,23 +41,41 @@ def test_a_job_is_begun_only_if_it_is_cheaper_than_what_is_left(rows: int, page_
     assert prefers_query_job(rows, page_rows) is job
 
 
-def test_the_looks_grow_apart_to_a_minute() -> None:
-    assert list(islice(waits(100_000), 4)) == [2, 3, 4.5, 6.75]
-    assert list(islice(waits(0), 3)) == [1, 1.5, 2.25]
-    assert list(islice(waits(0), 20))[-1] == 60
+@pytest.mark.parametrize(("rows", "seconds"), [(0, 1), (50_000, 1.5), (100_000, 2)])
+def test_the_first_look_comes_after_a_few_seconds(rows: int, seconds: float) -> None:
+    assert first_wait(rows) == seconds
 
 
-def test_as_many_looks_as_are_counted_see_half_a_minute_of_a_large_job() -> None:
-    assert 25 < sum(islice(waits(100_000), LOOKS)) < 35
+@pytest.mark.parametrize(
+    ("last", "processed", "working", "seconds"),
+    [
+        (2, 0, 2, 3),
+        (0, 0, 4, 1.5),
+        (50, 0, 90, 60),
+        (2, 50_000, 2, 2),
+        (2, 10_000, 2, 3),
+        (2, 99_999, 2, 0.5),
+        (2, 100_000, 2, 0.5),
+    ],
+)
+def test_looks_grow_apart_to_a_minute_and_come_sooner_near_the_end(
+    last: float, processed: int, working: float, seconds: float
+) -> None:
+    assert next_wait(last, 100_000, processed, working) == seconds
+
+
+@pytest.mark.parametrize(("rows", "first"), [(1, 1), (19_999, 19_999), (20_000, 10_000), (100_001, 50_001)])
+def test_a_large_push_goes_in_two_halves(rows: int, first: int) -> None:
+    assert rows_of_a_job(rows) == first
 
 
 @pytest.mark.parametrize(
     ("rows", "op", "batches", "job"),
     [
-        (500, "create", 1, 11),
-        (100_000, "create", 200, 11),
-        (100_000, "update", 200, 19),
-        (1, "update", 1, 12),
+        (500, "create", 1, 7),
+        (100_000, "create", 200, 14),
+        (100_000, "update", 200, 22),
+        (1, "update", 1, 8),
     ],
 )
 def test_the_calls_of_a_push(rows: int, op: str, batches: int, job: int) -> None:
@@ -68,10 +85,11 @@ def test_the_calls_of_a_push(rows: int, op: str, batches: int, job: int) -> None
 @pytest.mark.parametrize(
     ("rows", "op", "large", "job"),
     [
-        (11_000, "create", "auto", False),
-        (11_001, "create", "auto", True),
-        (18_000, "update", "auto", False),
-        (18_001, "update", "auto", True),
+        (7_000, "create", "auto", False),
+        (7_001, "create", "auto", True),
+        (20_000, "create", "auto", True),
+        (13_500, "update", "auto", False),
+        (14_001, "update", "auto", True),
         (100_000, "create", "composite", False),
         (1, "update", "bulk", True),
         (0, "update", "bulk", False),
@@ -86,9 +104,9 @@ def test_a_push_goes_by_a_job_that_halves_its_calls_unless_somebody_chose(
 
 def test_the_plan_names_both_ways() -> None:
     assert in_words("contact", "create", 100_000, 500, "auto") == (
-        "contacts: 100,000 creates by bulk, about 11 calls; by composite 200"
+        "contacts: 100,000 creates by bulk, about 14 calls; by composite 200"
     )
     assert (
         in_words("lead", "update", 700, 500, "auto")
-        == "leads: 700 updates by composite, 2 calls; by bulk about 12"
+        == "leads: 700 updates by composite, 2 calls; by bulk about 8"
     )

@@ -46,7 +46,7 @@ class Troubled:
                 raise Killed
             return made
 
-        return method if step == "sheet" else taken
+        return method if step in ("reserved", "sheet") else taken
 
     def results(self, job: str, kind: Any) -> Iterator[Any]:
         found: Iterable[Any] = self._jobs.results(job, kind)

@@ -351,7 +351,7 @@ def test_the_plan_says_how_it_goes(make: Callable[..., BulkWorld]) -> None:
     run_id = world.open()
     world.stage(run_id, "pull")
     report = world.stage(run_id, "plan")
-    assert report.lines()[-1] == "contacts: 12 creates by bulk, about 11 calls; by composite 12"
+    assert report.lines()[-1] == "contacts: 12 creates by bulk, about 7 calls; by composite 12"
 
 
 def test_a_refused_job_gives_its_rows_back(world: BulkWorld) -> None:
