@@ -110,3 +110,19 @@ def test_the_task_links_to_its_report():
     assert ReportLink().get_link(task, ti_key=key).endswith("/crm-sync/connections/main/reconciliations/7")
     task.run_id = None
     assert ReportLink().get_link(task, ti_key=key) == "", "no run was opened"
+
+
+def test_airflow_shows_the_link():
+    from tests.crm_airflow.ui import airflow_app, browser
+
+    run(FakeEngine(compare=NOTHING))
+    with browser(airflow_app(), "viewer") as client:
+        runs = client.get(
+            "/api/v2/dags/crm_reconcile__fake/dagRuns", params={"order_by": "-run_after"}
+        ).json()["dag_runs"]
+        address = (
+            f"/api/v2/dags/crm_reconcile__fake/dagRuns/{runs[0]['dag_run_id']}/taskInstances/compare/links"
+        )
+        assert client.get(address).json()["extra_links"] == {
+            "Report": "/crm-sync/connections/fake/reconciliations/7"
+        }

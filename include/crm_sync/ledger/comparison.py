@@ -75,7 +75,7 @@ def clear(tx: Transaction) -> None:
     # Its own order is that of bytes, which is how Python compares texts.
     tx.run("""create temporary table theirs (object text, their_id text collate "C", digest bytea, alive boolean,
       match text, image jsonb)""")
-    tx.run("""create temporary table finding (n bigint generated always as identity, object text, cause text, link_id bigint, their_id text, our_id uuid,
+    tx.run("""create temporary table finding (n bigint generated always as identity primary key, object text, cause text, link_id bigint, their_id text, our_id uuid,
       absent boolean)""")
 
 

@@ -12,6 +12,8 @@ from crm_sync.ledger.runs import Run
 __all__ = ["headline", "history", "keep", "latest", "load"]
 
 Report = dict[str, Any]
+SAMPLED = 30
+"""Of so many reports the samples are kept, which hold values of people; the sums of all."""
 
 
 def keep(tx: Transaction, run: Run, drift: Drift, healing: int, seconds: float) -> None:
@@ -30,6 +32,11 @@ def keep(tx: Transaction, run: Run, drift: Drift, healing: int, seconds: float) 
             ((run.run_id, o, cause, field, n) for (o, cause, field), n in drift.fields.items()))  # fmt: skip
     tx.copy("crm_sync.reconciliation_twin", ("run_id", "object", "side", "people", "examples"),
             ((run.run_id, o, side, n, Jsonb(some)) for (o, side), (n, some) in drift.twins.items() if n))  # fmt: skip
+    tx.run(
+        "delete from crm_sync.reconciliation_sample where run_id = any(array(select run_id from crm_sync.reconciliation "
+        "where connection = %s order by run_id desc offset %s))",
+        (run.connection, SAMPLED),
+    )
     tx.copy(
         "crm_sync.reconciliation_sample",
         ("run_id", "object", "cause", "place", "our_id", "their_id", "waiting", "differences"),

@@ -47,6 +47,7 @@ class CompareOperator(StageOperator):
     """
 
     operator_extra_links = (ReportLink(),)
+    calls_at_once = 60  # a read that was cut short begins again: after a pause it wants room for the whole
 
     def execute(self, context: Mapping[str, Any]) -> None:
         """Compare."""

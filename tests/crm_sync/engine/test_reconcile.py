@@ -12,9 +12,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from crm_sync.decide.drift import Drift
 from crm_sync.engine import Engine, RunOptions, approval
 from crm_sync.errors import ApprovalNeeded
-from crm_sync.ledger import reconciliation, settings
+from crm_sync.ledger import reconciliation, runs, settings
 from crm_sync.ledger.database import Database
 from crm_sync.model import Heal
 from tests.crm_sync.engine.worker import engine_on
@@ -409,6 +410,18 @@ def test_healing_of_one_in_a_hundred_leaves_both_sides_in_step(hub: Hub) -> None
     assert (healed["healing"], healed["run"]["acknowledged"]) == (3, 3)
     report = hub.compare()
     assert report["headline"] == "In step: 300 contacts agree on every mapped field."
+
+
+def test_samples_are_kept_of_the_last_reports_only(hub: Hub) -> None:
+    hub.org.people.creates("contact", last_name=f"Sample {hub.tag}")
+    first = hub.compare()
+    assert len(first["samples"]) == 1
+    with hub.database.transaction() as tx:
+        for n in range(reconciliation.SAMPLED):
+            run = runs.load(tx, runs.insert(tx, "main", "reconcile", f"filler {n}", {}))
+            reconciliation.keep(tx, run, Drift(), 0, 0.0)
+        kept = reconciliation.load(tx, "main", first["run_id"])
+    assert (kept["samples"], kept["differing"]) == ([], 1)
 
 
 def test_a_comparison_that_is_made_again_replaces_its_report(hub: Hub) -> None:
