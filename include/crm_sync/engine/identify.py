@@ -7,7 +7,6 @@ every plan, so that parking lifts by itself (algorithm.md 1.4, 6.1.7-8).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from uuid import uuid4
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Ambiguous, Create, Match, Verdict, judge
@@ -18,6 +17,7 @@ from crm_sync.engine.reports import Tally
 from crm_sync.ledger import creates, identity, linking, parking, setwise, trail, worklist
 from crm_sync.ledger.canonical import has_plain_columns
 from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.ids import new_ids
 from crm_sync.ledger.parents import parents_of
 from crm_sync.ledger.strays import values_of
 
@@ -37,20 +37,24 @@ def identify_theirs(
     after = ""
     while True:
         with engine.database.transaction() as tx:
-            strays = identity.strays(tx, context.run, mapping, after, CHUNK)
-            strangers = [stray for stray in strays if stray.their_id not in expected] if expected else strays
-            _judge_strays(tx, context, mapping, strangers, tally)
-        if len(strays) < CHUNK:
+            strangers = identity.strangers(tx, context.run, mapping, after, CHUNK)
+            new = [their_id for their_id, is_new in strangers if is_new and their_id not in expected]
+            others = [their_id for their_id, is_new in strangers if not is_new and their_id not in expected]
+            strays = identity.strays_of(tx, context.name, mapping, others, lock=False) if others else []
+            _judge_strays(tx, context, mapping, strays, new, tally)
+        if len(strangers) < CHUNK:
             return
-        after = strays[-1].their_id
+        after = strangers[-1][0]
 
 
 def _judge_strays(
-    tx: Transaction, context: Context, mapping: ObjectMapping, strays: list[identity.Stray], tally: Tally
-) -> None:
+    tx: Transaction, context: Context, mapping: ObjectMapping, strays: Sequence[identity.Stray], new: Sequence[str],
+    tally: Tally,
+) -> None:  # fmt: skip
+    """Judge these strays; that nobody shares a key with the ``new`` ones is known."""
     matched: list[tuple[str, str, str]] = []
     parked: list[parking.Refusal] = []
-    created: list[str] = []
+    created = list(new) if context.rules.direction != "push" else []
     verdicts: list[tuple[identity.Stray, Verdict]] = [
         (s, s.keyed_to or judge(s.levels, "theirs")) for s in strays
     ]
@@ -78,8 +82,8 @@ def _judge_strays(
         if context.settings.creates(mapping.object)
         else []
     )
-    wanted = wanted[: worklist.room(tx, context.run, 0)]
-    _plan_ours(tx, context, mapping, [(str(uuid4()), their_id) for their_id in wanted])
+    wanted = sorted(wanted)[: worklist.room(tx, context.run, 0)]
+    _plan_ours(tx, context, mapping, list(zip(new_ids(len(wanted)), wanted, strict=True)))
     tally.add(mapping.object, "create in GPTWeb", len(wanted))
     _park(tx, context, mapping, parked, [s.their_id for s in strays], "their_id", tally)
 

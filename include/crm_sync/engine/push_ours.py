@@ -14,7 +14,7 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.conversion import convert_ours
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import PushReport, Tally
-from crm_sync.ledger import identity, linking, links, parking, setwise, trail, worklist
+from crm_sync.ledger import identity, linking, links, making, parking, setwise, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents, parents_of
 from crm_sync.model import Link, OurRecord, Outcome, Value, Write, Written
@@ -23,6 +23,7 @@ from crm_sync.stores.database import DatabaseStore
 __all__ = ["push_ours"]
 
 CHUNK = 1000
+LARGE_CHUNK = 2000
 SUPERSEDED = "the record changed after it was planned; the next run decides anew"
 
 
@@ -57,6 +58,7 @@ def push_ours(engine: Engine, context: Context) -> PushReport:
     """Chunk by chunk, one transaction each, accounts before their contacts."""
     tally = Tally()
     for mapping in context.objects:
+        _make_plain(engine, context, mapping, tally)
         after = 0
         while True:
             with engine.database.transaction() as tx:
@@ -70,6 +72,23 @@ def push_ours(engine: Engine, context: Context) -> PushReport:
         with engine.database.transaction() as tx:
             worklist.analyze_links(tx)
     return PushReport(context.run_id, tally.numbers, tally.total())
+
+
+def _make_plain(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
+    """Make our records as far as nothing is unusual about them; the others stay planned."""
+    keyed = context.standing.direction != "pull"
+    offset = context.rules.clock.offset
+    with engine.database.transaction() as tx:
+        work = making.prepare(tx, context.run_id, context.name, mapping, offset, keyed=keyed)
+    after = 0
+    while True:
+        with engine.database.transaction() as tx:
+            last, looked = making.chunk_end(tx, work, after, LARGE_CHUNK)
+            fields = making.make(tx, work, after, last) if looked else 0
+        tally.add(mapping.object, "acknowledged", fields)
+        if looked < LARGE_CHUNK:
+            return
+        after = last
 
 
 def _apply(
@@ -174,7 +193,7 @@ def _recheck_creates(
 def _make(
     tx: Transaction, context: Context, mapping: ObjectMapping, standing: Sequence[trail.Change], batch: _Batch
 ) -> None:
-    """Make our records by one statement a table; those with a parent to come, or a value that is refused, one by one."""
+    """Make our records one by one: something about each of them is unusual, such as a parent that is still to come."""
     parents, reference = NO_PARENTS, mapping.reference
     if reference and reference.references:
         wanted = {str(c.after[reference.ours]) for c in standing if c.after.get(reference.ours)}
@@ -182,11 +201,6 @@ def _make(
     waiting = [c for c in standing if _waits(mapping, parents, c)]
     left = {c.change_id for c in waiting}
     ready = [c for c in standing if c.change_id not in left]
-    keyed = context.standing.direction != "pull"
-    if ready and setwise.make_ours(tx, context.name, mapping, ready, context.rules.clock.offset, keyed=keyed):
-        for change in ready:
-            batch.say(change, "acknowledged", tuple(change.after))
-        ready = []
     _make_each(tx, context, mapping, [*ready, *waiting], left, batch)
 
 

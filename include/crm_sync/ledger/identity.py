@@ -20,7 +20,7 @@ from crm_sync.ledger.records import columns, match_function, our_record, table
 from crm_sync.ledger.runs import Run
 from crm_sync.model import OurRecord
 
-__all__ = ["FIRST_ID", "Stray", "Unlinked", "strays", "strays_of", "unlinked", "unlinked_of"]
+__all__ = ["FIRST_ID", "Stray", "Unlinked", "nobody", "strangers", "strays_of", "unlinked", "unlinked_of"]
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -65,19 +65,66 @@ class _Sharing:
     strays: list[str] = field(default_factory=list)
 
 
-def strays(tx: Transaction, run: Run, mapping: ObjectMapping, after: str, limit: int) -> list[Stray]:
-    """The next strays of a run in order of their id, each with its candidates among ours."""
-    which = sql.SQL("their_id > %(after)s and {}").format(window.stray_within(run, mapping))
-    parameters = {"c": run.connection, "o": mapping.object, "after": after, "limit": limit}
-    return _strays(tx, mapping, which, {**parameters, **window.bounds(run)})
+def strangers(
+    tx: Transaction, run: Run, mapping: ObjectMapping, after: str, limit: int
+) -> list[tuple[str, bool]]:
+    """The next living strays of a run in order of their id, and whether each is plainly new: nobody alike, not parked."""
+    query = sql.SQL("""
+        select s.their_id, s.our_id is null and {nobody}
+        from crm_sync.stray s
+        where s.connection = %(c)s and s.their_object = %(t)s and s.object = %(o)s and s.their_id > %(after)s
+          and not s.deleted and not s.reread and {within}
+        order by s.their_id limit %(limit)s""").format(
+        nobody=nobody(mapping), within=window.stray_within(run, mapping)
+    )
+    parameters = {
+        "c": run.connection,
+        "o": mapping.object,
+        "t": mapping.theirs,
+        "after": after,
+        "limit": limit,
+    }
+    found = tx.rows(query, {**parameters, **window.bounds(run)})
+    parked = {row[0] for row in tx.rows(
+        "select their_id from crm_sync.parked where connection = %s and object = %s and their_id = any(%s) and lifted_at is null",
+        (run.connection, mapping.object, [row[0] for row in found]),
+    )}  # fmt: skip
+    return [(their_id, new and their_id not in parked) for their_id, new in found]
+
+
+def nobody(mapping: ObjectMapping) -> sql.Composed:
+    """Of a stray ``s``: nobody on either side shares a key with it, so that ``judge`` would say Create.
+
+    Each question is a look-up by the key alone (offset 0), whatever the planner believes about fresh tables.
+    """
+    theirs = sql.SQL("""s.{key} is null or (
+          not exists (select 1 from {table} o where o.deleted_at is null and {function}(o.{column}) = s.{key} offset 0)
+          and not exists (select 1 from (select * from crm_sync.stray x where x.{key} = s.{key} offset 0) x
+            where x.connection = %(c)s and x.object = %(o)s and x.their_id <> s.their_id and not x.deleted offset 0)""")
+    linked = sql.SQL("""
+          and not exists (select 1 from (select * from crm_sync.link y where y.match_key = s.match_first offset 0) y
+            where y.connection = %(c)s and y.object = %(o)s and y.their_alive and y.state in ('live', 'gone') offset 0)""")
+    levels = [
+        theirs.format(
+            key=sql.Identifier(("match_first", "match_second")[level]), table=table(mapping),
+            function=match_function(mapping, column), column=sql.Identifier(column),
+        ) + (linked if level == 0 else sql.SQL(""))
+        for level, column in enumerate(mapping.match)
+    ]  # fmt: skip
+    return sql.SQL("({}))").format(sql.SQL(")) and (").join(levels))
 
 
 def strays_of(
-    tx: Transaction, connection: str, mapping: ObjectMapping, their_ids: Sequence[str]
+    tx: Transaction, connection: str, mapping: ObjectMapping, their_ids: Sequence[str], *, lock: bool = True
 ) -> list[Stray]:
-    """These strays, as far as they still are: locked, each with its candidates by now."""
-    parameters = {"c": connection, "o": mapping.object, "ids": list(their_ids), "limit": len(their_ids)}
-    return _strays(tx, mapping, sql.SQL("their_id = any(%(ids)s)"), parameters, lock=True)
+    """These living strays, as far as they still are, each with its candidates among ours by now."""
+    query = sql.SQL(
+        "select their_id, our_id::text, match_first, match_second from crm_sync.stray "
+        "where connection = %(c)s and their_object = %(t)s and their_id = any(%(ids)s) and object = %(o)s "
+        "and not deleted and not reread order by their_id {lock}"
+    ).format(lock=sql.SQL("for update" if lock else ""))
+    parameters = {"c": connection, "o": mapping.object, "t": mapping.theirs, "ids": list(their_ids)}
+    return _strays(tx, mapping, connection, tx.rows(query, parameters))
 
 
 def unlinked(
@@ -104,22 +151,11 @@ def unlinked_of(
 
 
 def _strays(
-    tx: Transaction,
-    mapping: ObjectMapping,
-    which: sql.Composable,
-    parameters: dict[str, Any],
-    *,
-    lock: bool = False,
+    tx: Transaction, mapping: ObjectMapping, connection: str, rows: Sequence[Sequence[Any]]
 ) -> list[Stray]:
-    query = sql.SQL(
-        "select their_id, our_id::text, match_first, match_second from crm_sync.stray "
-        "where connection = %(c)s and object = %(o)s and {which} and not deleted and not reread "
-        "order by their_id limit %(limit)s {lock}"
-    ).format(which=which, lock=sql.SQL("for update" if lock else ""))
-    rows = tx.rows(query, parameters)
-    keyed = _keyed(tx, mapping, parameters["c"], {row[1] for row in rows if row[1]})
+    keyed = _keyed(tx, mapping, connection, {row[1] for row in rows if row[1]})
     sharing = [
-        _sharing(tx, mapping, parameters["c"], level, [row[2 + level] for row in rows])
+        _sharing(tx, mapping, connection, level, [row[2 + level] for row in rows])
         for level in range(len(mapping.match))
     ]
     return [

@@ -35,8 +35,8 @@ Pair = tuple[Link, OurRecord | None]
 _HEAD = sql.SQL("""l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.keyed, l.their_alive, l.reread, l.claim_run,
   l.claim_until, l.seen_stamp, l.seen_recv, l.spelling_of::text,
   l.base_alive_ours, l.base_alive_theirs, l.merged_into, l.converted_to, l.withdrawn""")
-# A link whose record is being created has no image yet.
-_LINK = sql.SQL("""{}, coalesce(i.base_ours, '{{}}'), coalesce(i.base_theirs, '{{}}'), coalesce(i.seen, '{{}}'),
+# A link whose record is being created has no image yet; a base that is null is what was seen (migration 0019).
+_LINK = sql.SQL("""{}, coalesce(i.base_ours, i.seen, '{{}}'), coalesce(i.base_theirs, i.seen, '{{}}'), coalesce(i.seen, '{{}}'),
   coalesce(i.seen_lo, '{{}}'), coalesce(i.seen_hi, '{{}}')""").format(_HEAD)
 _WIDTH = 23
 _IN_NO_JOB = sql.SQL("not exists (select 1 from crm_sync.job_row r where r.intent_id = i.intent_id)")

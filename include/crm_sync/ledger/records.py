@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from psycopg import sql
@@ -68,14 +68,21 @@ def digest_of(mapping: ObjectMapping, values: Row, our_key: str | None, *, fate:
 
 
 @contextmanager
-def as_engine(tx: Transaction) -> Iterator[None]:
-    """What is written inside comes from a CRM: the capture triggers take over the column times that it brings along."""
-    tx.run("select set_config('crm_sync.engine', 'on', true)")
+def as_engine(
+    tx: Transaction, how: Literal["on", "whole"] = "on", source: str | None = None
+) -> Iterator[None]:
+    """What is written inside comes from a CRM: the capture triggers take over the column times that it brings along.
+
+    ``whole``: records that are made have all their columns, in canonical form.  ``source``: the connection to which they
+    are no news, because they are linked in the same statement.
+    """
+    setting = "select set_config('crm_sync.engine', %s, true), set_config('crm_sync.source', %s, true)"
+    tx.run(setting, (how, source or ""))
     try:
         yield
     finally:
         if tx.connection.info.transaction_status != TransactionStatus.INERROR:
-            tx.run("select set_config('crm_sync.engine', '', true)")
+            tx.run(setting, ("", ""))
 
 
 def match_function(mapping: ObjectMapping, column: str | None = None) -> sql.SQL:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from psycopg import sql
+
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.seal import Seal, seal_run
-from crm_sync.ledger.trail import UNDONE
+from crm_sync.ledger.trail import EVERY_FIELD, TOLD, UNDONE
 from crm_sync.model import OBJECTS, ClockReading, Direction, Heal, Object, RunKind
 
 __all__ = [
@@ -156,35 +158,35 @@ def count(tx: Transaction, run_id: int) -> Counts:
     """Count what became of every planned field."""
     _close_open_ends(tx, run_id)
     row = tx.rows(
-        # A line for the whole record is counted by its width; only where several lines speak of a change, the last
-        # one of each field counts.  Lateral with offset 0: one look-up by key a change (adr/0004).
-        r"""with mine as (
-          select o.*, count(*) over (partition by o.change_id) as lines
-          from crm_sync.change c
-          cross join lateral (select * from crm_sync.outcome o where o.change_id = c.change_id offset 0) o
-          where c.run_id = %(run)s),
-        fate as (
-          select outcome, cardinality(fields) as fields, detail from mine where lines = 1
-          union all
-          select last.outcome, 1, last.detail from (
-            select distinct on (m.change_id, f.field) m.outcome, m.detail
-            from mine m cross join lateral unnest(m.fields) as f (field)
-            where m.lines > 1 order by m.change_id, f.field, m.outcome_id desc) last)
-        select (select coalesce(sum(k.width), 0) from crm_sync.change c
-              cross join lateral (select count(*) as width from jsonb_object_keys(c.after)) k where c.run_id = %(run)s),
-          coalesce(sum(fields) filter (where outcome = 'acknowledged'), 0),
-          coalesce(sum(fields) filter (where outcome = 'parked'), 0),
-          coalesce(sum(fields) filter (where outcome = 'superseded'), 0),
-          coalesce(sum(fields) filter (where outcome = 'in_doubt'), 0),
-          coalesce(sum(fields) filter (where detail = %(undone)s), 0),
-          (select coalesce(sum(cardinality(conflicts)), 0) from crm_sync.change where run_id = %(run)s)
+        # One pass, one look-up by key a change (adr/0004).  Only where several lines speak of a change does the last one
+        # of each field count.
+        sql.SQL(r"""select coalesce(sum(k.width) filter (where f.head), 0),
+          coalesce(sum(f.fields) filter (where f.outcome = 'acknowledged'), 0),
+          coalesce(sum(f.fields) filter (where f.outcome = 'parked'), 0),
+          coalesce(sum(f.fields) filter (where f.outcome = 'superseded'), 0),
+          coalesce(sum(f.fields) filter (where f.outcome = 'in_doubt'), 0),
+          coalesce(sum(f.fields) filter (where f.detail = %(undone)s), 0),
+          coalesce(sum(cardinality(c.conflicts)) filter (where f.head), 0)
             + (select count(*) from crm_sync.decision where run_id = %(run)s and rule like 'slipped\_in\_%%'),
-          coalesce(sum(fields) filter (where detail like 'postponed:%%'), 0),
+          coalesce(sum(f.fields) filter (where f.detail like 'postponed:%%'), 0),
           (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null and next_try_at is null),
-          coalesce(sum(fields) filter (where outcome = 'parked' and detail like 'busy: %%'), 0),
+          coalesce(sum(f.fields) filter (where f.outcome = 'parked' and f.detail like 'busy: %%'), 0),
           (select count(*) from crm_sync.spending where run_id = %(run)s)
-        from fate""",
-        {"run": run_id, "undone": UNDONE},
+        from crm_sync.change c
+        cross join lateral (select count(*) as width from jsonb_object_keys(c.after) offset 0) k
+        cross join lateral (select count(*) as lines, min(o.outcome) as outcome, min(o.detail) as detail,
+            sum(case when o.fields = %(every)s then k.width else cardinality(o.fields) end) as fields
+          from crm_sync.outcome o where o.change_id = c.change_id offset 0) one
+        cross join lateral (
+          select true as head, case when one.lines = 1 then one.outcome end as outcome,
+            case when one.lines = 1 then one.fields end as fields, one.detail
+          union all
+          select false, last.outcome, 1, last.detail from (
+            select distinct on (t.field) o.outcome, o.detail
+            from crm_sync.outcome o cross join lateral unnest({told}) as t (field)
+            where o.change_id = c.change_id and one.lines > 1 order by t.field, o.outcome_id desc) last) f
+        where c.run_id = %(run)s and (f.outcome is not null or f.head)""").format(told=TOLD),
+        {"run": run_id, "undone": UNDONE, "every": [EVERY_FIELD]},
     )[0]
     return Counts(*(int(value) for value in row))
 
@@ -210,8 +212,9 @@ def _close_open_ends(tx: Transaction, run_id: int) -> None:
                                          where o.change_id = c.change_id offset 0) as told) t
         cross join lateral (select array(select key from jsonb_object_keys(c.after) key
                                          where key <> all(t.told)) as open) f
-        where c.run_id = %(run)s and cardinality(f.open) > 0""",
-        {"run": run_id, "undone": UNDONE, "dry": "dry run: planned, not written"},
+        where c.run_id = %(run)s and cardinality(f.open) > 0
+          and not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id and o.fields = %(every)s offset 0)""",
+        {"run": run_id, "undone": UNDONE, "dry": "dry run: planned, not written", "every": [EVERY_FIELD]},
     )
 
 

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-import psycopg
 from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY
-from crm_sync.ledger import linking
 from crm_sync.ledger.database import Jsonb, Transaction
-from crm_sync.ledger.records import as_engine, match_function, table
-from crm_sync.ledger.trail import EVERY_FIELD, Change
-from crm_sync.model import EVERY_COLUMN
+from crm_sync.ledger.records import match_function
+from crm_sync.ledger.trail import EVERY_FIELD
 
 __all__ = [
     "Created",
@@ -27,7 +24,6 @@ __all__ = [
     "as_planned",
     "keep_created",
     "keep_keyed",
-    "make_ours",
     "parents_of_strays",
     "plan_keys",
     "plan_ours",
@@ -129,68 +125,6 @@ def as_planned(
     return {row[0] for row in rows}
 
 
-class _HeldOtherwise(Exception):
-    """Our database took a value and holds it differently."""
-
-
-def make_ours(
-    tx: Transaction, connection: str, mapping: ObjectMapping, changes: Sequence[Change], offset: timedelta, *,
-    keyed: bool,
-) -> bool:  # fmt: skip
-    """Make and link our records as planned; False, and nothing was done, if one of their values is not held as it is.
-
-    ``offset``: how far their clock is ahead of ours.  ``keyed``: whether our key has still to go into their records.
-    """
-    try:
-        with tx.connection.transaction():
-            _make(tx, connection, mapping, changes, offset, keyed=keyed)
-    except (psycopg.DataError, psycopg.IntegrityError, _HeldOtherwise):
-        return False
-    return True
-
-
-def _make(
-    tx: Transaction, connection: str, mapping: ObjectMapping, changes: Sequence[Change], offset: timedelta, *,
-    keyed: bool,
-) -> None:  # fmt: skip
-    ids = {"ids": [c.change_id for c in changes], "c": connection, "o": mapping.object}
-    with as_engine(tx):
-        tx.run(_insert(mapping), {**ids, "t": mapping.theirs, "offset": offset})
-    # They stand in the outbox: that is work enough.
-    matched = [(c.our_id, str(c.their_id), "created") for c in changes]
-    linking.link_strays(tx, connection, mapping, matched, dirty=False)
-    if tx.one(_HELD, ids) != len(changes):
-        raise _HeldOtherwise
-    if not keyed:
-        tx.run(_FORGET, ids)
-
-
-def _insert(mapping: ObjectMapping) -> sql.Composed:
-    """The columns' time is that of the record's last change there, in our clock."""
-    names = sql.SQL(", ").join(map(sql.Identifier, mapping.columns))
-    values = sql.SQL(", ").join(sql.Identifier("v", column) for column in mapping.columns)
-    return sql.SQL("""insert into {table} (id, changed_at, {names})
-        select c.our_id, jsonb_build_object({every}, s.stamp - %(offset)s::interval), {values}
-        from crm_sync.change c
-        cross join lateral (select s.stamp from crm_sync.stray s where s.connection = %(c)s and s.their_object = %(t)s
-          and s.their_id = c.their_id offset 0) s
-        cross join lateral jsonb_populate_record(null::{table}, c.after) v
-        where c.change_id = any(%(ids)s) order by c.change_id""").format(
-        table=table(mapping), names=names, values=values, every=sql.Literal(EVERY_COLUMN)
-    )
-
-
-_IMAGES = sql.SQL("""from crm_sync.change c
-        cross join lateral (select l.link_id from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
-          and l.our_id = c.our_id offset 0) l
-        cross join lateral (select i.* from crm_sync.image i where i.link_id = l.link_id offset 0) i
-        where c.change_id = any(%(ids)s)""")
-_HELD = sql.SQL("select count(*) {} and i.base_ours @> c.after").format(_IMAGES)
-# Both sides agree on every field.  Nobody else can have seen these records of ours yet.
-_FORGET = sql.SQL("""delete from crm_sync.outbox where connection = %(c)s and object = %(o)s
-          and our_id = any(array(select c.our_id {} and i.base_theirs = i.seen))""").format(_IMAGES)
-
-
 def _reference(mapping: ObjectMapping) -> str:
     return mapping.reference.ours if mapping.reference else ""
 
@@ -224,8 +158,8 @@ def keep_created(tx: Transaction, mapping: ObjectMapping, rows: Sequence[Created
         cross join lateral (select values from crm_sync.intent where intent_id = w.intent_id offset 0) n
         cross join lateral (select case when w.parent is null then n.values
           else n.values || jsonb_build_object(%(reference)s::text, w.parent) end as theirs) t
-        on conflict (link_id) do update set base_ours = i.base_ours || excluded.base_ours,
-          base_theirs = i.base_theirs || excluded.base_theirs, seen = i.seen || excluded.seen""",
+        on conflict (link_id) do update set base_ours = coalesce(i.base_ours, i.seen) || excluded.base_ours,
+          base_theirs = coalesce(i.base_theirs, i.seen) || excluded.base_theirs, seen = i.seen || excluded.seen""",
         {
             "ids": ids,
             "intents": intents,
@@ -249,7 +183,7 @@ def keep_keyed(
           dirty = w.differs or not (l.base_alive_ours and l.base_alive_theirs), claim_run = null, claim_until = null
         from (select u.*, i.differs
           from unnest(%(ids)s::bigint[], %(stamps)s::timestamptz[], %(digests)s::bytea[]) as u (link_id, stamp, digest)
-          cross join lateral (select i.base_theirs <> i.seen as differs from crm_sync.image i
+          cross join lateral (select coalesce(i.base_theirs <> i.seen, false) as differs from crm_sync.image i
             where i.link_id = u.link_id offset 0) i) w
         where l.link_id = w.link_id""",
         {

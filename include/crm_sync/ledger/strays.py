@@ -38,7 +38,7 @@ def store_strays(
     for image in sorted(images, key=lambda image: image.id):
         digest = digest_of(mapping, image.values, image.our_id, fate=image.fate)
         before = known.get(image.id)
-        rows.append(_stray_row(mapping, image, digest))
+        rows.append(_stray_row(mapping, image, digest, recv_no))
         if before and before[0] != digest and not is_newer(sent_no, image.stamp, before[2], before[1]):
             doubtful.append(image.id)
     if doubtful:
@@ -47,8 +47,9 @@ def store_strays(
             (connection, mapping.theirs, doubtful),
         )
     if rows:
+        tx.run(_PAGE)
+        tx.copy("pg_temp.stray_page", _PAGE_COLUMNS, rows)
         parameters = {
-            "rows": Jsonb(rows),
             "c": connection,
             "o": mapping.object,
             "t": mapping.theirs,
@@ -60,14 +61,19 @@ def store_strays(
         parking.lift_linked(tx, connection, mapping.object, [], dead)
 
 
+# COPY is the cheapest way in, and can't upsert; what is temporary is not logged.
+_PAGE = """create temporary table if not exists stray_page (recv bigint, their_id text, values jsonb, digest bytea, first text,
+  second text, our_id uuid, stamp timestamptz, deleted boolean, merged_into text, converted_to text) on commit delete rows"""
+_PAGE_COLUMNS = ("recv", "their_id", "values", "digest", "first", "second", "our_id", "stamp", "deleted", "merged_into", "converted_to")  # fmt: skip
+
+
 def _upsert_strays(mapping: ObjectMapping) -> sql.Composed:
     return sql.SQL("""
         insert into crm_sync.stray (connection, object, their_object, their_id, values, digest, match_first,
           match_second, our_id, stamp, recv, deleted, merged_into, converted_to)
-        select %(c)s, %(o)s, %(t)s, w.their_id, w.values, decode(w.digest, 'hex'), {first}(w.first), {second}(w.second),
-          w.our_id, w.stamp, %(recv)s, w.deleted, w.merged_into, w.converted_to
-        from jsonb_to_recordset(%(rows)s) as w (their_id text, values jsonb, digest text, first text, second text,
-          our_id uuid, stamp timestamptz, deleted boolean, merged_into text, converted_to text)
+        select %(c)s, %(o)s, %(t)s, w.their_id, w.values, w.digest, {first}(w.first), {second}(w.second),
+          w.our_id, w.stamp, w.recv, w.deleted, w.merged_into, w.converted_to
+        from pg_temp.stray_page w where w.recv = %(recv)s
         on conflict (connection, their_object, their_id) do update set values = excluded.values,
           digest = excluded.digest, match_first = excluded.match_first, match_second = excluded.match_second,
           our_id = excluded.our_id, stamp = excluded.stamp, recv = excluded.recv, deleted = excluded.deleted,
@@ -77,12 +83,12 @@ def _upsert_strays(mapping: ObjectMapping) -> sql.Composed:
     )
 
 
-def _stray_row(mapping: ObjectMapping, image: Image, digest: bytes) -> dict[str, object]:
-    return {
-        "their_id": image.id, "values": image.values, "digest": digest.hex(),
-        "first": _text(image.values.get(mapping.match[0])), "second": _text(image.values.get(mapping.match[-1])),
-        "our_id": _uuid(image.our_id), "stamp": image.stamp, "deleted": bool(image.fate), "merged_into": image.merged_into, "converted_to": image.converted_to,
-    }  # fmt: skip
+def _stray_row(mapping: ObjectMapping, image: Image, digest: bytes, recv_no: int) -> tuple[object, ...]:
+    second = _text(image.values.get(mapping.match[1])) if len(mapping.match) > 1 else None
+    return (
+        recv_no, image.id, Jsonb(image.values), digest, _text(image.values.get(mapping.match[0])), second,
+        _uuid(image.our_id), image.stamp, bool(image.fate), image.merged_into, image.converted_to,
+    )  # fmt: skip
 
 
 def _uuid(text: str | None) -> str | None:

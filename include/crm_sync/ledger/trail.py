@@ -18,7 +18,9 @@ from crm_sync.model import Outcome, Row, Side, Value
 __all__ = [
     "EVERY_FIELD",
     "PENDING",
+    "TOLD",
     "UNDONE",
+    "UNTOLD",
     "Carrier",
     "Change",
     "Line",
@@ -37,15 +39,23 @@ Op = Literal["create", "update", "archive", "unarchive", "delete", "convert"]
 UNDONE = "its run ended before it was carried out; the next run plans it again"
 """What settle says of a change to which nothing happened; the run's task, cleared, may still carry it out."""
 
-PENDING = sql.SQL("""not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id
-            and o.detail is distinct from {undone})
+UNTOLD = sql.SQL("""not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id
+            and o.detail is distinct from {undone})""").format(undone=sql.Literal(UNDONE))
+"""Of a change ``c``: no outcome speaks of it yet."""
+PENDING = sql.SQL("""{untold}
           and not exists (select 1 from crm_sync.intent i where i.change_id = c.change_id and i.closed_by is null)""").format(
-    undone=sql.Literal(UNDONE)
+    untold=UNTOLD
 )
 """Of a change ``c``: nothing became of it yet.  An intent that was closed without an outcome was given back unsent."""
 
 EVERY_FIELD = "*"
-"""In the rules of a create: all its fields go by one rule.  Before it there was nothing, so it stores no values before."""
+"""In the rules of a create: all its fields go by one rule.  Before it there was nothing, so it stores no values before.
+As the fields of an outcome: all those of its change."""
+
+TOLD = sql.SQL(
+    "case when o.fields = {every} then array(select jsonb_object_keys(c.after)) else o.fields end"
+).format(every=sql.Literal(f"{{{EVERY_FIELD}}}"))
+"""The fields of a change ``c`` of which an outcome ``o`` speaks."""
 
 OutcomeRow = tuple[int, Outcome, Sequence[str], str | None, str | None]
 """change id, outcome, fields, their id, detail in words."""

@@ -14,6 +14,7 @@ from crm_sync.decide.undo_words import Recorded
 from crm_sync.ledger import links
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import columns, our_record, table
+from crm_sync.ledger.trail import TOLD
 from crm_sync.ledger.undo_selection import Selection, conditions
 from crm_sync.model import Link, Object, OurRecord
 
@@ -44,14 +45,14 @@ def changes(tx: Transaction, selection: Selection) -> Iterator[tuple[Object, str
             coalesce(array_agg(distinct f) filter (where o.outcome = 'in_doubt'), '{{}}') as doubtful,
             coalesce(array_agg(distinct f) filter (where o.outcome = 'superseded'), '{{}}') as superseded,
             max(o.at) filter (where o.outcome = 'acknowledged') as at
-          from crm_sync.outcome o cross join lateral unnest(o.fields) f where o.change_id = c.change_id) w
+          from crm_sync.outcome o cross join lateral unnest({told}) f where o.change_id = c.change_id) w
         cross join lateral (select coalesce(jsonb_object_agg(d.field, d.before), '{{}}') as slipped
           from crm_sync.decision d where d.our_id = c.our_id and d.run_id = c.run_id and d.side = 'theirs'
             and c.side = 'theirs' and d.rule like 'slipped\\_in\\_%%' and d.outcome = 'overruled') s
         where (cardinality(w.written) > 0 or cardinality(w.doubtful) > 0)
           and (%(since)s::timestamptz is null or coalesce(w.at >= %(since)s, true))
           and (%(until)s::timestamptz is null or coalesce(w.at < %(until)s, true))
-        order by k.object, k.our_id, k.change_id desc""").format(where=where)
+        order by k.object, k.our_id, k.change_id desc""").format(where=where, told=TOLD)
     with tx.connection.cursor(name="undo") as cursor:
         cursor.itersize = FETCH
         cursor.execute(query, parameters)

@@ -676,6 +676,12 @@ def test_what_our_database_holds_its_own_way_is_no_edit(world: World) -> None:
         [ours] = [our_id for _, our_id, their_id in world.links() if their_id == theirs]
         assert (world.our_value("title", ours), world.their_value("title", id=theirs)) == ("QUIET", "quiet")
         assert [line.outcome for line in world.trail("title") if line.our_id == ours] == ["acknowledged"]
+        world.our_edit("phone", "O1", ours)
+        world.drain()
+        assert (world.their_value("phone", id=theirs), world.their_value("title", id=theirs)) == (
+            "O1",
+            "quiet",
+        )
 
 
 def test_a_value_that_our_database_refuses_parks_alone_when_records_are_made(world: World) -> None:
