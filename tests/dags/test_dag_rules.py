@@ -19,7 +19,7 @@ from crm_airflow.retry import SyncRetryPolicy
 from crm_sync.decide.budget import WINDOW
 from tests.crm_airflow.airflow_env import CONNECTIONS, DAGS, ROOT, airflow_home, write_snapshot
 
-FOR_ALL = {"crm_vault_rotation"}
+FOR_ALL = {"crm_alerts", "crm_vault_rotation"}
 FILES = sorted(DAGS.glob("*.py"))
 NAMES = [connection["name"] for connection in CONNECTIONS]
 KINDS = ("sync", "reconcile", "provision", "preflight")

@@ -72,13 +72,14 @@ class PushReport(_Report):
 
 @dataclass(frozen=True)
 class RunReport:
-    """The end of a run: its state, its sums, what to do if it is not green, how the day's calls stand, its seal."""
+    """The end of a run: its state, its sums, what to do if it is not green, the day's calls, what still waits, its seal."""
 
     run_id: int
     state: str
     message: str
     counts: dict[str, int]
     calls: str = ""
+    freshness: str = ""
     seal: str = ""
 
     def lines(self) -> list[str]:
@@ -87,5 +88,5 @@ class RunReport:
         return [
             f"run {self.run_id}: {self.state}",
             sums,
-            *(line for line in (self.message, self.calls, self.seal) if line),
+            *(line for line in (self.message, self.calls, self.freshness, self.seal) if line),
         ]

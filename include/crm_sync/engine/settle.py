@@ -5,7 +5,7 @@ from __future__ import annotations
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.heal import release
 from crm_sync.engine.reports import RunReport
-from crm_sync.ledger import approval, forecast, links, reconciliation, runs
+from crm_sync.ledger import approval, forecast, freshness, links, reconciliation, runs
 from crm_sync.ledger.runs import Counts
 
 __all__ = ["settle", "verdict"]
@@ -25,9 +25,10 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
         links.release_run(tx, context.run_id, engine.now(), only_expired=killed)
         seal = runs.close(tx, context.run_id, state, counts, message or None)
         calls = forecast.note(tx, context.run_id)
+        waits = freshness.note(tx, context.name, context.run_id)
     sums = {name: getattr(counts, name) for name in
             ("planned", "acknowledged", "parked", "superseded", "in_doubt", "conflicts", "api_calls")}  # fmt: skip
-    return RunReport(context.run_id, state, message, sums, str(calls), str(seal or ""))
+    return RunReport(context.run_id, state, message, sums, str(calls), waits, str(seal or ""))
 
 
 def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple[str, str]:

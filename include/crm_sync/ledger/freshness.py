@@ -8,11 +8,11 @@ from typing import Final
 
 from psycopg import sql
 
-from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.pacing import WAITING
 from crm_sync.model import OBJECTS, Object
 
-__all__ = ["AT_MOST", "Freshness", "freshness"]
+__all__ = ["AT_MOST", "Freshness", "by_object", "freshness", "note"]
 
 AT_MOST: Final = 2_000
 """Records of one object that are looked at: a page has no time for the backlog of a first sync."""
@@ -32,14 +32,35 @@ class Freshness:
 
 def freshness(tx: Transaction, connection: str) -> Freshness:
     """What waits at this moment; values that are parked wait for a person and do not count."""
-    found = [_of_object(tx, connection, object) for object in OBJECTS]
-    now: datetime = tx.one("select clock_timestamp()")
-    times = [oldest for _, _, oldest in found if oldest]
-    age = max(now - min(times), timedelta(0)) if times else None
-    return Freshness(sum(n for n, _, _ in found), any(more for _, more, _ in found), age)
+    found = by_object(tx, connection).values()
+    ages = [one.age for one in found if one.age is not None]
+    return Freshness(
+        sum(one.waiting for one in found), any(one.more for one in found), max(ages, default=None)
+    )
 
 
-def _of_object(tx: Transaction, connection: str, object: Object) -> tuple[int, bool, datetime | None]:
+def by_object(tx: Transaction, connection: str) -> dict[Object, Freshness]:
+    """The same for each object by itself."""
+    return {object: _of_object(tx, connection, object) for object in OBJECTS}
+
+
+def note(tx: Transaction, connection: str, run_id: int) -> str:
+    """Keep with a run what waits at its end, and say it in a line; blank where nothing does."""
+    found = {object: one for object, one in by_object(tx, connection).items() if one.waiting}
+    kept = {
+        object: {"waiting": one.waiting, "age": one.age and one.age.total_seconds()}
+        for object, one in found.items()
+    }
+    tx.run("update crm_sync.run set freshness = %s where run_id = %s", (Jsonb(kept), run_id))
+    return "; ".join(_line(object, one) for object, one in found.items())
+
+
+def _line(object: Object, one: Freshness) -> str:
+    age = "" if one.age is None else f", the oldest since {timedelta(seconds=int(one.age.total_seconds()))}"
+    return f"{object}: {one.waiting}{' or more' if one.more else ''} not on the other side yet{age}"
+
+
+def _of_object(tx: Transaction, connection: str, object: Object) -> Freshness:
     """Ours by the time of the edit, theirs by the CRM's own stamp; a record with changes on both sides counts once."""
     query = sql.SQL("""with ours as materialized (
           select b.our_id, b.version from crm_sync.outbox b
@@ -60,6 +81,7 @@ def _of_object(tx: Transaction, connection: str, object: Object) -> tuple[int, b
         from waiting""").format(
         waiting=WAITING, at_most=sql.Literal(AT_MOST), table=sql.Identifier("gptweb", f"{object}s")
     )
-    now = tx.one("select clock_timestamp()")
+    now: datetime = tx.one("select clock_timestamp()")
     count, more, oldest = tx.rows(query, {"c": connection, "o": object, "now": now})[0]
-    return int(count), bool(more), oldest
+    age = max(now - oldest, timedelta(0)) if oldest else None
+    return Freshness(int(count), bool(more), age)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from crm_sync.decide.alerts import AlertTarget
 from crm_sync.decide.mapping import ObjectMapping, load_mappings
 from crm_sync.decide.mapping_changes import MappingChanges, adjusted
 from crm_sync.decide.mapping_changes import problems as mapping_problems
@@ -42,6 +43,7 @@ __all__ = [
 
 Frequency = Literal["5min", "15min", "hourly"]
 Reconcile = Literal["nightly", "weekly", "never"]
+MINUTES: dict[Frequency, int] = {"5min": 5, "15min": 15, "hourly": 60}
 
 
 _USER_ID = re.compile(r"005[A-Za-z0-9]{12}([A-Za-z0-9]{3})?")
@@ -73,6 +75,8 @@ class Settings(BaseModel):
     ``large_pushes``: whether many changes go to the CRM by a bulk job: ``auto`` where that halves the calls.
     ``layouts``: whether provisioning puts them on the page layouts.  ``scope``: which records are made on the other side;
     ``mapping``: the fields that this connection maps otherwise than the mapping files.
+    ``alerts``: who is told when the connection's state changes; ``stall_minutes``: how long no sync may succeed, or a
+    change may wait, before it counts as stalled (three times the frequency at least).
     ``approve_creations_above``: a first sync that would make more of them waits for a person; None: never.
     ``approve_share_above``: so does a plan that overwrites or deletes more than this share of an object's linked records
     on one side, from ``approve_share_from`` linked ones on; None: never.  ``approve_hours``: how long a plan waits.
@@ -106,6 +110,8 @@ class Settings(BaseModel):
     layouts: bool = True
     scope: dict[Object, ObjectScope] = Field(default_factory=dict)
     mapping: dict[Object, MappingChanges] = Field(default_factory=dict)
+    alerts: tuple[AlertTarget, ...] = Field(default=(), max_length=10)
+    stall_minutes: int = Field(default=60, ge=5)
     approve_creations_above: int | None = Field(default=5_000, ge=0)
     approve_share_above: float | None = Field(default=0.3, ge=0, le=1)
     approve_share_from: int = Field(default=10, ge=1)
@@ -128,6 +134,11 @@ class Settings(BaseModel):
     def created(self) -> tuple[Object, ...]:
         """The objects of which records may be created."""
         return tuple(object for object in OBJECTS if self.creates(object))
+
+    @property
+    def patience(self) -> timedelta:
+        """How long nothing may happen before people are told."""
+        return timedelta(minutes=max(self.stall_minutes, 3 * MINUTES[self.frequency]))
 
     @property
     def lag(self) -> timedelta:

@@ -1,0 +1,1 @@
+"""How an alert leaves: one notifier a kind of target."""
