@@ -95,10 +95,11 @@ def test_the_schedule_is_the_connections(bag, name, cron):
         assert (schedule.expression, str(schedule.timezone)) == (cron, "UTC")
 
 
-def test_only_syncs_and_reconciliations_are_scheduled(bag):
+def test_only_syncs_reconciliations_and_alerts_are_scheduled(bag):
     scheduled = {dag_id for dag_id, dag in bag.dags.items() if dag.schedule is not None}
     names = ("main", "emea", "apac")
-    assert scheduled == {f"crm_{kind}__salesforce_{name}" for kind in ("sync", "reconcile") for name in names}
+    by_connection = {f"crm_{kind}__salesforce_{name}" for kind in ("sync", "reconcile") for name in names}
+    assert scheduled == {"crm_alerts"} | by_connection
 
 
 @pytest.mark.parametrize(
@@ -194,6 +195,7 @@ def test_a_dag_file_is_a_table_of_contents(file):
 
 def test_there_are_no_more_files_than_kinds():
     assert [file.name for file in FILES] == [
+        "crm_alerts.py",
         "crm_preflight.py",
         "crm_provision.py",
         "crm_reconcile.py",

@@ -1,12 +1,12 @@
 """Alerts: the state that people were told of, the messages until they are delivered, and each run's freshness.
 
-Revision ID: 0018
+Revision ID: 0019
 """
 
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 
 
 def upgrade() -> None:
