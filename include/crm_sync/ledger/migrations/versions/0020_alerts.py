@@ -1,12 +1,12 @@
 """Alerts: the state that people were told of, the messages until they are delivered, and each run's freshness.
 
-Revision ID: 0019
+Revision ID: 0020
 """
 
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 
 
 def upgrade() -> None:
