@@ -1,4 +1,4 @@
-"""The command line: ``python -m crm_sync migrate``, ``connect``, ``retry``, ``capture``, ``vault new-key`` and ``vault rotate``."""
+"""The command line, ``python -m crm_sync``: migrate, connect, retry, capture, vault; verify, export, erase, housekeeping."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime
 
+from crm_sync import audit_commands
 from crm_sync.access import rotation
 from crm_sync.access.vault import KeyRing, Vault, new_entry
 from crm_sync.errors import SyncError
-from crm_sync.ledger import capture, parking, settings, snapshot
+from crm_sync.ledger import capture, parking, roles, settings, snapshot
 from crm_sync.ledger import migrate as migrations
 from crm_sync.ledger.database import Database, database_url
 from crm_sync.model import OBJECTS, Object
@@ -22,7 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; problems are one message and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m crm_sync", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("migrate", help="bring the database's schema to the newest revision")
+    schema = commands.add_parser("migrate", help="bring the database's schema to the newest revision")
+    schema.add_argument(
+        "--app-role", metavar="ROLE",
+        help="the role as which the application connects: it gets what it needs, and can't rewrite the audit trail",
+    )  # fmt: skip
     connect = commands.add_parser("connect", help="make a connection, or change its settings")
     connect.add_argument("name")
     connect.add_argument("--vendor", default="salesforce", choices=["salesforce"])
@@ -47,22 +52,31 @@ def main(arguments: list[str] | None = None) -> int:
         "action", choices=["new-key", "rotate"],
         help="new-key: print a fresh entry for CRM_SYNC_VAULT_KEYS; rotate: seal every stored token under its first key",
     )  # fmt: skip
+    audit_commands.add_to(commands)
     options = parser.parse_args(arguments)
     try:
         if options.command == "migrate":
-            migrations.migrate(database_url())
+            _migrate(options.app_role)
         elif options.command == "retry":
             _retry(options.name, options.line, options.code)
         elif options.command == "capture":
             _capture(options.object, options.column)
         elif options.command == "vault":
             _new_key() if options.action == "new-key" else _rotate()
+        elif options.command in audit_commands.COMMANDS:
+            return audit_commands.run(options)
         else:
             _connect(options.name, options.vendor, dict(_setting(text) for text in options.set))
     except SyncError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _migrate(app_role: str | None) -> None:
+    migrations.migrate(database_url())
+    if app_role:
+        roles.grant(database_url(), app_role)
 
 
 def _connect(name: str, vendor: str, chosen: dict[str, object]) -> None:

@@ -218,7 +218,7 @@ def answered(
         "update crm_sync.approval set answer = %s, answered_at = clock_timestamp(), answered_by = %s where approval_id = %s",
         (answer, by, question.approval_id),
     )
-    line = trail.Line(f"plan_{answer}", "noted", detail=detail)
+    line = trail.Line(f"plan_{answer}", "noted", detail=detail, actor=by)
     trail.note(tx, question.run_id, connection, "", [line])
 
 

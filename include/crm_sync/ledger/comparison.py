@@ -206,7 +206,7 @@ def known(
 def their_strangers(
     tx: Transaction, connection: str, mapping: ObjectMapping, their_ids: Sequence[str]
 ) -> dict[str, tuple[bool, bool, bool]]:
-    """Of these records without a link: (held back: parked, or an id that a link had before; known as a stranger; taken over).
+    """Of these records without a link: (held back: parked, erased, or an id that a link had before; known as a stranger; taken over).
 
     Taken over is one that a record of ours being created will have.
     """
@@ -215,7 +215,9 @@ def their_strangers(
           exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s and p.their_id = s.their_id
             and p.held and p.lifted_at is null and p.field is null)
           or exists (select 1 from crm_sync.former f where f.connection = %(c)s and f.their_object = %(t)s
-            and f.their_id = s.their_id),
+            and f.their_id = s.their_id)
+          or exists (select 1 from crm_sync.erased e where e.connection = %(c)s and e.their_object = %(t)s
+            and e.their_id = s.their_id),
           exists (select 1 from crm_sync.stray x where x.connection = %(c)s and x.their_object = %(t)s
             and x.their_id = s.their_id),
           exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s and l.their_id is null

@@ -19,9 +19,9 @@ def resume(tx: Transaction, connection: str, who: str) -> bool:
     return _switch(tx, connection, active=True, rule="connection_resumed", who=who)
 
 
-def note(tx: Transaction, connection: str, rule: str, detail: str) -> None:
+def note(tx: Transaction, connection: str, rule: str, detail: str, who: str | None = None) -> None:
     """One line about the connection as a whole."""
-    trail.note(tx, None, connection, "connection", [trail.Line(rule, "noted", detail=detail)])
+    trail.note(tx, None, connection, "connection", [trail.Line(rule, "noted", detail=detail, actor=who)])
 
 
 def _switch(tx: Transaction, connection: str, *, active: bool, rule: str, who: str) -> bool:
@@ -30,5 +30,5 @@ def _switch(tx: Transaction, connection: str, *, active: bool, rule: str, who: s
     query = "update crm_sync.connection set active = %s where name = %s and active <> %s"
     switched = bool(tx.run(query, (active, connection, active)))
     if switched:
-        note(tx, connection, rule, f"by {who}")
+        note(tx, connection, rule, f"by {who}", who)
     return switched

@@ -13,7 +13,7 @@ from datetime import datetime
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY
 from crm_sync.decide.observe import Closed, is_newer, observe, resolve
-from crm_sync.ledger import existence, former, intents, links, parking
+from crm_sync.ledger import erasure, existence, former, intents, links, parking
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import digest_of
 from crm_sync.ledger.strays import store_strays
@@ -51,7 +51,9 @@ def store_page(
         elif is_newer(sent_no, image.stamp, recv, stamp):
             unchanged.append((link_id, image.stamp))
     _touch(tx, unchanged, recv_no)
-    strangers = [image for their_id, image in by_id.items() if their_id not in known]
+    strangers = erasure.kept_out(
+        tx, connection, mapping, [image for their_id, image in by_id.items() if their_id not in known]
+    )
     back: dict[int, Image] = {}
     if strangers:
         back, known_before = former.recognise(tx, run_id, connection, mapping, strangers, sent_no)

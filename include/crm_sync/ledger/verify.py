@@ -224,14 +224,16 @@ _ENDS = sql.SQL("""select r.run_id, s.run is not null from crm_sync.run r
   order by 1""").format(run=sql.SQL(RUN))
 _ORPHANS: LiteralString = """
 with erased as (
-  select 'change' as kind, c.change_id as id, c.our_id from crm_sync.change c where c.erased is not null
+  select 'change' as kind, c.change_id as id, c.connection, c.our_id from crm_sync.change c where c.erased is not null
   union all
-  select 'outcome', o.outcome_id, c.our_id from crm_sync.outcome o join crm_sync.change c using (change_id)
+  select 'outcome', o.outcome_id, c.connection, c.our_id from crm_sync.outcome o join crm_sync.change c using (change_id)
   where o.erased is not null
   union all
-  select 'decision', d.decision_id, d.our_id from crm_sync.decision d where d.erased is not null),
+  select 'decision', d.decision_id, d.connection, d.our_id from crm_sync.decision d where d.erased is not null),
 told as (select e.kind, e.id, 'lost their values, and no line says that somebody erased them' as what from erased e
   where not exists (select 1 from crm_sync.decision d where d.our_id = e.our_id and d.rule = 'erasure')
+    and not (e.kind = 'decision' and exists (select 1 from crm_sync.decision d where d.connection = e.connection
+      and d.rule = 'erasure'))
   union all
   select 'change', c.change_id, 'name a run that does not exist' from crm_sync.change c
   where not exists (select 1 from crm_sync.run r where r.run_id = c.run_id)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import LiteralString
 from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from crm_sync.ledger import runs
+from crm_sync.ledger.database import Database
 from crm_sync.ledger.leaves import MONTH
 from crm_sync.ledger.migrate import migrate
+from crm_sync.ledger.verify import verify
 
 Connection = psycopg.Connection[tuple[object, ...]]
 TRAIL = ("change", "outcome", "decision", "spending")
 CHANGE = """insert into crm_sync.change (run_id, connection, object, our_id, side, op, before, after, base, rules)
   values (1, 'one', 'contact', gen_random_uuid(), 'ours', 'create', '{}', '{"last_name": "Kern"}', '{}', '{"*": "new_in_crm"}')
   returning change_id"""
-OUTCOME = "insert into crm_sync.outcome (change_id, run_id, outcome, fields) values (%s, 1, 'acknowledged', '{last_name}')"
+OUTCOME: LiteralString = "insert into crm_sync.outcome (change_id, run_id, outcome, fields) values (%s, 1, 'acknowledged', '{last_name}')"
 DECISION = "insert into crm_sync.decision (run_id, connection, object, rule, outcome) values (1, 'one', 'contact', 'r', 'noted')"
 SPENDING = "insert into crm_sync.spending (connection, run_id, lane, purpose, booked_at) values ('one', 1, 'sync', 'pull', now())"
 
@@ -36,9 +40,7 @@ def add_rows(client: Connection) -> int:
 def add_run(client: Connection) -> None:
     """Connection one and its run 1."""
     client.execute("insert into crm_sync.connection (name, vendor) values ('one', 'salesforce')")
-    client.execute(
-        "insert into crm_sync.run (run_id, connection, kind) overriding system value values (1, 'one', 'sync')"
-    )
+    client.execute("insert into crm_sync.run (connection, kind) values ('one', 'sync')")
 
 
 @contextmanager
@@ -143,3 +145,79 @@ def test_the_rows_of_one_month_are_looked_for_there_alone(fresh: Connection) -> 
     ).fetchall()
     words = "\n".join(str(row[0]) for row in plan)
     assert "outcome_1" not in words or "never executed" in words, words
+
+
+def age(client: Connection, months: int) -> None:
+    """Everything that stands there is so much older, and a month begins."""
+    client.execute("update crm_sync.month set began_at = began_at - make_interval(months => %s)", (months,))
+    client.execute("select crm_sync.begin_month()")
+
+
+def end_run(client: Connection) -> None:
+    with (
+        closing(Database(client.info.dsn + f" password={client.info.password}")) as database,
+        database.transaction() as tx,
+    ):
+        runs.close(tx, 1, "succeeded", None, None)
+
+
+def dropped(client: Connection) -> list[object]:
+    return [row[0] for row in client.execute("select crm_sync.drop_months()").fetchall()]
+
+
+def findings(client: Connection) -> list[str]:
+    with closing(Database(client.info.dsn + f" password={client.info.password}")) as database:
+        return verify(database).findings
+
+
+def test_a_month_past_retention_goes_and_its_seals_still_fit(fresh: Connection) -> None:
+    add_rows(fresh)
+    end_run(fresh)
+    age(fresh, 1)
+    age(fresh, 24)
+    assert dropped(fresh) == [], "it ended 24 months ago"
+    age(fresh, 2)
+    assert [str(line).split(",")[0] for line in dropped(fresh)] == ["month 0"]
+    assert fresh.execute(
+        "select to_regclass('crm_sync.change_0'), to_regclass('crm_sync.outcome_0')"
+    ).fetchone() == (None, None)
+    assert [count(fresh, "change"), count(fresh, "sealed"), count(fresh, "seal")] == [0, 0, 1]
+    assert fresh.execute("select rule, actor is not null from crm_sync.decision").fetchall() == [
+        ("retention", True)
+    ]
+    assert findings(fresh) == []
+    assert dropped(fresh) == []
+
+
+def test_a_month_that_is_not_sealed_or_has_an_open_doubt_is_kept(fresh: Connection) -> None:
+    change_id = add_rows(fresh)
+    for _ in range(3):
+        age(fresh, 26)
+    assert (
+        dropped(fresh)[0]
+        == f"month 0, which ended {ended(fresh)}, is kept: 1 of its rows of change are under no seal"
+    )
+    end_run(fresh)
+    fresh.execute(
+        "insert into crm_sync.intent (intent_id, change_id, run_id, link_id, creates, values, times, expected, sent_at, claim_until, expires_at) "
+        "values (gen_random_uuid(), %s, 1, 1, true, '{}', '{}', '{}', now(), now(), now())",
+        (change_id,),
+    )
+    assert str(dropped(fresh)[0]).endswith("is kept: a write of it has no answer yet")
+    fresh.execute("delete from crm_sync.intent")
+    assert str(dropped(fresh)[0]).endswith("was dropped")
+
+
+def ended(client: Connection) -> object:
+    rows = client.execute("select began_at::date from crm_sync.month where number = 1").fetchall()
+    return rows[0][0]
+
+
+def test_a_month_whose_lots_are_gone_but_that_was_not_dropped_is_found(fresh: Connection) -> None:
+    add_rows(fresh)
+    end_run(fresh)
+    fresh.execute("set session_replication_role = replica")
+    fresh.execute("delete from crm_sync.sealed")
+    for table in TRAIL:
+        fresh.execute(sql.SQL("delete from crm_sync.{}").format(sql.Identifier(table)))
+    assert len(findings(fresh)) == 4

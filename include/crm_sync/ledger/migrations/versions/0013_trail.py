@@ -281,7 +281,8 @@ begin
         where s.schemaname = 'crm_sync' and s.sequencename = counter and coalesce(s.last_value, 0) < present * step - 1;
     end loop;
   end if;
-  insert into crm_sync.month (number) values (present) on conflict do nothing;
+  insert into crm_sync.month (number)
+    select n from generate_series(coalesce((select max(m.number) + 1 from crm_sync.month m), present), present) n;
   perform crm_sync.make_month(present + 1), crm_sync.make_month(present + 2);
   return present;
 end $$""",
