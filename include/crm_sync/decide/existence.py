@@ -141,8 +141,8 @@ def lost_values(mapping: ObjectMapping, link: Link, ours: OurRecord | None) -> l
     return [
         (m.ours, link.seen[m.ours], ours.values.get(m.ours))
         for m in mapping.fields
-        if m.direction != "out" and not m.references and m.ours in link.seen and m.ours in link.base_theirs
-        and link.seen[m.ours] != link.base_theirs[m.ours] and not same(link.seen[m.ours], ours.values.get(m.ours))
+        if m.direction != "out" and not m.references and m.ours in link.seen
+        and link.seen[m.ours] != link.base_theirs.get(m.ours) and not same(link.seen[m.ours], ours.values.get(m.ours))
     ]  # fmt: skip
 
 

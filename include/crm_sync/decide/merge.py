@@ -149,7 +149,7 @@ def _last_values(
         Decision(m.ours, "pull", ours.values[m.ours], link.seen[m.ours], "theirs_changed")
         for m in mapping.fields
         if m.direction != "out" and not m.references and (only is None or m.ours in only)
-        and m.ours in link.seen and m.ours in link.base_ours and ours.values.get(m.ours) == link.base_ours[m.ours]
+        and m.ours in link.seen and m.ours in ours.values and ours.values[m.ours] == link.base_ours.get(m.ours)
         and link.seen[m.ours] != link.base_theirs.get(m.ours) and not same(ours.values[m.ours], link.seen[m.ours])
     ]  # fmt: skip
     return tuple(d for d in decisions if not _is_parked(link, d))

@@ -443,6 +443,21 @@ def test_our_delete_of_many(make_world: MakeWorld) -> None:
     assert alive(world) == 0
 
 
+def test_typed_and_deleted_before_the_record_that_we_made_was_read(make_world: MakeWorld) -> None:
+    """Found by the soak: of what was blank when we made the record nothing was agreed yet, and a value typed there is lost."""
+    world = make_world(policy="gptweb_wins")
+    world.ours = world.our_new(title="n0", email="e0@example.com")
+    world.run_all()
+    world.theirs = {"crm": world.linked(world.ours)}
+    world.our_edit("phone", "O1")
+    run = world.start().to("push_ours")
+    world.their_edit("phone", "T1")
+    world.their_delete()
+    run.finish()
+    world.assert_sound(3)
+    assert ("T1", "overruled") in [(line.before, line.outcome) for line in world.trail("phone")]
+
+
 # ------------------------------------------------------------------------------------------ creates in doubt
 
 

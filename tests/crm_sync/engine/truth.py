@@ -56,8 +56,12 @@ class Recorded:
 
 @dataclass
 class Truth:
-    """Events, and who is who: records of the same person on different sides share a name."""
+    """Events, and who is who: records of the same person on different sides share a name.
 
+    ``columns``: those that are looked at.
+    """
+
+    columns: tuple[str, ...] = FIELDS
     events: list[Event] = field(default_factory=list)
     cells: dict[Cell, Event | None] = field(default_factory=dict)
     names: dict[tuple[str, str], Person] = field(default_factory=dict)
@@ -75,7 +79,7 @@ class Truth:
             if event.person == old and event.side == one[0]:
                 event.person = new
         self.names[one] = new
-        for column in FIELDS:
+        for column in self.columns:
             self.cells[*one, column] = self.cells.get((*other, column))
 
     def typed(self, cell: Cell, value: Value) -> None:
@@ -105,7 +109,7 @@ class Truth:
     def compare(self, pairs: list[tuple[tuple[str, str], tuple[str, str]]], now: Snapshot) -> None:
         """What both sides show at this moment has reached the other side."""
         for ours, theirs in pairs:
-            for column in FIELDS:
+            for column in self.columns:
                 a, b = (*ours, column), (*theirs, column)
                 if a in now and b in now and plain(now[a]) == plain(now[b]):
                     for cell in (a, b):

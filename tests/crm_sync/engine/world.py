@@ -29,7 +29,7 @@ from crm_sync.model import Image, Object, RunKind, Value, Write
 from crm_sync.stores.memory import MemoryStore
 from tests.crm_sync.engine.truth import FIELDS, Cell, Recorded, Truth, plain
 
-__all__ = ["LAG", "LATE", "LEASE", "Killed", "Running", "World"]
+__all__ = ["LAG", "LATE", "LEASE", "Killed", "Pool", "Running", "World", "is_refused", "stop_at"]
 
 LAG, LEASE, LATE = 6, 10, 4
 """Seconds: how late a record may show up, how long a run holds a link, how long after that a write may commit."""
@@ -49,10 +49,18 @@ class Killed(BaseException):
 class _Database(Database):
     """Stops around every transaction, never inside one; ``dies`` ends the process with all said and nothing committed."""
 
+    prepare_after: int | None = None
+    """How often a statement is sent before it is prepared; None as in production: never."""
+
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.pause: Callable[[str], None] = lambda _label: None
         self.dies = False
+
+    def _open(self) -> psycopg.Connection[Any]:
+        connection = super()._open()
+        connection.prepare_threshold = self.prepare_after
+        return connection
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -62,6 +70,34 @@ class _Database(Database):
             if self.dies:
                 raise Killed
         self.pause("committed")
+
+
+class Pool:
+    """Connections to one database: those of people and of a look around, and those of runs that have ended.
+
+    ``prepared``: the statements of runs are prepared on the server, which spares it half its work.
+    """
+
+    def __init__(self, url: str, *, prepared: bool = False) -> None:
+        self.url = url
+        self.prepared = prepared
+        self.client = psycopg.connect(url, autocommit=True, application_name="people")
+        self.desk = Database(url)
+        self.idle: list[_Database] = []
+
+    def take(self) -> _Database:
+        """A connection for a run: one whose run has ended, or a new one."""
+        if self.idle:
+            return self.idle.pop()
+        database = _Database(self.url)
+        database.prepare_after = 3 if self.prepared else None
+        return database
+
+    def close(self) -> None:
+        """Close them all."""
+        for database in (self.desk, *self.idle):
+            database.close()
+        self.client.close()
 
 
 class Running(greenlet):  # type: ignore[misc]  # greenlet brings no types
@@ -121,7 +157,7 @@ class Running(greenlet):  # type: ignore[misc]  # greenlet brings no types
         self.at = self.switch()
         if self.dead:
             self.at = "end"
-            self.world.idle.append(self.database)
+            self.world.pool.idle.append(self.database)
         self.world.noticed(before)
         return self.at
 
@@ -187,21 +223,18 @@ class World:
         policy: str = "crm_wins",
         crms: tuple[str, ...] = ("crm",),
         skew: int = 0,
+        pool: Pool | None = None,
         **more: object,
     ) -> None:
         self.url = url
+        self.pool = pool or Pool(url)
+        self.shares_pool = pool is not None
         self.now = START
         self.suspended = timedelta(0)
         self.truth = Truth()
-        self.client = psycopg.connect(url, autocommit=True)
-        self.crms = {
-            name: MemoryStore(
-                MAPPINGS, clock=lambda: self.now + self.skew, monotonic=self.monotonic, on_step=_stop_at,
-                refusals={("contact", c): _is_refused for c in ("title", "phone")}, skew=timedelta(seconds=skew),
-            )
-            for name in crms
-        }  # fmt: skip
+        self.client, self.desk = self.pool.client, self.pool.desk
         self.skew = timedelta(seconds=skew)
+        self.crms = {name: self.new_crm() for name in crms}
         self.ours: str = ""
         self.theirs: dict[str, str] = {}
         self.runs: list[Running] = []
@@ -211,14 +244,19 @@ class World:
         self.our_archive_is = more.get("our_archive", "keep")
         self.inside = False
         self.watched = True
-        self.idle: list[_Database] = []
-        self.desk = Database(url)
         with self.desk.transaction() as tx:
             for name in crms:
                 settings.connect(tx, name, "salesforce", {
                     "conflict_policy": policy, "lag_seconds": LAG, "lease_seconds": LEASE, "late_commit_seconds": LATE,
                     "approve_share_above": None, **more
                 })  # fmt: skip
+
+    def new_crm(self) -> MemoryStore:
+        """A CRM without records, on the world's clocks."""
+        return MemoryStore(
+            MAPPINGS, clock=lambda: self.now + self.skew, monotonic=self.monotonic, on_step=stop_at, skew=self.skew,
+            refusals={(o, c): is_refused for o in MAPPINGS for c in ("title", "phone")},
+        )  # fmt: skip
 
     def engine(self, database: Database, crm: str) -> Engine:
         """An engine as the composition root would make it, with the world's clocks."""
@@ -228,8 +266,8 @@ class World:
         )  # fmt: skip
 
     def connection(self, pause: Callable[[str], None]) -> _Database:
-        """A connection of its own for a run: a new one, or one whose run has ended."""
-        database = self.idle.pop() if self.idle else _Database(self.url)
+        """A connection of its own for a run."""
+        database = self.pool.take()
         database.pause = pause
         return database
 
@@ -242,9 +280,8 @@ class World:
         for run in self.runs:
             if not run.dead:
                 run.kill()
-        for database in (self.desk, *self.idle):
-            database.close()
-        self.client.close()
+        if not self.shares_pool:
+            self.pool.close()
 
     def _sleep(self, seconds: float) -> None:
         """A worker that waits for a busy record: people's time does not stand still, but a test's does."""
@@ -672,12 +709,12 @@ class World:
                 self.truth.names[side, id] = self.truth.person(*source)
 
 
-def _stop_at(step: str) -> None:
+def stop_at(step: str) -> None:
     """A point inside a call: the run that calls stands still.  Between our two looks at a record it does not."""
     run = getcurrent()
     if isinstance(run, Running) and (step != "retrieved" or run.world.inside):
         run.stop(step)
 
 
-def _is_refused(value: Value) -> bool:
+def is_refused(value: Value) -> bool:
     return isinstance(value, str) and value.startswith("bad")
