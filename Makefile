@@ -53,6 +53,10 @@ browser: ## What the tests of the pages need beside Python: axe-core; and it say
 test: $(READY) ## All tests (ARGS="-k word" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
+soak: $(READY) ## Random fault schedules until something breaks (SCHEDULES=100000 SEED=7; also ARGS="--scene 7/4711")
+	PYTHONPATH=$(PYTHONPATH):$(CURDIR) $(BIN)/python -m tests.crm_sync.soak \
+	  --schedules $(or $(SCHEDULES),100000) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 check: $(READY) ## Lint, format, types, who imports whom, the compose file
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

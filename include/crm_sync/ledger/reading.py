@@ -137,7 +137,7 @@ def mark_absent(
         for i in found
         if i.expires_at < read_began
     ]
-    _close(tx, run_id, connection, mapping.object, expired, {}, read_began)
+    _close(tx, run_id, connection, mapping.object, expired, {})
 
 
 def _touch(tx: Transaction, unchanged: list[tuple[int, datetime]], recv_no: int) -> None:
@@ -223,7 +223,7 @@ def _observe(
         parking.lift_linked(tx, connection, mapping.object, [], found)
     # What was refused beside the old value of theirs may be accepted beside the new one (algorithm.md 1.1).
     parking.lift_changed(tx, [(link_id, "theirs", column) for link_id, column in moved])
-    _close(tx, run_id, connection, mapping.object, closed, owners, read_began)
+    _close(tx, run_id, connection, mapping.object, closed, owners)
 
 
 def _differs_from_base(mapping: ObjectMapping, link: Link) -> bool:
@@ -239,10 +239,12 @@ def _differs_from_base(mapping: ObjectMapping, link: Link) -> bool:
 
 
 def _close(
-    tx: Transaction, run_id: int, connection: str, object: str, closed: Sequence[Closed], owners: dict[int, Link],
-    now: datetime,
+    tx: Transaction, run_id: int, connection: str, object: str, closed: Sequence[Closed], owners: dict[int, Link]
 ) -> None:  # fmt: skip
-    """Each doubt ends with a line of its own; a reply that was lost also names the window in which an edit may be."""
+    """Each doubt ends with a line of its own; a reply that was lost also names the window in which an edit may be.
+
+    Also while the lease still runs: whether its holder waits for the reply or is dead, nobody knows.
+    """
     if not closed:
         return
     intents.settle(tx, closed)
@@ -258,7 +260,7 @@ def _close(
         Line("reply_lost", "unseen_window", our_id=owners[c.intent.link_id].our_id,
              their_id=owners[c.intent.link_id].their_id, side="theirs", field=column, before=..., detail=_window(c.intent),
              after=c.intent.values[column])
-        for c in closed if c.intent.claim_until <= now and not c.intent.creates
+        for c in closed if not c.intent.creates
         for column in c.landed if column != KEY
     ])  # fmt: skip
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MUTANTS", "Mutant"]
+__all__ = ["INCLUDE", "MUTANTS", "ROOT", "Mutant", "without"]
 
 ROOT = Path(__file__).resolve().parents[3]
 INCLUDE = ROOT / "include"
@@ -135,7 +135,10 @@ MUTANTS = [
            "columns = [c for c in intent.values if c not in intent.settled]", "columns = list(intent.values)",
            "test_reply_after_it_was_resolved"),
     Mutant("a lost reply names its window", "ledger/reading.py",
-           "if c.intent.claim_until <= now and not c.intent.creates", "if False", "test_lost_reply_lost_before_value"),
+           "for c in closed if not c.intent.creates", "for c in closed if False", "test_lost_reply_lost_before_value"),
+    Mutant("it is named also while the lease still runs", "ledger/reading.py",
+           "for c in closed if not c.intent.creates", "for c in closed if not owners[c.intent.link_id].claim_run",
+           "test_lost_reply_found_before_the_lease_ends"),
     Mutant("an edit that came meanwhile keeps its outbox row", "ledger/worklist.py",
            "[version for _, version in settled]", "[2**62 for _ in settled]",
            "test_outbox_row_of_a_newer_version_stays"),
@@ -311,6 +314,16 @@ MUTANTS = [
     Mutant("a parent is known by its former ids", "ledger/parents.py",
            "where f.their_id = any(%(t)s) and", "where false and f.their_id = any(%(t)s) and",
            "test_contact_read_before_merged_account"),
+    Mutant("a parent's id there is looked up late", "ledger/parents.py",
+           """union select their_id, our_id::text, 'both' from crm_sync.link l
+        where connection = %(c)s and object = %(o)s and state = 'live' and their_id is not null""",
+           """union select coalesce((select f.their_id from crm_sync.former f where f.link_id = l.link_id limit 1), their_id),
+          our_id::text, 'both' from crm_sync.link l
+        where connection = %(c)s and object = %(o)s and state = 'live' and their_id is not null""",
+           "test_parent_relinked_between_plan_and_push"),
+    Mutant("a contact waits for its parent", "decide/merge.py",
+           "    return waits_for_parent(mapping, link, ours, parents) is not None", "    return False",
+           "test_contact_moved_to_a_parent_that_is_not_there_yet"),
     Mutant("a parent that is refused is read again", "engine/answers.py",
            "            work.parents.append(str(sent.write.values.get(reference.ours)))", "            pass",
            "test_parent_merged_between_plan_and_push"),
@@ -444,7 +457,8 @@ def _in_child(server: str, mutant: Mutant | None, folder: Path, said: Path) -> N
     os._exit(0)
 
 
-def _outcome(server: str, mutant: Mutant | None, folder: Path) -> str:
+def without(mutant: Mutant | None, folder: Path) -> str | None:
+    """A copy of the product in ``folder``, with the mutant's rule taken out; says why if that is impossible."""
     shutil.copytree(INCLUDE / "crm_sync", folder / "crm_sync", ignore=shutil.ignore_patterns("__pycache__"))
     if mutant:
         file = folder / "crm_sync" / mutant.file
@@ -452,6 +466,12 @@ def _outcome(server: str, mutant: Mutant | None, folder: Path) -> str:
         if source.count(mutant.text) != 1:
             return f"stale: the text stands {source.count(mutant.text)} times in {mutant.file}"
         file.write_text(source.replace(mutant.text, mutant.replacement))
+    return None
+
+
+def _outcome(server: str, mutant: Mutant | None, folder: Path) -> str:
+    if stale := without(mutant, folder):
+        return stale
     sys.path.insert(0, str(folder))
     return _run(server, mutant.schedule if mutant else "test_stale_plan_overwrites_new_edit")
 

@@ -56,7 +56,7 @@ class Machine(RuleBasedStateMachine):
             "their_delete": "keep" if keeps else "archive",
             "our_archive": "delete" if deletes else "keep",
         }
-        settings = fates if "delete" in self.features else {}
+        settings: dict[str, Any] = fates if "delete" in self.features else {}
         self.world = World(self.url, policy, self.crms, skew, **settings).with_person()
         self.live: list[Running] = []
         self.done: list[Running] = []

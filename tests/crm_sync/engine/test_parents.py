@@ -180,6 +180,18 @@ def test_contact_whose_parent_is_not_there_yet(make_world: MakeWorld) -> None:
     assert f.crm.image(made[0].id).values["account_id"] == f.theirs(late)
 
 
+def test_contact_moved_to_a_parent_that_is_not_there_yet(make_world: MakeWorld) -> None:
+    """It waits as work to do: no edit of the contact tells when its account is there."""
+    f = Family(make_world())
+    late = f.account("Late")
+    f.move(late)
+    f.world.run()  # contacts only
+    f.world.run()
+    assert f.theirs_says == f.theirs(f.a)
+    f.settle()
+    assert f.theirs_says == f.theirs(late)
+
+
 def test_children_of_an_account_merged_into_a_known_one(make_world: MakeWorld) -> None:
     """Two of ours, one of theirs: the contacts go over to the one that goes on; the other is left to a person."""
     f = Family(make_world())

@@ -218,6 +218,18 @@ def test_lost_reply_lost_before_value(world: World) -> None:
     assert [line.rule for line in world.trail("title") if line.outcome == "unseen_window"] == ["reply_lost"]
 
 
+def test_lost_reply_found_before_the_lease_ends(world: World) -> None:
+    """Found by the soak: the next run may find the write while the dead run's lease still runs; the window is named all the same."""
+    world.our_edit("title", "O1")
+    run = world.start().to("plan")
+    world.their_edit("title", "T1")
+    run.to("written").kill()
+    world.tick()
+    world.run()
+    world.assert_sound()
+    assert [line.rule for line in world.trail("title") if line.outcome == "unseen_window"] == ["reply_lost"]
+
+
 def test_lost_reply_then_our_newer_edit(world: World) -> None:
     world.our_edit("title", "O1")
     world.start().to("push_ours").to("written").kill()

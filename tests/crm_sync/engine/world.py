@@ -268,6 +268,7 @@ class World:
     def connection(self, pause: Callable[[str], None]) -> _Database:
         """A connection of its own for a run."""
         database = self.pool.take()
+        database.dies = False
         database.pause = pause
         return database
 

@@ -61,7 +61,9 @@ def _smallest(house: Theatre, scene: Scene, kind: str) -> Scene:
 
 def _print(house: Theatre, small: Scene) -> None:
     """The listing from which a named schedule can be made."""
-    print(f"  {small.policy}, {small.direction}, {small.objects}, their delete: {small.their_delete}, our archive: {small.our_archive}")
+    print(
+        f"  {small.policy}, {small.direction}, {small.objects}, their delete: {small.their_delete}, our archive: {small.our_archive}"
+    )
     for number, turn in enumerate(small.turns):
         print(f"  run {number}: {turn}")
     for schedule in small.schedules:

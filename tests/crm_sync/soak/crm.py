@@ -52,13 +52,13 @@ class FaultyStore(MemoryStore):
             self.unserved.append((object, tuple(writes)))
             raise Unanswered("the connection broke")
         locked = [write.id is not None and self._meets_lock(write.id) for write in writes]
-        free = super().write(object, [w for w, waits in zip(writes, locked, strict=True) if not waits], deadline)
+        free = super().write(
+            object, [w for w, waits in zip(writes, locked, strict=True) if not waits], deadline
+        )
         if strike == "reply lost":
             raise Unanswered("the connection broke after the call was carried out")
         answers = iter(free)
-        return [
-            self._refusal(w) if waits else next(answers) for w, waits in zip(writes, locked, strict=True)
-        ]
+        return [self._refusal(w) if waits else next(answers) for w, waits in zip(writes, locked, strict=True)]
 
     def _meets_lock(self, id: str) -> bool:
         if not self.locked[id]:
@@ -68,7 +68,9 @@ class FaultyStore(MemoryStore):
         return True
 
     def _refusal(self, write: Write) -> Written:
-        busy = Failure("transient", "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access", (), "Tried again.")
+        busy = Failure(
+            "transient", "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access", (), "Tried again."
+        )
         image = self._retrieve(_object_of(self, write), write.id)
         return Written(write.our_id, write.id, before=image, after=image, failures=(busy,))
 

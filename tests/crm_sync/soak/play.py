@@ -71,7 +71,12 @@ class _Course:
         """Play one run and those that overtake it; returns the number of the next one."""
         turn = self.stage.scene.turns[number]
         run = self._start(number, turn)
-        acts = [(a.moment, s, a) for s, schedule in enumerate(self.stage.scene.schedules) for a in schedule.acts if a.turn == number]
+        acts = [
+            (a.moment, s, a)
+            for s, schedule in enumerate(self.stage.scene.schedules)
+            for a in schedule.acts
+            if a.turn == number
+        ]
         following = number + 1
         if run is not None:
             following = self._go(number, turn, run, acts)
@@ -91,9 +96,16 @@ class _Course:
         self._arm(turn)
         server = self.stage.now + self.stage.skew
         window = (
-            {"since": server - timedelta(seconds=9), "until": server - timedelta(seconds=1)} if turn.kind == "backfill" else {}
+            {"since": server - timedelta(seconds=9), "until": server - timedelta(seconds=1)}
+            if turn.kind == "backfill"
+            else {}
         )
-        for word, holds in (("dry run", turn.dry_run), ("limited run", turn.limit), ("one-way run", turn.direction), ("backfill run", window)):
+        for word, holds in (
+            ("dry run", turn.dry_run),
+            ("limited run", turn.limit),
+            ("one-way run", turn.direction),
+            ("backfill run", window),
+        ):
             self.stage.counts[word] += bool(holds)
         return self.stage.start(
             crm, turn.kind, objects=self.stage.scene.objects, dry_run=turn.dry_run, limit=turn.limit, direction=turn.direction,
@@ -160,7 +172,9 @@ class _Course:
             following = self._turn(following)
         return following
 
-    def _perform(self, due: list[tuple[Moment, int, Act]], acts: list[tuple[Moment, int, Act]] | None = None) -> None:
+    def _perform(
+        self, due: list[tuple[Moment, int, Act]], acts: list[tuple[Moment, int, Act]] | None = None
+    ) -> None:
         if not due:
             return
         self.stage.catch_up()
@@ -207,7 +221,14 @@ class _Course:
         self.stage.tick()
 
 
-_STRIKES = {"kill", "kill before commit", "kill, served late", "lease runs out", "machine sleeps", "overtaken"}
+_STRIKES = {
+    "kill",
+    "kill before commit",
+    "kill, served late",
+    "lease runs out",
+    "machine sleeps",
+    "overtaken",
+}
 
 
 def _is_at(moment: Moment, stood: dict[str, int], steps: int) -> bool:

@@ -169,7 +169,15 @@ def _turns(dice: Random, crms: int) -> tuple[Turn, ...]:
         turns.append(turn)
         turns += [_plain(dice, turn.crm) for _ in range(turn.inner)]
         if turns[-1].fault and dice.random() < 0.3:
-            turns.append(Turn(again=1, stage=dice.choice(STAGES), moment=_moment(dice), gap=dice.choice((0, 1, 9)), crm=turn.crm))
+            turns.append(
+                Turn(
+                    again=1,
+                    stage=dice.choice(STAGES),
+                    moment=_moment(dice),
+                    gap=dice.choice((0, 1, 9)),
+                    crm=turn.crm,
+                )
+            )
     return tuple(turns)
 
 
@@ -195,7 +203,9 @@ def _plain(dice: Random, crm: int) -> Turn:
 
 
 def _schedule(dice: Random, scene: Scene, number: int) -> Schedule:
-    cast = [Character(dice.choice(scene.objects), dice.random() < 0.7) for _ in range(dice.choice((1, 1, 2, 3)))]
+    cast = [
+        Character(dice.choice(scene.objects), dice.random() < 0.7) for _ in range(dice.choice((1, 1, 2, 3)))
+    ]
     if "account" in scene.objects:
         cast = [Character("account", dice.random() < 0.7), *cast, Character("contact", dice.random() < 0.7)]
     acts = [_act(dice, scene, tuple(cast), f"{number}.{n}") for n in range(dice.choice((2, 3, 4, 5, 6, 7)))]
@@ -247,12 +257,16 @@ def _typed(
         return dice.choice(free), f"v{fresh}"
     column = dice.choice([free[0], *free, *COLUMNS[object]])
     if column == "account_id" or (column == "email" and not known):
-        column = free[0]  # an account is no text; and a stranger whose address is another one is somebody else
+        column = free[
+            0
+        ]  # an account is no text; and a stranger whose address is another one is somebody else
     if column == "total_score":
-        return column, float(int(fresh.split(".")[0]) * 100 + int(fresh.split(".")[1]) + 10)
+        return column, float(int(fresh.split(".", maxsplit=1)[0]) * 100 + int(fresh.split(".")[1]) + 10)
     if column == "do_not_call":
         return column, dice.random() < 0.6
     if column == "email":
         return column, f"v{fresh}@example.com"
-    how = dice.choice(("fresh",) * 7 + ("clear", "first") + (("refused",) if column in REFUSED and side == "ours" else ()))
+    how = dice.choice(
+        ("fresh",) * 7 + ("clear", "first") + (("refused",) if column in REFUSED and side == "ours" else ())
+    )
     return column, {"clear": None, "first": "n0", "refused": f"bad{fresh}"}.get(how, f"v{fresh}")

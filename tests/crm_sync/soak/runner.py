@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -22,6 +24,8 @@ from tests.crm_sync.soak.verdict import KINDS
 
 __all__ = ["Result", "Theatre", "soak", "theatre"]
 
+ROOT = Path(__file__).resolve().parents[3]
+INCLUDE = ROOT / "include"
 SCENES_PER_TRUNCATE = 20
 """Deletes are ten times faster than truncate on tables of a few rows, and leave them behind as waste."""
 
@@ -31,7 +35,9 @@ class Theatre:
 
     def __init__(self, url: str) -> None:
         with psycopg.connect(url, autocommit=True) as admin:
-            admin.execute("do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$")
+            admin.execute(
+                "do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$"
+            )
         self.pool = Pool(url, prepared=True)
         prepare(self.pool)
         tables = self.pool.client.execute(
@@ -90,7 +96,9 @@ class Result:
         verdict = ", ".join(f"{self.broken(kind)} × {kind}" for kind in KINDS)
         first = ("schedules", "scenes", "runs", "calls")
         rest = sorted((name, count) for name, count in self.counts.items() if name not in first and count)
-        sums = [f"{self.counts[name]:,} {name}" for name in first] + [f"{name} {count:,}" for name, count in rest]
+        sums = [f"{self.counts[name]:,} {name}" for name in first] + [
+            f"{name} {count:,}" for name, count in rest
+        ]
         return f"{verdict}\n{', '.join(sums)}"
 
 
@@ -98,19 +106,22 @@ def part(server: str, seed: int, numbers: Iterable[int]) -> Result:
     """Play these scenes in this process."""
     result = Result()
     numbers = list(numbers)
-    with theatre(server, f"soak_{seed}_{numbers[0]}") as house:
+    with theatre(server, f"soak_{os.getpid()}") as house:
         for number in numbers:
             result.add(house.play(scene(seed, number)))
     return result
 
 
-def soak(server: str, schedules: int, seed: int, processes: int = 2) -> Result:
-    """Play at least so many schedules, in so many processes."""
+def soak(server: str, schedules: int, seed: int, processes: int = 2, include: Path = INCLUDE) -> Result:
+    """Play at least so many schedules, in so many processes, on the product in ``include``."""
+    path = os.pathsep.join(map(str, (include, ROOT / "plugins", ROOT)))
     scenes = -(-schedules // PER_SCENE)
     workers = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.crm_sync.soak.runner", server, str(seed), str(n), str(scenes), str(processes)],
             stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path},
         )
         for n in range(min(processes, scenes))
     ]  # fmt: skip

@@ -18,7 +18,14 @@ def shrink(scene: Scene, fails: Callable[[Scene], bool]) -> Scene:
     before = None
     while before != scene:
         before = scene
-        for kind in (_one_schedule, _fewer_turns, _fewer_acts, _plainer_turns, _plainer_settings, _simpler_acts):
+        for kind in (
+            _one_schedule,
+            _fewer_turns,
+            _fewer_acts,
+            _plainer_turns,
+            _plainer_settings,
+            _simpler_acts,
+        ):
             position = 0
             while len(candidates := list(kind(scene))) > position:
                 if fails(candidates[position]):
@@ -46,7 +53,9 @@ def _fewer_acts(scene: Scene) -> Iterator[Scene]:
 
 def _plainer_turns(scene: Scene) -> Iterator[Scene]:
     for n, turn in enumerate(scene.turns):
-        yield from (replace(scene, turns=(*scene.turns[:n], t, *scene.turns[n + 1 :])) for t in _plainer(turn))
+        yield from (
+            replace(scene, turns=(*scene.turns[:n], t, *scene.turns[n + 1 :])) for t in _plainer(turn)
+        )
 
 
 def _plainer_settings(scene: Scene) -> Iterator[Scene]:
@@ -59,7 +68,9 @@ def _simpler_acts(scene: Scene) -> Iterator[Scene]:
     for n, schedule in enumerate(scene.schedules):
         for a, act in enumerate(schedule.acts):
             for simpler in _simpler(act):
-                yield _with(scene, n, replace(schedule, acts=(*schedule.acts[:a], simpler, *schedule.acts[a + 1 :])))
+                yield _with(
+                    scene, n, replace(schedule, acts=(*schedule.acts[:a], simpler, *schedule.acts[a + 1 :]))
+                )
 
 
 def _with(scene: Scene, n: int, schedule: Schedule) -> Scene:
@@ -88,7 +99,9 @@ def _without_turn(scene: Scene, n: int) -> Scene:
         return replace(act, turn=min(act.turn if act.turn == n else act.turn - 1, len(turns) - 1), moment=at)
 
     return replace(
-        scene, turns=turns, schedules=tuple(replace(s, acts=tuple(map(moved, s.acts))) for s in scene.schedules)
+        scene,
+        turns=turns,
+        schedules=tuple(replace(s, acts=tuple(map(moved, s.acts))) for s in scene.schedules),
     )
 
 

@@ -70,7 +70,7 @@ class Stage(World):
         self.counts: Counter[str] = Counter()
         self.strange: list[str] = []
         self.twins: set[str] = set()
-        self._winners: set[str] = set()
+        self.winners: set[Record] = set()
         self._logged = 0
 
     def new_crm(self) -> FaultyStore:
@@ -118,7 +118,10 @@ class Stage(World):
 
     def _theirs_written(self, name: str, store: FaultyStore) -> Iterable[int]:
         for id, image in living(store):
-            record, values = (name, id), self._labelled(_looked_at(self.objects.get((name, id)), image, store))
+            record, values = (
+                (name, id),
+                self._labelled(_looked_at(self.objects.get((name, id)), image, store)),
+            )
             if record not in self.shown:
                 self._born(record, store._records[id].object, values)
             elif self.shown[record] != values:
@@ -139,19 +142,20 @@ class Stage(World):
     def _born(self, record: Record, object: Object, values: dict[str, Value]) -> None:
         self.objects[record] = object
         self.shown[record] = values
-        if record not in self.owner and not self._recognise(record):
+        if record not in self.owner and not self._place(record):
             self.strange.append(f"nobody knows where {record} comes from")
             self.owner[record] = 0
         truth = self.truths[self.owner[record]]
         for column, value in values.items():
             truth.born((*record, column), value)
 
-    def _recognise(self, record: Record) -> bool:
+    def _place(self, record: Record) -> bool:
         """Whom a record stands for that a run has just made."""
         side, id = record
         if side == "ours":
             found = self.client.execute(
-                "select connection, their_id from crm_sync.link where our_id = %s and their_id is not null", (id,)
+                "select connection, their_id from crm_sync.link where our_id = %s and their_id is not null",
+                (id,),
             ).fetchall()
             sources = [(str(crm), str(their_id)) for crm, their_id in found]
         else:
@@ -191,7 +195,9 @@ class Stage(World):
         pairs = [
             (a, b) for records in people.values() for a in records if a[0] == "ours" for b in records if b[0] != "ours"
         ]  # fmt: skip
-        truth.compare(pairs, {(*r, c): v for rs in people.values() for r in rs for c, v in self.shown[r].items()})
+        truth.compare(
+            pairs, {(*r, c): v for rs in people.values() for r in rs for c, v in self.shown[r].items()}
+        )
 
     # ------------------------------------------------------------------------------------------- people act
 
@@ -239,7 +245,7 @@ class Stage(World):
     def _types_the_same(self, number: int, _schedule: Schedule, act: Act) -> bool:
         found = [(side, self.find(number, act.who, side)) for side in self._sides(act)]
         return all(id is not None for _, id in found) and all(
-            [self._type(number, (side, str(id)), act.column, act.value, 0) for side, id in found]
+            self._type(number, (side, str(id)), act.column, act.value, 0) for side, id in found
         )
 
     def _moves(self, number: int, schedule: Schedule, act: Act) -> bool:
@@ -299,7 +305,9 @@ class Stage(World):
         common: dict[str, Value] = (
             {"name": f"Account {name}"} if object == "account" else {"last_name": "Doe", "email": f"{object}{name}@example.com"}
         )  # fmt: skip
-        typed: dict[str, Value] = {COLUMNS[object][0]: value} | ({"company": "Acme"} if object == "lead" else {})
+        typed: dict[str, Value] = {COLUMNS[object][0]: value} | (
+            {"company": "Acme"} if object == "lead" else {}
+        )
         row = {**common, **typed}
         if side == "ours":
             row["total_score"] = 1.0
@@ -352,7 +360,9 @@ class Stage(World):
         before = {i for i, _ in living(store)}
         store.person_deletes(id)
         for gone in before - {i for i, _ in living(store)}:
-            if gone not in known and store.image(gone).our_id is None:  # nobody ever carried over what it held
+            if (
+                gone not in known and store.image(gone).our_id is None
+            ):  # nobody ever carried over what it held
                 self.excused.add(f"{self.truths[number].person(side, gone)}")
             self.shown.pop((side, gone), None)
         return True
@@ -385,7 +395,9 @@ class Stage(World):
         return True
 
     def _is_converted(self, our_id: str) -> bool:
-        return bool(self.count("select count(*) from crm_sync.link where our_id = %s and state = 'converted'", our_id))
+        return bool(
+            self.count("select count(*) from crm_sync.link where our_id = %s and state = 'converted'", our_id)
+        )
 
     def _table(self, record: Record) -> sql.Identifier:
         return sql.Identifier(f"{self.objects[record]}s")
@@ -404,8 +416,8 @@ class Stage(World):
         if not others:
             stranger = len(schedule.cast) + len(self.truths[number].names)
             self._create(number, object, stranger, crm, f"w{number}.{stranger}", 0)
-            others = [self.find(number, stranger, crm)]
-        winner = str(others[act.other % len(others)])
+            others = [str(self.find(number, stranger, crm))]
+        winner = others[act.other % len(others)]
         take = ("", "title", "phone")[act.other % 3]
         self._merge(number, crm, store, object, winner, loser, (take,) if take else ())
         return True
@@ -420,7 +432,11 @@ class Stage(World):
         if loser not in known:
             self.excused.add(truth.person(crm, loser))
         person = truth.person(crm, loser)
-        if any(r[0] == crm and r[1] not in (loser, winner) and truth.person(*r) == person for r in self.shown if r in truth.names):
+        if any(
+            r[0] == crm and r[1] not in (loser, winner) and truth.person(*r) == person
+            for r in self.shown
+            if r in truth.names
+        ):
             self.twins.add(person)  # who goes on as somebody else leaves a twin that is a person of its own
         store.person_merges(loser, winner, *take)
         after, gone = store.image(winner).values, store.image(loser).values
@@ -428,12 +444,15 @@ class Stage(World):
         columns = [c for c in COLUMNS[object] if c != "account_id" and (c != "do_not_call" or after[c])]
         if winner not in known and loser in known:
             truth.becomes((crm, winner), (crm, loser))
-            self._winners.add(winner)
-            chosen = [c for c in columns if after[c] not in (None, gone[c])]  # what stood in the loser was not typed anew
+            self.winners.add((crm, winner))
+            chosen = [c for c in columns if c in take or after[c] not in (None, gone[c])]
         else:
             chosen = [c for c in columns if after[c] != before[c]]
         for column in chosen:
+            old = truth.cells.get((crm, loser, column))
             truth.typed((crm, winner, column), after[column])
+            if old and old.reached and after[column] == gone[column]:
+                truth.events[-1].reached = True  # it stays what both sides had agreed on
         self.shown.pop((crm, loser), None)
         self.shown[crm, winner] = self._labelled(_looked_at(object, store.image(winner), store))
 
@@ -442,7 +461,11 @@ class Stage(World):
         linked = {their_id for _, _, their_id in self.links()}
         names = self.truths[number].names
         people = {person for (side, id), person in names.items() if side == crm and id in linked}
-        return linked | {id for (side, id), person in names.items() if side == crm and person in people and id in self._winners}
+        return linked | {
+            id
+            for (side, id), person in names.items()
+            if side == crm and person in people and (side, id) in self.winners
+        }
 
     def _converts(self, number: int, schedule: Schedule, act: Act) -> bool:
         """A lead becomes a contact that holds what the lead held; the person stays the same."""

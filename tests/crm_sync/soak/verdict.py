@@ -76,7 +76,11 @@ class _Ends:
             "select connection, our_id::text, their_id, field from crm_sync.parked where lifted_at is null"
         ).fetchall()
         self.waiting: set[Record] = {
-            side for crm, o, t, field in parked if field is None for side in (("ours", o), (crm, t)) if side[1]
+            side
+            for crm, o, t, field in parked
+            if field is None
+            for side in (("ours", o), (crm, t))
+            if side[1]
         }
         self.parked = {(crm, o, field) for crm, o, _, field in parked if field is not None}
 
@@ -117,8 +121,13 @@ class _Ends:
                 return True
         if direction == "bidirectional":
             return False
-        if column == "do_not_call" and True in (self.stage.shown[ours][column], self.stage.shown[theirs][column]):
+        if column == "do_not_call" and True in (
+            self.stage.shown[ours][column],
+            self.stage.shown[theirs][column],
+        ):
             return True  # it wins on the side where it is, and never goes against the direction
+        if direction == "pull" and theirs in self.stage.winners and self.stage.shown[theirs][column] is None:
+            return True  # the survivor of a merge lacks it: that is no clear, and nothing is filled against the direction
         source, target = (ours, theirs) if direction == "push" else (theirs, ours)
         cells = self._truth(ours).cells
         typed, sent = cells.get((*target, column)), cells.get((*source, column))
@@ -129,7 +138,9 @@ class _Ends:
     def _cannot_go(self, label: str) -> bool:
         """An account that stands on one side only, by the settings or because it is deleted or left to a person."""
         person = label.removeprefix("@")
-        truth = self.stage.truths[int(person.split(".")[0])] if person[0].isdigit() and "." in person else None
+        truth = (
+            self.stage.truths[int(person.split(".")[0])] if person[0].isdigit() and "." in person else None
+        )
         if truth is None:
             return True
         there = {r for r, p in truth.names.items() if p == person and r in self.stage.shown}
@@ -165,7 +176,12 @@ class _Ends:
         """No person stands twice on one side, unless that is left to somebody to decide."""
         found: dict[tuple[int, str, str, str], list[str]] = {}
         for record in self.stage.shown.keys() - self.waiting:
-            key = (self.stage.owner[record], record[0], self.stage.objects[record], self._truth(record).person(*record))
+            key = (
+                self.stage.owner[record],
+                record[0],
+                self.stage.objects[record],
+                self._truth(record).person(*record),
+            )
             found.setdefault(key, []).append(record[1])
         return [
             Problem(key[0], "duplicate", f"{key[3]} stands {len(ids)} times in {key[1]}: {sorted(ids)}")
@@ -177,7 +193,12 @@ class _Ends:
         recorded: dict[int, list[Recorded]] = {}
         for line in self.stage.trail():
             owner = self._of(("ours", line.our_id or ""))
-            if owner is not None and line.outcome in ("acknowledged", "overruled", "restored", "unseen_window"):
+            if owner is not None and line.outcome in (
+                "acknowledged",
+                "overruled",
+                "restored",
+                "unseen_window",
+            ):
                 overruled = line.outcome == "overruled" and not line.rule.startswith(("deleted_", "merged"))
                 person = self._truth(("ours", line.our_id or "")).person("ours", line.our_id or "")
                 recorded.setdefault(owner, []).append(
@@ -194,12 +215,16 @@ class _Ends:
         one_way = self.stage.scene.direction != "bidirectional"
         final: dict[tuple[str, str], list[Value]] = {}
         for record, values in self.stage.shown.items():
-            if self._of(record) == number and (record[0] == "ours" or one_way or not self.stage.scene.creates):
+            if self._of(record) == number and (
+                record[0] == "ours" or one_way or not self.stage.scene.creates
+            ):
                 for column, value in values.items():
                     final.setdefault((truth.person(*record), column), []).append(value)
-        for (person, column), values in self._archived(number, truth).items():
-            final.get((person, column), []).extend(values)  # it lies there still
-        excused = {self._truth(r).person(*r) for r in self.waiting if r in self.stage.owner} | self.stage.excused
+        for (person, column), held in self._archived(number, truth).items():
+            final.get((person, column), []).extend(held)  # it lies there still
+        excused = {
+            self._truth(r).person(*r) for r in self.waiting if r in self.stage.owner
+        } | self.stage.excused
         columns = {(truth.person("ours", o), column) for _, o, column in self.parked if o is not None}
         return [*truth.lost(recorded, final, excused, columns), *truth.wrong_winners(recorded)]
 
