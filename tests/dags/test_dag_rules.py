@@ -7,13 +7,15 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import CronDataIntervalTimetable
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.trigger import CronTriggerTimetable
 
 from crm_airflow.retry import SyncRetryPolicy
 from crm_sync.decide.budget import WINDOW
@@ -109,6 +111,18 @@ def test_a_reconciliation_is_as_often_as_the_setting_says(other_connections, oft
     other_connections([{**CONNECTIONS[0], "reconcile": often}])
     schedule = load().dags["crm_reconcile__salesforce_main"].schedule
     assert getattr(schedule, "expression", None) == cron
+
+
+def test_a_nightly_run_waits_for_the_night(bag):
+    """Known for the first time, by day, a timetable with a start date would begin at once, before the first sync."""
+    dag = bag.dags["crm_reconcile__salesforce_main"]
+    assert (type(dag.schedule).__name__, dag.start_date) == ("CronTriggerTimetable", None)
+    timetable = CronTriggerTimetable(dag.schedule.expression, timezone=dag.schedule.timezone)
+    first = timetable.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(None, None, catchup=False)
+    )
+    assert first
+    assert first.run_after > datetime.now(UTC)
 
 
 def test_the_chain_of_a_reconciliation(bag):
