@@ -1,4 +1,4 @@
-"""`python -m bench [idle] [calls] [first] [volume] [scheduler] [--contacts 10000]`; without names these.
+"""`python -m bench [idle] [calls] [first] [volume] [reconcile] [pages] [scheduler] [--contacts 10000]`; without names these.
 
 `pull` and `push` are the halves of volume, `profile` shows where a first sync spends its CPU.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import calls, first_sync, idle, reconcile, scheduler, spots, volume
+from bench import calls, first_sync, idle, pages, reconcile, scheduler, spots, volume
 from bench.cpu import ChildFailed
 from bench.figures import Report, show, write
 
@@ -26,10 +26,11 @@ MEASUREMENTS: dict[str, Callable[[int], Report]] = {
     "pull": volume.measure_pull,
     "push": volume.measure_push,
     "reconcile": reconcile.measure,
+    "pages": pages.measure,
     "scheduler": scheduler.measure,
     "profile": spots.measure,
 }
-USUAL = ("idle", "calls", "first", "volume", "reconcile", "scheduler")
+USUAL = ("idle", "calls", "first", "volume", "reconcile", "pages", "scheduler")
 RESULT = Path(__file__).resolve().parents[1] / ".local" / "bench.json"
 
 
@@ -43,7 +44,7 @@ def main(words: list[str]) -> int:
         "--contacts",
         type=int,
         default=10_000,
-        help="contacts each way of a first sync (10,000); volume, pull and push move ten times as many, reconcile compares a hundred times as many",
+        help="contacts each way of a first sync (10,000); volume, pull and push move ten times as many, reconcile compares and pages show a hundred times as many",
     )
     arguments = parser.parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running

@@ -45,6 +45,8 @@ def main(words: list[str]) -> None:
         from bench.ours import sync as job
     elif name == "reconcile":
         from bench.reconciling import reconcile as job
+    elif name == "pages":
+        from bench.paging import pages as job
     elif name == "profile":
         from bench.profiler import profile as job
     elif name == "stock-push":

@@ -14,7 +14,7 @@ from crm_sync.model import OBJECTS, Object
 
 __all__ = ["AT_MOST", "Freshness", "by_object", "freshness", "note"]
 
-AT_MOST: Final = 2_000
+AT_MOST: Final = 1_000
 """Records of one object that are looked at: a page has no time for the backlog of a first sync."""
 
 

@@ -58,21 +58,21 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """One connection as its card shows it.  ``runs``: the newest first; ``conflicts``: decided in the last 24 hours."""
+    """One connection as its card shows it.
+
+    ``runs``: the newest of every kind, newest first; ``last_run``: the newest sync that was no dry run.  ``conflicts``: decided
+    in the last 24 hours.
+    """
 
     connection: Connection
     credential: Credential
     condition: Condition
     freshness: Freshness
     runs: tuple[RunFigures, ...]
+    last_run: RunFigures | None
     calls_used: int
     conflicts: int
     parked: int
-
-    @property
-    def last_run(self) -> RunFigures | None:
-        """The newest run that was no dry run."""
-        return next((run for run in self.runs if not run.dry_run), None)
 
     @property
     def mark(self) -> str:
@@ -93,18 +93,29 @@ def overview(tx: Transaction, name: str) -> Overview:
     connection = settings.load(tx, name)
     credential = load_credential(tx, name)
     newest = tuple(runs(tx, name, limit=CHART_RUNS))
-    last = next((run for run in newest if not run.dry_run), None)
-    signs = Signs(
+    last = _last_sync(tx, name)
+    waiting = next((run for run in newest if run.state == "waiting_approval"), None)
+    condition = condition_of(_signs(connection, credential, waiting or last))
+    used, conflicts, parked = tx.rows(_FIGURES, {"c": name})[0]
+    fresh = freshness(tx, name)
+    return Overview(connection, credential, condition, fresh, newest, last, used, conflicts, parked)
+
+
+def _signs(connection: Connection, credential: Credential, run: RunFigures | None) -> Signs:
+    return Signs(
         active=connection.active,
         provisioned=connection.provisioned_at is not None,
         reconnect=credential.reason if credential.state == "reconnect needed" else None,
-        run=last.state if last else None,
-        message=last.message if last else None,
+        run=run.state if run else None,
+        message=run.message if run else None,
     )
-    used, conflicts, parked = tx.rows(_FIGURES, {"c": name})[0]
-    return Overview(
-        connection, credential, condition_of(signs), freshness(tx, name), newest, used, conflicts, parked
-    )
+
+
+def _last_sync(tx: Transaction, connection: str) -> RunFigures | None:
+    query = sql.SQL("""{run} where r.connection = %s and r.kind = 'sync'
+        and not coalesce((r.options ->> 'dry_run')::boolean, false) order by r.run_id desc limit 1""")
+    rows = tx.rows(query.format(run=_RUN), (connection,))
+    return RunFigures(*rows[0]) if rows else None
 
 
 def runs(tx: Transaction, connection: str, limit: int, before: int | None = None) -> list[RunFigures]:

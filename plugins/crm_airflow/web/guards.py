@@ -75,7 +75,7 @@ def may_read(connection_id: str, user: Any) -> bool:
     return bool(get_auth_manager().is_authorized_dag(method="GET", details=details, user=user))
 
 
-def _read(connection_id: str, request: Request, user: GetUserDep) -> None:
+def _read(connection_id: ConnectionName, request: Request, user: GetUserDep) -> None:
     requires_access_dag("GET", param_dag_id=sync_dag(connection_id))(request, user)
 
 

@@ -74,6 +74,10 @@ def test_the_figures_of_the_last_24_hours(database, database_url):
     assert (found.last_run.run_id, found.last_run.api_calls) == (newest, 3)
     assert [run.state for run in found.runs] == ["failed", "succeeded_with_parked", "succeeded", "succeeded"]
     assert found.condition.name == "healthy", "a dry run that failed says nothing of the connection"
+    opened(database_url, "failed", kind="backfill")
+    assert view(database).condition.name == "healthy", "nor does another lane"
+    opened(database_url, "waiting_approval", kind="reconcile")
+    assert view(database).condition.name == "waiting_approval", "but a plan that waits for a person does"
 
 
 def test_a_given_up_log_in_is_said_with_its_reason(database, database_url):
