@@ -61,14 +61,17 @@ def _line(object: Object, one: Freshness) -> str:
 
 
 def _of_object(tx: Transaction, connection: str, object: Object) -> Freshness:
-    """Ours by the time of the edit, theirs by the CRM's own stamp; a record with changes on both sides counts once."""
+    """Ours by the time of the edit, theirs by the CRM's own stamp; a record with changes on both sides counts once.
+
+    With offset 0 each record is looked up by key; as a join, all that is parked would be read for it (adr/0004).
+    """
     query = sql.SQL("""with ours as materialized (
           select b.our_id, b.version from crm_sync.outbox b
           where b.connection = %(c)s and b.object = %(o)s
             and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
               and l.our_id = b.our_id and {waiting})
             and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
-              and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null)
+              and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null offset 0)
           limit {at_most}),
         theirs as materialized (
           select l.our_id, l.seen_stamp from crm_sync.link l

@@ -16,7 +16,18 @@ from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.freshness import Freshness, freshness
 from crm_sync.ledger.settings import Connection
 
-__all__ = ["CHART_RUNS", "Overview", "Progress", "RunFigures", "names", "overview", "progress", "run", "runs"]
+__all__ = [
+    "CHART_RUNS",
+    "Overview",
+    "Progress",
+    "RunFigures",
+    "names",
+    "overview",
+    "progress",
+    "require",
+    "run",
+    "runs",
+]
 
 CHART_RUNS = 30
 """Runs that the small chart of a connection shows."""
@@ -86,10 +97,15 @@ def names(tx: Transaction) -> list[str]:
     return [row[0] for row in tx.rows("select name from crm_sync.connection order by name")]
 
 
-def overview(tx: Transaction, name: str) -> Overview:
-    """One connection; Missing for a name that there is not."""
+def require(tx: Transaction, name: str) -> None:
+    """Missing for a name that there is not."""
     if tx.one("select 1 from crm_sync.connection where name = %s", (name,)) is None:
         raise Missing(f"there is no connection {name!r}")
+
+
+def overview(tx: Transaction, name: str) -> Overview:
+    """One connection; Missing for a name that there is not."""
+    require(tx, name)
     connection = settings.load(tx, name)
     credential = load_credential(tx, name)
     newest = tuple(runs(tx, name, limit=CHART_RUNS))

@@ -68,13 +68,13 @@ def set_up(connection_id: ConnectionName, tx: Reading, airflow: AirflowUser) -> 
 def add(airflow: AirflowUser, wanted: adding.NewConnection) -> ConnectionModel:
     """Make a connection to a Salesforce org."""
     adding.add(airflow, wanted, airflow.user)
-    return _exists(wanted.name)
+    return _now(wanted.name)
 
 
 @router.get(f"{ONE}/runs", dependencies=READ)
 def runs(connection_id: ConnectionName, tx: Reading, before: Before = None, limit: Limit = 30) -> RunPage:
     """Its runs, the newest first."""
-    overview.overview(tx, connection_id)
+    overview.require(tx, connection_id)
     found = overview.runs(tx, connection_id, limit + 1, before)
     shown = found[:limit]
     more = shown[-1].run_id if len(found) > limit else None
@@ -92,7 +92,8 @@ def run(
 @router.post(f"{ONE}/runs", dependencies=CHANGE, status_code=202)
 def run_now(connection_id: ConnectionName, airflow: AirflowUser, wanted: RunRequest) -> RunAsked:
     """Ask for a run at once."""
-    _exists(connection_id)
+    with writing() as tx:
+        overview.require(tx, connection_id)
     asked = acting.run_now(airflow, connection_id, dry_run=wanted.dry_run)
     return RunAsked(dag_id=sync_dag(connection_id), dag_run_id=asked)
 
@@ -101,23 +102,23 @@ def run_now(connection_id: ConnectionName, airflow: AirflowUser, wanted: RunRequ
 def pause(connection_id: ConnectionName, user: GetUserDep) -> ConnectionModel:
     """Let no more syncs begin by themselves."""
     acting.pause(connection_id, user.get_name())
-    return _exists(connection_id)
+    return _now(connection_id)
 
 
 @router.post(f"{ONE}/disconnect", dependencies=CHANGE)
 def disconnect(connection_id: ConnectionName, user: GetUserDep) -> ConnectionModel:
     """Revoke and wipe its tokens; its sentence then says so."""
     acting.disconnect(connection_id, user.get_name())
-    return _exists(connection_id)
+    return _now(connection_id)
 
 
 @router.post(f"{ONE}/resume", dependencies=CHANGE)
 def resume(connection_id: ConnectionName, user: GetUserDep, airflow: AirflowUser) -> ConnectionModel:
     """Let syncs begin by themselves again."""
     acting.resume(airflow, connection_id, user.get_name())
-    return _exists(connection_id)
+    return _now(connection_id)
 
 
-def _exists(connection_id: str) -> ConnectionModel:
+def _now(connection_id: str) -> ConnectionModel:
     with writing() as tx:
         return ConnectionModel.of(overview.overview(tx, connection_id))
