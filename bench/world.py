@@ -128,7 +128,9 @@ class World:
         rows: list[Values] = [their_row(mapping, values) for values in records(object, count, mark)]
         return self.org.create(mapping.theirs, rows)
 
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    def execute(
+        self, statement: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
         """One statement on GPTWeb's database."""
         with psycopg.connect(self.database, autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), parameters)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from crm_sync.access.vault import KeyRing, Vault
 from crm_sync.errors import Misconfigured
@@ -222,3 +223,47 @@ def test_an_address_that_gets_no_code_is_refused(monkeypatch, address):
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", address)
     with pytest.raises(Misconfigured, match="set CRM_SYNC_PUBLIC_URL"):
         public_url()
+
+
+DISCONNECT = "/crm-sync/connections/browsing/disconnect"
+
+
+def test_disconnecting_revokes_and_wipes_and_pauses(connecting, admin, org):
+    admin.get(consent(org, admin.get(CONNECT).headers["Location"]))
+    [(sealed,)] = rows(connecting, "select sealed from crm_sync.credential where connection = %s", NAME)
+    tokens = Vault(KeyRing.from_environment()).open(NAME, "tokens", sealed)
+    reply = admin.post(DISCONNECT, headers=BUTTON)
+    assert reply.headers["Location"].endswith("told=disconnected")
+    kept = "select sealed, key_id, state, reason from crm_sync.credential where connection = %s"
+    assert rows(connecting, kept, NAME) == [(None, None, "reconnect needed", "disconnected by admin")]
+    assert rows(connecting, "select active from crm_sync.connection where name = %s", NAME) == [(False,)]
+    refused = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"],
+               "client_id": org.client_id, "client_secret": org.client_secret}  # fmt: skip
+    assert requests.post(f"{org.url}/services/oauth2/token", data=refused, timeout=10).status_code == 400
+    again = admin.post(DISCONNECT, headers=BUTTON)
+    assert again.headers["Location"].endswith("told=disconnected"), "there was nothing to revoke"
+    told = "select detail from crm_sync.decision where connection = %s and rule = 'connection_disconnected' order by decision_id"
+    assert {line for (line,) in rows(connecting, told, NAME)} == {"by admin; tokens wiped, revoked there"}
+    admin.get(consent(org, admin.get(CONNECT).headers["Location"]))
+    assert rows(connecting, "select state from crm_sync.credential where connection = %s", NAME) == [
+        ("good",)
+    ]
+    rows(connecting, "update crm_sync.connection set active = true where name = %s", NAME)
+
+
+def test_what_the_org_did_not_revoke_is_wiped_and_said(connecting, admin, org):
+    admin.get(consent(org, admin.get(CONNECT).headers["Location"]))
+    org.control("/faults", {"action": "reset_before", "path": "/oauth2/revoke"})
+    assert admin.post(DISCONNECT, headers=BUTTON).headers["Location"].endswith("told=wiped")
+    assert "Salesforce did not say" in admin.get("/crm-sync/connections/browsing?told=wiped").text
+    assert rows(connecting, "select sealed from crm_sync.credential where connection = %s", NAME) == [(None,)]
+    rows(connecting, "update crm_sync.connection set active = true where name = %s", NAME)
+
+
+def test_a_grant_without_a_refresh_token_is_revoked_by_its_access_token(connecting, admin, org, monkeypatch):
+    airflow_connection(monkeypatch, NAME, org.extra())
+    admin.post(CONNECT, headers=BUTTON)
+    assert admin.post(DISCONNECT, headers=BUTTON).headers["Location"].endswith("told=disconnected")
+    page = admin.post(CONNECT, headers=BUTTON)
+    assert "Connected" in page.text, "the button is the way back"
+    rows(connecting, "update crm_sync.connection set active = true where name = %s", NAME)
