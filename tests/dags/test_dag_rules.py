@@ -21,7 +21,7 @@ from crm_airflow.retry import SyncRetryPolicy
 from crm_sync.decide.budget import WINDOW
 from tests.crm_airflow.airflow_env import CONNECTIONS, DAGS, ROOT, airflow_home, write_snapshot
 
-FOR_ALL = {"crm_alerts", "crm_vault_rotation"}
+FOR_ALL = {"crm_alerts", "crm_housekeeping", "crm_vault_rotation"}
 FILES = sorted(DAGS.glob("*.py"))
 NAMES = [connection["name"] for connection in CONNECTIONS]
 KINDS = ("sync", "reconcile", "provision", "preflight")
@@ -66,7 +66,7 @@ def test_one_run_at_a_time_and_none_for_the_past(bag):
         assert dag.max_active_runs == 1, dag.dag_id
         assert dag.catchup is False, dag.dag_id
         assert dag.dagrun_timeout is not None, dag.dag_id
-        by_night = dag.dag_id.startswith("crm_reconcile")
+        by_night = dag.dag_id.startswith(("crm_reconcile", "crm_housekeeping"))
         assert (dag.start_date is None) is by_night, (
             "with one, a nightly run would begin the moment it is known"
         )
@@ -97,11 +97,11 @@ def test_the_schedule_is_the_connections(bag, name, cron):
         assert (schedule.expression, str(schedule.timezone)) == (cron, "UTC")
 
 
-def test_only_syncs_reconciliations_and_alerts_are_scheduled(bag):
+def test_only_syncs_reconciliations_alerts_and_housekeeping_are_scheduled(bag):
     scheduled = {dag_id for dag_id, dag in bag.dags.items() if dag.schedule is not None}
     names = ("main", "emea", "apac")
     by_connection = {f"crm_{kind}__salesforce_{name}" for kind in ("sync", "reconcile") for name in names}
-    assert scheduled == {"crm_alerts"} | by_connection
+    assert scheduled == {"crm_alerts", "crm_housekeeping"} | by_connection
 
 
 @pytest.mark.parametrize(
@@ -170,6 +170,15 @@ def test_the_chain_of_provisioning(bag):
     assert {task.trigger_rule for task in dag.tasks} == {"all_success"}
 
 
+def test_nothing_is_dropped_from_a_trail_that_does_not_verify(bag):
+    dag = bag.dags["crm_housekeeping"]
+    assert {task.task_id: set(task.downstream_task_ids) for task in dag.tasks} == {
+        "verify_trail": {"keep_house"}, "keep_house": set()
+    }  # fmt: skip
+    assert dag.get_task("keep_house").trigger_rule == "all_success"
+    assert dag.params.get_param("days").resolve(None) is None
+
+
 def test_the_form_of_a_manual_run_checks_what_is_entered(bag):
     params = bag.dags["crm_sync__salesforce_main"].params
     assert set(params) == {"objects", "direction", "dry_run", "limit", "approve"}
@@ -210,6 +219,7 @@ def test_a_dag_file_is_a_table_of_contents(file):
 def test_there_are_no_more_files_than_kinds():
     assert [file.name for file in FILES] == [
         "crm_alerts.py",
+        "crm_housekeeping.py",
         "crm_preflight.py",
         "crm_provision.py",
         "crm_reconcile.py",

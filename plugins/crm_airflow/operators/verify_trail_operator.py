@@ -1,0 +1,61 @@
+"""verify_trail: the audit trail is as it was sealed, or the task is red and names what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator, RetryPolicy
+from airflow.sdk.exceptions import AirflowFailException
+
+from crm_airflow.retry import RETRIES, SyncRetryPolicy
+
+__all__ = ["VerifyTrailOperator"]
+
+
+class VerifyTrailOperator(BaseOperator):
+    """Check all chains of seals, and the rows that were sealed in the last days.
+
+    Args:
+        days: how many days; none (or an empty text, as a template gives it): all rows there are (template field).
+        retries: how often the task is tried again where trying again helps.
+        retry_policy: which errors those are; SyncRetryPolicy unless another is given.
+
+    Example:
+        ``VerifyTrailOperator(task_id="verify_trail", days=7)``
+    """
+
+    template_fields: Sequence[str] = ("days",)
+    ui_color = "#e8f1fb"
+
+    def __init__(
+        self,
+        *,
+        days: int | str | None = None,
+        retries: int = RETRIES,
+        retry_delay: timedelta = timedelta(seconds=30),
+        retry_policy: RetryPolicy | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            retries=retries, retry_delay=retry_delay, retry_policy=retry_policy or SyncRetryPolicy(), **kwargs
+        )
+        self.days = days
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Verify; what was found goes into the log, its first line into the error."""
+        from crm_sync.ledger.database import Database, database_url  # noqa: PLC0415  parsing a DAG stays light
+        from crm_sync.ledger.verify import verify  # noqa: PLC0415
+
+        days = None if self.days in (None, "", "None") else int(self.days)
+        with closing(Database(database_url())) as database:
+            report = verify(database, days=days)
+        for line in report.lines():
+            self.log.info("%s", line)
+        if report.findings:
+            raise AirflowFailException(
+                f"{report.lines()[0]}: {report.findings[0]}. Find out who did it before anything else is changed"
+            )
+        return {"seals": report.seals, "rows": report.rows, "heads": report.heads}
