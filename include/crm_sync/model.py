@@ -90,11 +90,16 @@ class ApiUsage:
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """Read the records of ``object`` whose stamp lies in [since, until); ``None`` leaves that end open."""
+    """Read the records of ``object`` whose stamp lies in [since, until); ``None`` leaves that end open.
+
+    ``job``: the query job of an earlier try, which reads just this; blank: none yet.  Who says either keeps the id that a
+    page names, so the read may be left (JobUnderWay) while its job works; None: it is waited for to its end.
+    """
 
     object: Object
     since: datetime | None = None
     until: datetime | None = None
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,8 @@ Read = ChangedSince | ById | ByOurKey | ByMatchKey
 class Page:
     """One page of a read; ``last`` closes that read, and only then is it known to be complete.
 
-    ``read_start`` is the server's own time when the read began, ``clock`` compares it with the local clock.
+    ``read_start`` is the server's own time when the read began, ``clock`` compares it with the local clock.  ``job``: the
+    query job that brings what follows, as soon as it is made.
     """
 
     read: Read
@@ -136,6 +142,7 @@ class Page:
     last: bool
     read_start: datetime
     clock: ClockReading
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ PROVISION, SYNC = f"crm_provision__{CONNECTION}", f"crm_sync__{CONNECTION}"
 STAGES = ("pull", "plan", "push_ours", "push_theirs", "settle")
 KILLS = 20
 SEED = 20_261_122
+PEOPLE = 60
+"""So many that a few days' edits are no mass overwrite, which would ask for approval."""
 TITLE = "airflow worker -- "
 """How the process of a task calls itself, before the id of its task instance."""
 SUMS = "planned is distinct from acknowledged + parked + superseded + in_doubt and ended_at is not null"
@@ -175,7 +177,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_task_processes_killed_while_airflow_runs(site: Site) -> None:
-    for n in range(12):
+    for n in range(PEOPLE):
         site.rows("insert into gptweb.contacts (last_name, email) values ('Doe', %s)", f"e{n}@example.com")
     for dag in (PROVISION, SYNC):
         site.airflow.wait_for_dag(dag)
@@ -198,7 +200,7 @@ def test_task_processes_killed_while_airflow_runs(site: Site) -> None:
     )
     theirs = site.contacts()
     assert sorted(ours) == theirs
-    assert len(theirs) == len({email for *_, email in theirs}) == 12 + 2 * days
+    assert len(theirs) == len({email for *_, email in theirs}) == PEOPLE + 2 * days
     held = {row[0]: row[1:] for row in site.rows("select id::text, title, phone from gptweb.contacts")}
     assert {one: held[one][0] for one in site.titles} == site.titles
     assert {one: held[one][1] for one in site.phones} == site.phones

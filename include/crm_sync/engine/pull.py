@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import PullReport, Tally
-from crm_sync.ledger import conversions, merges, reading, runs, window
+from crm_sync.ledger import conversions, merges, query_jobs, reading, runs, window
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.identity import FIRST_ID
+from crm_sync.ledger.query_jobs import Begun
 from crm_sync.ledger.records import match_function, table
-from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, ClockReading, Page, Read
+from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, ClockReading, Object, Page, Read
 
 __all__ = ["compared", "pull"]
 
 KEYS_PER_READ = 500
 KEYS_PER_CALL = 2500
+NOTHING: Mapping[Object, Begun] = MappingProxyType({})
 
 
 def pull(engine: Engine, context: Context) -> PullReport:
     """Read and store page by page; the cursor of an object moves with its last page."""
     tally = Tally()
     with engine.database.transaction() as tx:
-        reads = [read for mapping in context.objects for read in _reads(tx, context, mapping)]
+        earlier = _under_way(tx, context)
+        reads = [read for mapping in context.objects for read in _reads(tx, context, mapping, earlier)]
         sent_no = reading.next_number(tx)
-    _read(engine, context, reads, sent_no, tally)
+    _read(engine, context, reads, sent_no, tally, earlier)
     if context.run.has_window:
         for mapping in context.objects:
             _read_counterparts(engine, context, mapping, sent_no, tally)
@@ -52,41 +56,63 @@ def _read_counterparts(
         after = changed[-1][0]
 
 
-def _read(engine: Engine, context: Context, reads: Sequence[Read], sent_no: int, tally: Tally) -> None:
-    """Store what some reads bring; ``sent_no`` was taken before they leave."""
+def _under_way(tx: Transaction, context: Context) -> dict[Object, Begun]:
+    """The query jobs of an earlier try; what was asked by another mapping is read anew."""
+    found = query_jobs.begun(tx, context.run_id)
+    return {o: read for o, read in found.items() if read.mapping == query_jobs.digest_of(context.mappings[o])}
+
+
+def _read(
+    engine: Engine, context: Context, reads: Sequence[Read], sent_no: int, tally: Tally,
+    earlier: Mapping[Object, Begun] = NOTHING,
+) -> None:  # fmt: skip
+    """Store what some reads bring; ``sent_no`` was taken before they leave.
+
+    What a job of an ``earlier`` try brings is dated by that try; a new job is kept before it is waited for.
+    """
     began = engine.now()
+    jobs = dict(earlier)
     starts: dict[Read, datetime] = {}
     received: dict[Read, set[str]] = {}
     for page in engine.open_store(context.connection, context.run).read(reads):
         first = not starts
-        starts.setdefault(page.read, page.read_start)
+        start = starts.setdefault(page.read, page.read_start)
         if not isinstance(page.read, ChangedSince):
             received.setdefault(page.read, set()).update(_asked_for(page))
         mapping = context.mappings[page.read.object]
         with engine.database.transaction() as tx:
+            asked = jobs.get(mapping.object)
+            if asked is None or asked.job != page.job:
+                asked = Begun(
+                    page.job, query_jobs.digest_of(mapping) if page.job else "", sent_no, began, start
+                )
+                if page.job:
+                    jobs[mapping.object] = asked
+                    query_jobs.keep(tx, context.run_id, mapping.object, asked)
             changed = reading.store_page(
-                tx, context.name, context.run_id, mapping, page.images, sent_no, began
+                tx, context.name, context.run_id, mapping, page.images, asked.sent_no, asked.began
             )
             if first:
                 runs.set_clock(tx, context.run_id, compared(tx, page.clock))
             if page.last:
-                _close_read(
-                    tx, context, mapping, page.read, starts[page.read], received.get(page.read, set()), began
-                )
+                _close_read(tx, context, mapping, page.read, asked, received.get(page.read, set()))
         tally.add(mapping.object, "read", len(page.images))
         tally.add(mapping.object, "differ", changed)
 
 
-def _reads(tx: Transaction, context: Context, mapping: ObjectMapping) -> Iterable[Read]:
+def _reads(
+    tx: Transaction, context: Context, mapping: ObjectMapping, earlier: Mapping[Object, Begun]
+) -> Iterable[Read]:
     name, object, run = context.name, mapping.object, context.run
+    job = earlier[object].job if object in earlier else ""
     position = None
     if run.kind == "backfill":
-        yield ChangedSince(object, run.since, run.until)
+        yield ChangedSince(object, run.since, run.until, job)
     elif run.kind != "reconcile":  # that one has read everything before
         position = tx.one(
             "select position from crm_sync.cursor where connection = %s and object = %s", (name, object)
         )
-        yield ChangedSince(object, position)
+        yield ChangedSince(object, position, job=job)
     for ids in _chunks(_ids_in_doubt(tx, name, mapping) + _survivors(tx, context, mapping)):
         yield ById(object, ids)
     for our_ids in _chunks(_creates_in_doubt(tx, name, object)):
@@ -159,18 +185,19 @@ def _keys_about_to_be_created(tx: Transaction, context: Context, mapping: Object
 
 
 def _close_read(
-    tx: Transaction, context: Context, mapping: ObjectMapping, read: Read, start: datetime, received: set[str],
-    began: datetime,
-) -> None:  # fmt: skip
+    tx: Transaction, context: Context, mapping: ObjectMapping, read: Read, asked: Begun, received: set[str]
+) -> None:
     if isinstance(read, ChangedSince):
         if context.run.kind != "backfill":
-            reading.move_cursor(tx, context.name, mapping.object, start - context.settings.lag)
+            reading.move_cursor(tx, context.name, mapping.object, asked.read_start - context.settings.lag)
+        if read.job or asked.job:
+            query_jobs.done(tx, context.run_id, mapping.object)
     elif isinstance(read, ById):
-        reading.mark_absent(tx, context.name, context.run_id, mapping, set(read.ids) - received, (), began)
+        absent = set(read.ids) - received
+        reading.mark_absent(tx, context.name, context.run_id, mapping, absent, (), asked.began)
     elif isinstance(read, ByOurKey):
-        reading.mark_absent(
-            tx, context.name, context.run_id, mapping, (), set(read.our_ids) - received, began
-        )
+        absent = set(read.our_ids) - received
+        reading.mark_absent(tx, context.name, context.run_id, mapping, (), absent, asked.began)
 
 
 def _asked_for(page: Page) -> set[str]:

@@ -13,7 +13,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.volume import RESULT_ROWS
 from crm_sync.model import Object, Page, Read, Write, Written
 from crm_sync.stores.salesforce_bulk_ingest import IngestJobs
-from crm_sync.stores.salesforce_bulk_query import Sizes
+from crm_sync.stores.salesforce_bulk_query import PATIENCE, Sizes
 from crm_sync.stores.salesforce_composite import Composite, Transport
 from crm_sync.stores.salesforce_read import read_pages
 from crm_sync.stores.salesforce_records import Records
@@ -27,7 +27,8 @@ class SalesforceStore:
 
     ``user_id`` is asked once, when the first record is read: whose writes are ours.  ``owner_id`` owns the records
     that are created (None: the integration user).  ``page_size``: rows a page, 200 to 2,000 (None: the org's 2,000); ``result_size``:
-    rows that are asked of a query job at once; ``sleep``: between two looks at a job.
+    rows that are asked of a query job at once; ``sleep``: between two looks at a job; ``query_patience``: seconds for which a
+    query job is waited for, if the read may be left then.
     Of ``write``'s errors only Unanswered leaves a doubt; after any other nothing of the batch was processed.
     """
 
@@ -43,12 +44,13 @@ class SalesforceStore:
         page_size: int | None = None,
         result_size: int = RESULT_ROWS,
         sleep: Callable[[float], None] = time.sleep,
+        query_patience: float = PATIENCE,
     ) -> None:
         self._composite = Composite(transport, api_version, purpose)
         self._mappings = mappings
         self._user_id = user_id
         self._owner_id = owner_id
-        self._sizes = Sizes(page_size, result_size, sleep)
+        self._sizes = Sizes(page_size, result_size, sleep, query_patience)
         self._records: dict[Object, Records] = {}
 
     def read(self, reads: Sequence[Read]) -> Iterator[Page]:

@@ -12,7 +12,7 @@ from crm_sync.access.replies import call_error
 from crm_sync.access.transport import Reply
 from crm_sync.decide.volume import prefers_query_job
 from crm_sync.errors import IncompleteRead
-from crm_sync.model import ByMatchKey, ClockReading, Image, Page, Read
+from crm_sync.model import ByMatchKey, ChangedSince, ClockReading, Image, Page, Read
 from crm_sync.stores.salesforce_bulk_query import Sizes, query_pages
 from crm_sync.stores.salesforce_composite import SUBREQUESTS, Composite, SubReply, SubRequest
 from crm_sync.stores.salesforce_records import Records
@@ -46,14 +46,15 @@ def read_pages(composite: Composite, reads: Sequence[tuple[Read, Records]], size
             yield Page(query.read, (), query.last, datetime.now(UTC), NOT_ASKED)
             continue
         reply, answer = next(answers)
-        for images, done, latest in _pages(composite, query, reply, answer, sizes):
+        for images, done, latest, job in _pages(composite, query, reply, answer, sizes):
             found = images
             if isinstance(query.read, ByMatchKey):  # several statements may find the same record
                 found = [image for image in images if image.id not in seen]
                 seen.update(image.id for image in found)
             yield Page(
-                query.read, tuple(found), done and query.last, reply.server_date - reply.took, _clock(latest)
-            )
+                query.read, tuple(found), done and query.last, reply.server_date - reply.took, _clock(latest),
+                job,
+            )  # fmt: skip
         if query.last:
             seen = set()
 
@@ -89,7 +90,7 @@ def _options(sizes: Sizes) -> dict[str, str]:
 
 def _pages(
     composite: Composite, query: _Query, reply: Reply, answer: SubReply, sizes: Sizes
-) -> Iterator[tuple[list[Image], bool, Reply]]:
+) -> Iterator[tuple[list[Image], bool, Reply, str]]:
     """The pages of one statement with the reply that brought each; IncompleteRead before a last page that is short.
 
     The first page tells how many rows there are: so many that a job is cheaper are read by one, that page included.
@@ -114,11 +115,12 @@ def _pages(
             and not done
             and prefers_query_job(total, len(records))
         ):
-            for images, last in query_pages(composite, query.records, query.soql, total, sizes):
-                yield images, last, reply
+            known = query.read.job if isinstance(query.read, ChangedSince) else None
+            for images, last, job in query_pages(composite, query.records, query.soql, total, sizes, known):
+                yield images, last, reply, job
             return
         image = query.records.image
-        yield [image(record) for record in records], done, reply
+        yield [image(record) for record in records], done, reply, ""
         if done:
             return
         reply = composite.get(following, _options(sizes), query.read.object)

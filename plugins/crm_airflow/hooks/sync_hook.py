@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["CrmSyncHook"]
 
 READ_TIMEOUT = 120.0  # seconds that an answer of the CRM may take
-JOB_PATIENCE = 90.0  # seconds for which a worker waits for a bulk job before the triggerer does
 SPARE_SECONDS = 40.0  # of a lease, for connecting and for claiming and booking before the call
 
 
@@ -54,6 +53,13 @@ class CrmSyncHook(BaseHook):
                 run_id = engine.open_run(RunOptions("salesforce_main", dag_run_id="my run 1", objects=("contact",)))
                 engine.pull(run_id)
     """
+
+    job_patience = 90.0
+    """Seconds for which a worker waits for an ingest job before the triggerer does."""
+    query_patience = 20.0
+    """The same for a query job: a large one takes longer, and a small read needs none."""
+    page_size: int | None = None
+    """Rows a page of a read; None: the org's usual."""
 
     def __init__(
         self, connection: str, app: Callable[[str], App] = salesforce_app, vault: Callable[[], Vault] = vault
@@ -101,10 +107,11 @@ class CrmSyncHook(BaseHook):
                     raise Misconfigured(msg)
                 owner = connection.settings.owner_id
                 return SalesforceStore(
-                    session, mappings, lambda: identity(session).user_id, owner_id=owner, purpose=run.kind
-                )
+                    session, mappings, lambda: identity(session).user_id, owner_id=owner, purpose=run.kind,
+                    page_size=self.page_size, query_patience=self.query_patience,
+                )  # fmt: skip
 
-            yield Engine(database, mappings, open_store, job_patience=JOB_PATIENCE)
+            yield Engine(database, mappings, open_store, job_patience=self.job_patience)
 
     def refresh_snapshot(self) -> None:
         """Let DAG parsing see settings that were changed past the command line, say by SQL."""

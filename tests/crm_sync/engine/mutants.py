@@ -351,7 +351,7 @@ MUTANTS = [
     Mutant("a stranger outside the scope is not made here", "engine/identify.py",
            'if i in held and admits(mapping, "theirs", conditions, held[i])', "if i in held",
            "test_a_stranger_outside_is_not_made_here_until_it_is_inside"),
-    Mutant("another scope is work", "ledger/settings.py", '"our_archive", "scope"})', '"our_archive"})',
+    Mutant("another scope is work", "ledger/replan.py", '    "scope",\n', "",
            "test_another_scope_is_applied_to_everybody_at_the_next_run"),
     Mutant("many records are not made unasked", "engine/plan.py",
            "    require(engine, context, assessment)\n", "", "test_many_records_wait_with_a_preview"),
@@ -399,8 +399,13 @@ MUTANTS = [
            "test_an_intent_that_a_read_closed_is_left"),
     Mutant("a job keeps its own rows", "ledger/creates.py", "where r.job_id = %(job)s", "where true",
            "test_a_row_of_another_job_is_left"),
-    Mutant("another scope voids the approval", "ledger/settings.py",
-           "        approval.withdraw(tx, connection.name)\n", "", "test_after_a_no_another_scope_makes_another_plan"),
+    Mutant("what a job shows is as old as the job", "engine/pull.py",
+           "mapping, page.images, asked.sent_no, asked.began", "mapping, page.images, sent_no, began",
+           "test_what_a_job_shows_is_as_old_as_the_job"),
+    Mutant("the cursor stays where the job began", "engine/pull.py",
+           "if asked is None or asked.job != page.job:", "if True:", "test_the_cursor_stays_where_the_job_began"),
+    Mutant("another scope voids the approval", "ledger/replan.py",
+           "        approval.withdraw(tx, name)\n", "", "test_after_a_no_another_scope_makes_another_plan"),
 ]  # fmt: skip
 
 
@@ -495,6 +500,7 @@ def _run(server: str, schedule: str) -> str:
         test_merges,
         test_pacing,
         test_parents,
+        test_query_jobs,
         test_schedules,
         test_scope,
     )
@@ -518,6 +524,7 @@ def _run(server: str, schedule: str) -> str:
         test_merges,
         test_conversion,
         test_parents,
+        test_query_jobs,
         test_consent,
         test_pacing,
         test_scope,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from crm_sync.errors import IncompleteRead, RetryLater, SyncError
-from crm_sync.model import ChangedSince, Image
+from crm_sync.errors import IncompleteRead, JobUnderWay, RetryLater, SyncError
+from crm_sync.model import ChangedSince, Image, Page
 from crm_sync.stores.salesforce import SalesforceStore
 from tests.crm_sync.stores.contract import new, soon
 from tests.crm_sync.stores.standin import StandinOrg, standin_org
@@ -131,3 +132,75 @@ def test_a_stuck_job_is_aborted(org: StandinOrg) -> None:
     jobs = org.people.rest("GET", "/jobs/query")["records"]
     assert "InProgress" not in {job["state"] for job in jobs}
     assert max(jobs, key=lambda job: job["id"])["state"] == "Aborted"
+
+
+# ------------------------------------------------------------------------------------- left and taken up again
+
+
+def leave(org: StandinOrg, seconds: float | None = None) -> tuple[str, JobUnderWay]:
+    """A read whose job stalls (for so many seconds, or for ever) is left; returns the job that a page named, and why."""
+    org.people.breaks(**LIES["job stuck"], **({"seconds": seconds} if seconds else {}))
+    pages: list[Page] = []
+    with pytest.raises(JobUnderWay) as left:
+        pages.extend(
+            by_job(org, sleep=lambda _: None, query_patience=3).read([ChangedSince("contact", job="")])
+        )
+    org.people.mends()
+    return made(org), left.value
+
+
+def made(org: StandinOrg) -> str:
+    """The newest query job of the org."""
+    return str(max(job["id"] for job in org.people.rest("GET", "/jobs/query")["records"]))
+
+
+def take_up(org: StandinOrg, job: str, **settings: Any) -> list[Page]:
+    return list(by_job(org, **settings).read([ChangedSince("contact", job=job)]))
+
+
+def test_the_job_is_named_before_it_is_waited_for(org: StandinOrg) -> None:
+    org.people.breaks(**LIES["job stuck"])
+    pages = by_job(org, sleep=lambda _: None, query_patience=3).read([ChangedSince("contact", job="")])
+    page = next(pages)
+    assert (page.images, page.last, page.job) == ((), False, made(org))
+    with pytest.raises(
+        JobUnderWay, match=rf"job {page.job} of about {MANY + len(AWKWARD) + 2:,} rows is InProgress"
+    ):
+        next(pages)
+
+
+def test_a_read_that_was_left_goes_on_with_its_job(org: StandinOrg) -> None:
+    whole = read(org.store())
+    job, why = leave(org, seconds=0.5)
+    assert 30 <= why.after.total_seconds() <= 600
+    org.people.forgets()
+    pages = take_up(org, job)
+    assert {image.id: image for page in pages for image in page.images} == whole
+    assert {page.job for page in pages} == {job}
+    assert ("POST", "query") not in [
+        (call["method"], call["path"].rpartition("/")[2]) for call in org.people.calls()
+    ]
+
+
+def test_a_job_that_is_still_at_work_is_left_again(org: StandinOrg) -> None:
+    job, _ = leave(org)
+    with pytest.raises(JobUnderWay, match=job):
+        take_up(org, job, sleep=lambda _: None, query_patience=3)
+
+
+@pytest.mark.parametrize("end", ["aborted", "deleted"])
+def test_a_job_that_can_tell_nothing_any_more_is_made_anew(org: StandinOrg, end: str) -> None:
+    job, _ = leave(org)
+    org.people.rest("PATCH", f"/jobs/query/{job}", json={"state": "Aborted"})
+    if end == "deleted":
+        org.people.rest("DELETE", f"/jobs/query/{job}")
+    pages = take_up(org, job)
+    assert {page.job for page in pages} == {made(org)}
+    assert made(org) != job
+    assert pages[-1].last
+
+
+def test_who_keeps_no_id_waits_to_the_end(org: StandinOrg) -> None:
+    org.people.breaks(**LIES["job stuck"], seconds=0.2)
+    nap = by_job(org, sleep=lambda _: time.sleep(0.05), query_patience=0)
+    assert read(nap) == read(org.store())
