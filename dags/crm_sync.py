@@ -2,7 +2,7 @@
 
 `open_run` → `pull` → `plan` → `push_ours` → `push_theirs` → `settle`
 
-- **By itself** it runs every 5 or 15 minutes or every hour, as the connection's settings say, once provisioning is done.
+- **By itself** it runs every minute (real time), every 5 or 15 minutes or every hour, as the connection's settings say, once provisioning is done.
 - **By hand** the form chooses objects, direction, a limit, or a **dry run**: `plan` then says what would be changed.
 - **A backfill** reads again what last changed in each run's data interval, and moves no cursor.
 - **Any task can be cleared** and run again, at any time: each write re-checks its decision when it is made.
@@ -30,7 +30,7 @@ from crm_airflow.operators.settle_operator import SettleOperator
 from crm_sync.ledger import snapshot
 from crm_sync.model import OBJECTS
 
-CRON = {"5min": "*/5 * * * *", "15min": "*/15 * * * *", "hourly": "0 * * * *"}
+CRON = {"realtime": "* * * * *", "5min": "*/5 * * * *", "15min": "*/15 * * * *", "hourly": "0 * * * *"}
 FORM = {
     "objects": Param(
         list(OBJECTS), type=["null", "array"], items={"type": "string", "enum": list(OBJECTS)}, examples=list(OBJECTS),

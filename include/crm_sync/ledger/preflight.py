@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.preflight_facts import Expectations
 from crm_sync.decide.preflight_line import CheckLine
 from crm_sync.decide.schema_diff import wanted_fields
 from crm_sync.ledger.database import Database, Jsonb, Transaction
-from crm_sync.ledger.settings import Connection, Frequency
+from crm_sync.ledger.settings import MINUTES, Connection
 from crm_sync.model import Object
 from crm_sync.preflight_report import PreflightReport
 
 __all__ = ["SqlPreflightLedger", "newest"]
-
-_EVERY: Final[Mapping[Frequency, timedelta]] = {
-    "5min": timedelta(minutes=5),
-    "15min": timedelta(minutes=15),
-    "hourly": timedelta(hours=1),
-}
 
 
 class SqlPreflightLedger:
@@ -44,7 +37,7 @@ class SqlPreflightLedger:
             connection=connection.name,
             wanted=wanted_fields(mappings),
             creates=frozenset(name for name in mappings if pushes and chosen.creates(name)),
-            every=_EVERY[chosen.frequency],
+            every=timedelta(minutes=MINUTES[chosen.frequency]),
             daily_calls=chosen.daily_calls,
             spent=spent,
             provisioned=connection.provisioned_at is not None,

@@ -27,6 +27,7 @@ from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import OBJECTS, ConflictPolicy, Direction, Heal, Object, OurArchive, TheirDelete, Value
 
 __all__ = [
+    "MINUTES",
     "Connection",
     "Frequency",
     "Reconcile",
@@ -41,9 +42,9 @@ __all__ = [
     "pin",
 ]
 
-Frequency = Literal["5min", "15min", "hourly"]
+Frequency = Literal["realtime", "5min", "15min", "hourly"]
 Reconcile = Literal["nightly", "weekly", "never"]
-MINUTES: dict[Frequency, int] = {"5min": 5, "15min": 15, "hourly": 60}
+MINUTES: dict[Frequency, int] = {"realtime": 1, "5min": 5, "15min": 15, "hourly": 60}
 
 
 _USER_ID = re.compile(r"005[A-Za-z0-9]{12}([A-Za-z0-9]{3})?")

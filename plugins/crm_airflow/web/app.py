@@ -26,6 +26,7 @@ def create_app() -> FastAPI:
         connections,
         problems,
         reports,
+        settings,
         setup,
         static,
     )
@@ -39,6 +40,8 @@ def create_app() -> FastAPI:
         setup.router,
         reports.router,
         reports.api,
+        settings.router,
+        settings.api,
         api.router,
     ):
         app.include_router(router)

@@ -6,4 +6,4 @@ from typing import Final
 
 __all__ = ["TABS"]
 
-TABS: Final = (("Overview", ""), ("Reconciliation", "/reconciliations"))
+TABS: Final = (("Overview", ""), ("Reconciliation", "/reconciliations"), ("Settings", "/settings"))

@@ -1,0 +1,42 @@
+"""Who changed which setting of a connection, and when: read from the trail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from crm_sync.ledger.database import Transaction
+from crm_sync.ledger.settings import Settings
+from crm_sync.model import Value
+
+__all__ = ["SettingChange", "history", "mark"]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """One setting that somebody changed; a list or an object is shown as JSON text."""
+
+    change_id: int
+    at: datetime
+    setting: str
+    before: Value
+    after: Value
+    who: str
+
+
+def history(tx: Transaction, connection: str, limit: int, before: int | None = None) -> list[SettingChange]:
+    """The newest first; ``before``: a change's number, for the page after it."""
+    rows = tx.rows(
+        """select decision_id, at, field, before, after, regexp_replace(coalesce(detail, ''), '^by ', '')
+        from crm_sync.decision where connection = %(c)s and run_id is null and rule = 'setting_changed'
+          and (%(before)s::bigint is null or decision_id < %(before)s)
+        order by decision_id desc limit %(limit)s""",
+        {"c": connection, "before": before, "limit": limit},
+    )
+    return [SettingChange(*row) for row in rows]
+
+
+def mark(settings: Settings) -> str:
+    """Tells whether the settings are still those that somebody was shown."""
+    return sha256(settings.model_dump_json().encode()).hexdigest()[:16]

@@ -1,0 +1,160 @@
+"""The settings of a connection: the form, what is stored of it, who changed what, and the same by the API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change
+from crm_airflow.web.pages import page
+from crm_airflow.web.problems import API, API_PROBLEMS
+from crm_airflow.web.reading import Reading, writing
+from crm_airflow.web.settings_form import entered, entries
+from crm_airflow.web.tabs import TABS
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger import settings as ledger
+from crm_sync.ledger import settings_history, snapshot
+from crm_sync.ledger.database import Transaction
+from crm_sync.model import Value
+
+__all__ = ["api", "router"]
+
+SETTINGS: Final = "/connections/{connection_id}/settings"
+SHOWN: Final = 25
+Before = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="The page after this change")]
+router = APIRouter(include_in_schema=False)
+api = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
+
+
+class SettingsModel(BaseModel):
+    """All settings of a connection, and the mark that tells whether they are still these."""
+
+    settings: dict[str, Any] = Field(description="By name; docs/operations.md says what each means")
+    mark: str = Field(description="Give it along with a change, so that nobody else's is lost")
+
+
+class SettingsWanted(BaseModel):
+    """What is to become of some settings; the others stay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    settings: dict[str, Any]
+    mark: str | None = Field(
+        default=None, max_length=64, description="Refused where the settings are others by now"
+    )
+
+
+class SettingChangeModel(BaseModel):
+    """One setting that somebody changed."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    change_id: int
+    at: datetime
+    setting: str
+    before: Value
+    after: Value
+    who: str
+
+
+def store(connection: str, wanted: dict[str, Any], mark: str | None, who: str) -> ledger.Settings:
+    """Store what differs, if the settings are still those of ``mark``; the next run works by them."""
+    with writing() as tx:
+        tx.run("select 1 from crm_sync.connection where name = %s for update", (connection,))
+        current = ledger.load(tx, connection).settings
+        if mark is not None and mark != settings_history.mark(current):
+            raise Misconfigured(
+                "Somebody changed the settings since you opened this page: open it again and look at them."
+            )
+        chosen = ledger.parse(connection, {**_json(current), **wanted})
+        before, after = _json(current), _json(chosen)
+        changed = {name: after[name] for name in wanted if name in after and after[name] != before[name]}
+        if changed:
+            ledger.change_settings(tx, connection, changed, who)
+            snapshot.write(tx)
+        return chosen
+
+
+@router.get(SETTINGS, dependencies=READ)
+def show(
+    request: Request,
+    connection_id: ConnectionName,
+    tx: Reading,
+    user: GetUserDep,
+    told: str = "",
+    before: Before = None,
+) -> HTMLResponse:
+    """The form, and who changed what."""
+    current = ledger.load(tx, connection_id).settings
+    return _page(request, tx, connection_id, _json(current), settings_history.mark(current), user, before,
+                 told="Stored. The next run works by it." if told == "stored" else "")  # fmt: skip
+
+
+@router.post(SETTINGS, dependencies=CHANGE)
+async def change(request: Request, connection_id: ConnectionName, user: GetUserDep) -> Response:
+    """Store the form, or show it again with everything that is wrong in it."""
+    from starlette.concurrency import run_in_threadpool  # noqa: PLC0415
+
+    sent = {name: str(value) for name, value in (await request.form(max_fields=100)).items()}
+    return await run_in_threadpool(_change, request, connection_id, user, sent)
+
+
+@api.get(SETTINGS, dependencies=READ)
+def settings(connection_id: ConnectionName, tx: Reading) -> SettingsModel:
+    """All settings of a connection."""
+    return _model(ledger.load(tx, connection_id).settings)
+
+
+@api.patch(SETTINGS, dependencies=CHANGE)
+def change_some(connection_id: ConnectionName, user: GetUserDep, wanted: SettingsWanted) -> SettingsModel:
+    """Change some settings; every problem of them is reported at once, and then none is changed."""
+    return _model(store(connection_id, wanted.settings, wanted.mark, user.get_name()))
+
+
+@api.get(f"{SETTINGS}/changes", dependencies=READ)
+def changes(connection_id: ConnectionName, tx: Reading, before: Before = None) -> list[SettingChangeModel]:
+    """Who changed what, the newest first."""
+    ledger.load(tx, connection_id)
+    found = settings_history.history(tx, connection_id, SHOWN, before)
+    return [SettingChangeModel.model_validate(one) for one in found]
+
+
+def _change(request: Request, connection_id: str, user: Any, sent: dict[str, str]) -> Response:
+    try:
+        store(connection_id, entered(sent), sent.get("mark"), user.get_name())
+    except Misconfigured as error:
+        with writing() as tx:
+            current = _json(ledger.load(tx, connection_id).settings)
+            # As entered, so that nobody types it all again; boxes that are off are absent.
+            again = {name: sent.get(name, "") for name in current}
+            return _page(
+                request, tx, connection_id, again, sent.get("mark", ""), user, None, problem=str(error)
+            )
+    root = request.scope.get("root_path", "")
+    return RedirectResponse(f"{root}/connections/{connection_id}/settings?told=stored", 303)
+
+
+def _page(
+    request: Request, tx: Transaction, name: str, shown: dict[str, Any], mark: str, user: Any, before: int | None,
+    told: str = "", problem: str = "",
+) -> HTMLResponse:  # fmt: skip
+    found = settings_history.history(tx, name, SHOWN + 1, before)
+    older = f"?before={found[SHOWN - 1].change_id}" if len(found) > SHOWN else ""
+    return page(
+        request, "settings.html", status=409 if problem else 200, name=name, tab="Settings", tabs=TABS,
+        groups=entries(shown), mark=mark, changes=may_change(name, user), told=told, problem=problem,
+        history=found[:SHOWN], older=older,
+    )  # fmt: skip
+
+
+def _json(settings: ledger.Settings) -> dict[str, Any]:
+    return settings.model_dump(mode="json")
+
+
+def _model(settings: ledger.Settings) -> SettingsModel:
+    return SettingsModel(settings=_json(settings), mark=settings_history.mark(settings))

@@ -1,0 +1,131 @@
+"""The settings page and its API: what is shown, what is stored, what is refused with which words, and who is told to have done it."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+
+import pytest
+
+from crm_sync.ledger.database import Database
+from crm_sync.ledger.settings import Settings, load
+from tests.crm_airflow.real import NAME, rows
+from tests.crm_airflow.ui import airflow_app, browser
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
+PAGE, API = f"/crm-sync/connections/{NAME}/settings", f"/crm-sync/api/v1/connections/{NAME}/settings"
+BUTTON = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture(scope="module")
+def app():
+    return airflow_app()
+
+
+@pytest.fixture
+def hub_at_rest(hub):
+    rows(hub, "update crm_sync.connection set settings = '{}'")
+    yield hub
+    rows(hub, "update crm_sync.connection set settings = '{}'")
+
+
+@pytest.fixture
+def admin(app, hub_at_rest):
+    with browser(app, "admin") as client:
+        yield client
+
+
+def settings(hub: str) -> Settings:
+    with closing(Database(hub)) as database, database.transaction() as tx:
+        return load(tx, NAME).settings
+
+
+def form(client) -> dict[str, str]:
+    """What a browser would send of the page as it is."""
+    text = client.get(PAGE).text
+    sent = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', text))
+    sent |= dict(re.findall(r'type="radio" name="(\w+)" value="(\w+)" checked', text))
+    sent |= dict(re.findall(r'type="checkbox" name="(\w+)" value="(true)" checked', text))
+    sent |= dict(re.findall(r'<input id="(\w+)" name="\w+" value="([^"]*)"', text))
+    sent |= dict(re.findall(r'<textarea id="(\w+)"[^>]*>([^<]*)</textarea>', text))
+    return sent
+
+
+def test_the_page_shows_every_setting_but_the_mapping(admin, hub):
+    from crm_airflow.web.settings_form import NAMES
+
+    assert set(Settings.model_fields) - {"mapping"} == NAMES
+    text = admin.get(PAGE).text
+    assert all(f'name="{name}"' in text for name in NAMES)
+
+
+def test_a_form_that_is_sent_as_it_is_changes_nothing(admin, hub):
+    sent = form(admin)
+    assert len(sent) > 20
+    assert admin.post(PAGE, data=sent, headers=BUTTON).status_code == 303
+    assert rows(hub, "select settings from crm_sync.connection") == [({},)]
+
+
+def test_what_a_person_changes_is_stored_and_told(admin, hub):
+    sent = {**form(admin), "frequency": "realtime", "daily_calls": "9000", "approve_creations_above": "",
+            "sales_users": "ann@sales.example\r\n 005000000000001AAA ", "org_reserve": "0.25",
+            "alerts": '[{"via": "webhook", "conn_id": "chat"}]'}  # fmt: skip
+    del sent["create_leads"]
+    reply = admin.post(PAGE, data=sent, headers=BUTTON)
+    assert reply.status_code == 303, reply.text
+    found = settings(hub)
+    assert (found.frequency, found.daily_calls, found.approve_creations_above) == ("realtime", 9000, None)
+    assert (found.create_leads, found.org_reserve, found.alerts[0].via) == (False, 0.25, "webhook")
+    assert found.sales_users == ("ann@sales.example", "005000000000001AAA")
+    text = admin.get(reply.headers["Location"]).text
+    assert "Stored. The next run works by it." in text
+    assert re.search(r"<td>admin</td><td>daily calls</td><td>15000</td><td>9000</td>", text)
+    (newest, *_) = admin.get(f"{API}/changes").json()
+    assert newest["who"] == "admin"
+
+
+def test_everything_wrong_is_said_and_nothing_is_stored_nor_lost(admin, hub):
+    sent = {**form(admin), "daily_calls": "many", "sales_users": "ann", "frequency": "hourly"}
+    reply = admin.post(PAGE, data=sent, headers=BUTTON)
+    assert reply.status_code == 409
+    assert "daily_calls" in reply.text
+    assert "sales_users.0" in reply.text
+    assert 'value="many"' in reply.text
+    assert 'value="hourly" checked' in reply.text
+    assert settings(hub) == Settings()
+    reply = admin.post(PAGE, data={**form(admin), "scope": "{"}, headers=BUTTON)
+    assert "scope: this is no JSON" in reply.text
+
+
+def test_nobody_overwrites_what_somebody_else_has_stored_meanwhile(admin, hub):
+    mine = {**form(admin), "daily_calls": "100"}
+    assert admin.post(PAGE, data={**form(admin), "daily_calls": "200"}, headers=BUTTON).status_code == 303
+    reply = admin.post(PAGE, data=mine, headers=BUTTON)
+    assert reply.status_code == 409
+    assert "Somebody changed the settings" in reply.text
+    assert settings(hub).daily_calls == 200
+
+
+def test_the_api_changes_some_and_keeps_the_others(admin, hub):
+    before = admin.get(API).json()
+    reply = admin.patch(
+        API, json={"settings": {"frequency": "15min"}, "mark": before["mark"]}, headers=BUTTON
+    )
+    assert reply.json()["settings"] == {**before["settings"], "frequency": "15min"}
+    assert rows(hub, "select settings from crm_sync.connection") == [({"frequency": "15min"},)]
+    again = admin.patch(API, json={"settings": {"frequency": "5min"}, "mark": before["mark"]}, headers=BUTTON)
+    assert (again.status_code, again.headers["Content-Type"]) == (409, "application/problem+json")
+    wrong = admin.patch(API, json={"settings": {"frequncy": "5min"}}, headers=BUTTON)
+    assert "frequncy" in wrong.json()["detail"]
+
+
+def test_a_viewer_may_look_but_not_touch(app, hub_at_rest):
+    with browser(app, "viewer") as viewer:
+        text = viewer.get(PAGE).text
+        assert "disabled" in text
+        assert ">Store<" not in text
+        assert viewer.post(PAGE, data={"frequency": "hourly"}, headers=BUTTON).status_code == 403
+        assert viewer.patch(API, json={"settings": {}}, headers=BUTTON).status_code == 403
+    with browser(app) as stranger:
+        assert stranger.get(PAGE).status_code == 303
+        assert stranger.get(API).status_code == 401
