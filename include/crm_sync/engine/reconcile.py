@@ -156,7 +156,12 @@ def _their_strangers(
     made = context.settings.creates(mapping.object) and context.standing.direction != "push"
     conditions = context.settings.scope_of(mapping.object).theirs
     for their_id in their_ids:
-        image = images[their_id]
+        image = images.get(their_id)
+        if image is None:  # it was linked when it was read, and known: whoever parted it is at it
+            yield judge_unlinked(
+                "theirs", their_id, wanted=False, held_back=False, waiting=False, in_doubt=True
+            )
+            continue
         held_back, met, taken = known[their_id]
         lives = image.fate is False
         wanted = lives and (taken or (made and admits(mapping, "theirs", conditions, image.values)))
