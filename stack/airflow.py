@@ -16,7 +16,7 @@ from stack.errors import StackError
 from stack.ports import LOOPBACK
 from stack.postgres import Server
 from stack.processes import Processes, Service
-from stack.settings import ROOT, Settings, write_private
+from stack.settings import APP_ROLE, ROOT, Settings, write_private
 
 USER = "admin"
 USERS = {USER: "admin", "viewer": "viewer"}
@@ -41,7 +41,7 @@ def environment(settings: Settings, server: Server, base: Mapping[str, str]) -> 
         for name, value in base.items()
         if not name.startswith(("AIRFLOW", "CRM_SYNC_", "SALESFORCE_", "PG"))
     }
-    return kept | _core(settings) | _database(server) | _pace() | _addresses(settings)
+    return kept | _core(settings) | _database(settings, server) | _pace() | _addresses(settings)
 
 
 def _core(settings: Settings) -> dict[str, str]:
@@ -68,10 +68,10 @@ def _core(settings: Settings) -> dict[str, str]:
     }
 
 
-def _database(server: Server) -> dict[str, str]:
+def _database(settings: Settings, server: Server) -> dict[str, str]:
     address = server.database("airflow").removeprefix("postgresql")
     return {
-        "CRM_SYNC_DATABASE_URL": server.url,
+        "CRM_SYNC_DATABASE_URL": server.url_for(APP_ROLE, settings.secrets.app_password),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2{address}",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg{address}",
     }

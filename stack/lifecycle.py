@@ -15,7 +15,7 @@ from stack.errors import StackError
 from stack.postgres import Server
 from stack.prepare import prepare
 from stack.processes import Processes
-from stack.settings import PORT_VARIABLES, ROOT, Org, Settings
+from stack.settings import APP_ROLE, PORT_VARIABLES, ROOT, Org, Settings
 
 Say = Callable[[str], None]
 
@@ -111,7 +111,8 @@ class Stack:
         environment = airflow.environment(settings, server, os.environ) | self.processes.marks()
         airflow.write_passwords(settings)
         self.say("Tables and connection …")
-        prepare(environment, org or standin.org(settings))
+        postgres.ensure_role(server, APP_ROLE, settings.secrets.app_password)
+        prepare(environment, org or standin.org(settings), server.url)
         self.say("Airflow: API server, scheduler, DAG processor, triggerer …")
         for service in airflow.services(environment):
             self.processes.start(service)

@@ -57,8 +57,12 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The address of GPTWeb's own database."""
+        """The address of GPTWeb's own database, for the role that owns it."""
         return self.database("gptweb")
+
+    def url_for(self, role: str, password: str) -> str:
+        """The same for another role."""
+        return f"postgresql://{role}:{password}@{LOOPBACK}:{self.port}/gptweb"
 
 
 def program(name: str) -> Path:
@@ -90,6 +94,15 @@ def start(
     _wait(server, pid, data_dir)
     _create_missing(server, databases)
     return server
+
+
+def ensure_role(server: Server, role: str, password: str) -> None:
+    """A role that may log in, and nothing more."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+        statement = sql.SQL("ALTER ROLE {} {}") if known else sql.SQL("CREATE ROLE {} {}")
+        rights = sql.SQL("LOGIN PASSWORD {}").format(sql.Literal(password))
+        connection.execute(statement.format(sql.Identifier(role), rights))
 
 
 def stop(data_dir: Path) -> None:

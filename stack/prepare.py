@@ -9,11 +9,14 @@ import sys
 from collections.abc import Mapping
 
 from stack.errors import StackError
-from stack.settings import CONNECTION, ROOT, Org
+from stack.settings import APP_ROLE, CONNECTION, ROOT, Org
 
 
-def prepare(environment: Mapping[str, str], org: Org) -> None:
-    """Airflow's tables and Connection, and our tables beside them; then our connection, which needs both."""
+def prepare(environment: Mapping[str, str], org: Org, owner_url: str) -> None:
+    """Airflow's tables and Connection, and our tables beside them; then our connection, which needs both.
+
+    ``owner_url``: our database for the role that owns it; all others are content with less.
+    """
     given = {
         "conn_id": CONNECTION,
         "url": org.url,
@@ -21,7 +24,8 @@ def prepare(environment: Mapping[str, str], org: Org) -> None:
         "client_secret": org.client_secret,
     }
     theirs = _run(environment, json.dumps(given), "stack.airflow_init")
-    ours = _run(environment, "", "crm_sync", "migrate")
+    owner = {**environment, "CRM_SYNC_DATABASE_URL": owner_url}
+    ours = _run(owner, "", "crm_sync", "migrate", "--app-role", APP_ROLE)
     _finish(theirs, "Airflow's tables and Connection")
     _finish(ours, "GPTWeb's tables (python -m crm_sync migrate)")
     connect = _run(environment, "", "crm_sync", "connect", CONNECTION, "--vendor", "salesforce")

@@ -21,6 +21,8 @@ from stack.ports import LOOPBACK, choose
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTION = "salesforce_main"
+APP_ROLE = "crm_sync_app"
+"""The role as which Airflow's processes use GPTWeb's database: it can't rewrite the audit trail."""
 
 
 def _fernet_key() -> str:
@@ -44,6 +46,7 @@ class Secrets:
     fernet_key: str = field(default_factory=_fernet_key)
     jwt_secret: str = field(default_factory=lambda: secrets.token_urlsafe(64))
     vault_keys: str = field(default_factory=_vault_ring)
+    app_password: str = field(default_factory=lambda: secrets.token_hex(16))
     airflow_password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     standin_token: str = field(default_factory=_org_token)
     standin_client_id: str = field(default_factory=lambda: "3MVG9" + secrets.token_hex(40))

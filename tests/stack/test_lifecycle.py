@@ -115,3 +115,9 @@ def test_airflow_is_set_up_by_the_environment_alone(stack: Stack, tmp_path: Path
     assert made["AIRFLOW_HOME"] == str(tmp_path / "local" / "airflow")
     assert made["LANG"] == "C"
     assert not {"AIRFLOW_CONN_X", "SALESFORCE_CLIENT_SECRET"} & made.keys()
+
+
+def test_airflow_uses_our_database_as_a_lesser_role(stack: Stack) -> None:
+    made = airflow.environment(stack.settings, postgres.Server(1, "password"), {})
+    password = stack.settings.secrets.app_password
+    assert made["CRM_SYNC_DATABASE_URL"] == f"postgresql://crm_sync_app:{password}@127.0.0.1:1/gptweb"
