@@ -158,34 +158,39 @@ def count(tx: Transaction, run_id: int) -> Counts:
     """Count what became of every planned field."""
     _close_open_ends(tx, run_id)
     row = tx.rows(
-        # One pass, one look-up by key a change (adr/0004).  Only where several lines speak of a change does the last one
-        # of each field count.
-        sql.SQL(r"""select coalesce(sum(k.width) filter (where f.head), 0),
-          coalesce(sum(f.fields) filter (where f.outcome = 'acknowledged'), 0),
-          coalesce(sum(f.fields) filter (where f.outcome = 'parked'), 0),
-          coalesce(sum(f.fields) filter (where f.outcome = 'superseded'), 0),
-          coalesce(sum(f.fields) filter (where f.outcome = 'in_doubt'), 0),
-          coalesce(sum(f.fields) filter (where f.detail = %(undone)s), 0),
-          coalesce(sum(cardinality(c.conflicts)) filter (where f.head), 0)
-            + (select count(*) from crm_sync.decision where run_id = %(run)s and rule like 'slipped\_in\_%%'),
-          coalesce(sum(f.fields) filter (where f.detail like 'postponed:%%'), 0),
-          (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null and next_try_at is null),
-          coalesce(sum(f.fields) filter (where f.outcome = 'parked' and f.detail like 'busy: %%'), 0),
-          (select count(*) from crm_sync.spending where run_id = %(run)s)
-        from crm_sync.change c
-        cross join lateral (select count(*) as width from jsonb_object_keys(c.after) offset 0) k
-        cross join lateral (select count(*) as lines, min(o.outcome) as outcome, min(o.detail) as detail,
-            sum(case when o.fields = %(every)s then k.width else cardinality(o.fields) end) as fields
-          from crm_sync.outcome o where o.change_id = c.change_id offset 0) one
-        cross join lateral (
-          select true as head, case when one.lines = 1 then one.outcome end as outcome,
-            case when one.lines = 1 then one.fields end as fields, one.detail
+        # One look-up by key a change (adr/0004).  A line for the whole record is counted by its width; only where several
+        # lines speak of a change does the last one of each field count.
+        sql.SQL(r"""with head as materialized (
+          select c.change_id, k.width, cardinality(c.conflicts) as conflicts, one.*
+          from crm_sync.change c
+          cross join lateral (select cardinality(array(select jsonb_object_keys(c.after))) as width offset 0) k
+          cross join lateral (select count(*) as lines, min(o.outcome) as outcome, min(o.detail) as detail,
+              sum(case when o.fields = %(every)s then k.width else cardinality(o.fields) end) as fields
+            from crm_sync.outcome o where o.change_id = c.change_id offset 0) one
+          where c.run_id = %(run)s),
+        fate as (
+          select outcome, fields, detail from head where lines = 1
           union all
-          select false, last.outcome, 1, last.detail from (
-            select distinct on (t.field) o.outcome, o.detail
-            from crm_sync.outcome o cross join lateral unnest({told}) as t (field)
-            where o.change_id = c.change_id and one.lines > 1 order by t.field, o.outcome_id desc) last) f
-        where c.run_id = %(run)s and (f.outcome is not null or f.head)""").format(told=TOLD),
+          select last.outcome, 1, last.detail from (
+            select distinct on (h.change_id, t.field) o.outcome, o.detail
+            from head h
+            cross join lateral (select c.after from crm_sync.change c where c.change_id = h.change_id offset 0) c
+            cross join lateral (select * from crm_sync.outcome o where o.change_id = h.change_id offset 0) o
+            cross join lateral unnest({told}) as t (field)
+            where h.lines > 1 order by h.change_id, t.field, o.outcome_id desc) last)
+        select (select coalesce(sum(width), 0) from head),
+          coalesce(sum(fields) filter (where outcome = 'acknowledged'), 0),
+          coalesce(sum(fields) filter (where outcome = 'parked'), 0),
+          coalesce(sum(fields) filter (where outcome = 'superseded'), 0),
+          coalesce(sum(fields) filter (where outcome = 'in_doubt'), 0),
+          coalesce(sum(fields) filter (where detail = %(undone)s), 0),
+          (select coalesce(sum(conflicts), 0) from head)
+            + (select count(*) from crm_sync.decision where run_id = %(run)s and rule like 'slipped\_in\_%%'),
+          coalesce(sum(fields) filter (where detail like 'postponed:%%'), 0),
+          (select count(*) from crm_sync.parked where run_id = %(run)s and tries = 1 and lifted_at is null and next_try_at is null),
+          coalesce(sum(fields) filter (where outcome = 'parked' and detail like 'busy: %%'), 0),
+          (select count(*) from crm_sync.spending where run_id = %(run)s)
+        from fate""").format(told=TOLD),
         {"run": run_id, "undone": UNDONE, "every": [EVERY_FIELD]},
     )[0]
     return Counts(*(int(value) for value in row))
