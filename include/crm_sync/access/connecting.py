@@ -96,7 +96,7 @@ def disconnect(database: Database, vault: Vault, endpoint: OAuthEndpoint, connec
         credentials.wipe(tx, connection, endpoint.app.digest(), f"disconnected by {who}")
         lifecycle.pause(tx, connection, who)
         told = "revoked there" if ended else "not revoked there"
-        lifecycle.note(tx, connection, "connection_disconnected", f"by {who}; tokens wiped, {told}")
+        lifecycle.note(tx, connection, "connection_disconnected", f"by {who}; tokens wiped, {told}", who)
     return ended
 
 
