@@ -23,13 +23,15 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.errors import ApprovalNeeded, PlanRejected
 from crm_sync.ledger import approval, replan, runs, settings
 from crm_sync.ledger.database import Transaction
-from crm_sync.model import OBJECTS
+from crm_sync.model import OBJECTS, RunKind
 
 __all__ = ["Assessment", "Verdict", "answer", "assess", "pass_unasked", "reject_again", "require"]
 
 THERE, HERE = "create in the CRM", "create in GPTWeb"
 TAKES = ("update in the CRM", "update in GPTWeb", "delete in the CRM", "archive in GPTWeb")
 """What may take something away, as the plan's tally names it."""
+SAME_WORK: tuple[RunKind, ...] = ("sync", "backfill")
+"""Runs that plan the same work; what another kind plans, say an undo, is its own."""
 Counts = Mapping[str, Mapping[str, int]]
 """How many changes of which kind are planned, by object: ``PlanReport.by_object``."""
 
@@ -97,13 +99,11 @@ def require(engine: Engine, context: Context, assessment: Assessment) -> None:
 
 def reject_again(engine: Engine, context: Context) -> None:
     """Raise PlanRejected while there is nothing but the work of a plan that a person rejected: it is not made again."""
-    if context.run.by_hand or context.run.dry_run:
+    if context.run.dry_run:
         return
     with engine.database.transaction() as tx:
-        former = approval.newest_answer(tx, context.name)
-        if former is None or former.answer != "rejected" or former.run_id == context.run_id:
-            return
-        if former.work != approval.work_digest(tx, context.name):
+        former = _rejected(tx, context)
+        if former is None or former.work != approval.work_digest(tx, context.name):
             return
     raise PlanRejected(_rejected_before(former))
 
@@ -159,16 +159,23 @@ def _approve(tx: Transaction, context: Context, question: approval.Question, by:
 
 
 def _reject_like_before(tx: Transaction, context: Context, question: approval.Question) -> str | None:
-    """Reject the very plan that a person rejected last; who starts a run by hand, or clears its task, is asked again."""
-    former = None if context.run.by_hand else approval.newest_answer(tx, context.name)
-    if former is None or former.run_id == context.run_id:
-        return None
-    if (former.answer, former.digest) != ("rejected", question.digest):
+    """Reject the very plan that a person rejected last."""
+    former = _rejected(tx, context)
+    if former is None or former.digest != question.digest:
         return None
     said = _rejected_before(former)
     approval.answered(tx, context.name, question, "rejected", former.answered_by, said)
     approval.refuse(tx, context.run_id, said)
     return said
+
+
+def _rejected(tx: Transaction, context: Context) -> approval.Question | None:
+    """The plan that a person rejected last; who starts a run by hand, or clears its task, is asked about it again."""
+    run = context.run
+    if run.by_hand or run.kind == "undo":
+        return None
+    former = approval.newest_answer(tx, context.name, SAME_WORK if run.kind in SAME_WORK else (run.kind,))
+    return former if former and former.answer == "rejected" and former.run_id != run.run_id else None
 
 
 def _is_whole(context: Context) -> bool:

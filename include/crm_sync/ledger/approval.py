@@ -15,7 +15,7 @@ from crm_sync.decide.safety import Touched
 from crm_sync.ledger import trail
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.records import table
-from crm_sync.model import Object, Side
+from crm_sync.model import Object, RunKind, Side
 
 __all__ = [
     "Answer",
@@ -198,14 +198,13 @@ def open_question(tx: Transaction, run_id: int) -> Question | None:
     return Question(*rows[0]) if rows else None
 
 
-def newest_answer(tx: Transaction, connection: str) -> Question | None:
-    """The connection's newest question that was answered by a person; what became of an undo says nothing of other plans."""
+def newest_answer(tx: Transaction, connection: str, kinds: Sequence[RunKind]) -> Question | None:
+    """The newest question about a run of these kinds that was answered by a person."""
     rows = tx.rows(
-        sql.SQL("""select {} from crm_sync.approval a where connection = %s and answer in ('approved', 'rejected')
-          and not exists (select 1 from crm_sync.run r where r.run_id = a.run_id and r.kind = 'undo') order by approval_id desc limit 1""").format(
-            _QUESTION
-        ),
-        (connection,),
+        sql.SQL("""select {} from crm_sync.approval where connection = %s and answer in ('approved', 'rejected')
+          and exists (select 1 from crm_sync.run r where r.run_id = approval.run_id and r.kind = any(%s))
+          order by approval_id desc limit 1""").format(_QUESTION),
+        (connection, list(kinds)),
     )
     return Question(*rows[0]) if rows else None
 

@@ -21,6 +21,8 @@ DONE: dict[str, LiteralString] = {
     "samples of reconciliations": """delete from crm_sync.reconciliation_sample where (run_id, object, cause, place) in (
       select s.run_id, s.object, s.cause, s.place from crm_sync.reconciliation_sample s
       join crm_sync.reconciliation r using (run_id) where r.at < clock_timestamp() - interval '90 days' limit %s)""",
+    "query jobs that nobody took up": """delete from crm_sync.query_job where run_id = any(array(
+      select run_id from crm_sync.query_job where began < clock_timestamp() - interval '7 days' limit %s))""",
     "log-ins that nobody finished": """delete from crm_sync.authorization where state_digest = any(array(
       select state_digest from crm_sync.authorization where expires_at < clock_timestamp() - interval '1 day' limit %s))""",
 }

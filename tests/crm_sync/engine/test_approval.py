@@ -12,6 +12,7 @@ import pytest
 from crm_sync.engine import RunOptions, approval
 from crm_sync.engine.notes import noted, settle
 from crm_sync.errors import ApprovalNeeded, PlanRejected
+from crm_sync.ledger import approval as ledger
 from crm_sync.ledger import settings
 from tests.crm_sync.engine.world import Running, World
 
@@ -338,6 +339,15 @@ def test_the_same_plan_made_of_other_work_is_rejected_without_a_question(make_wo
     assert isinstance(again.error, PlanRejected)
     assert state(world, again)[0] == "refused"
     assert answers(world) == [("rejected", "Ann"), ("rejected", "Ann")]
+
+
+def test_an_undo_that_was_rejected_is_no_concern_of_the_sync(make_world: MakeWorld) -> None:
+    world = known_world(make_world)
+    undo = world.engine(world.desk, "crm").open_run(RunOptions("crm", "undo", "by hand"))
+    with world.desk.transaction() as tx:
+        question = ledger.ask(tx, undo, "crm", "00ff", ["an undo is always shown"], timedelta(hours=24))
+        ledger.answered(tx, "crm", question, "rejected", "Ann", "plan 00ff was rejected by Ann")
+    assert run(world).error is None
 
 
 def test_who_starts_a_run_by_hand_is_asked_again(make_world: MakeWorld) -> None:
