@@ -142,7 +142,7 @@ def run(kind: str, name: str = NAME, retries: int = 3, **conf: Any) -> tuple[str
 
     bag = DagBag(str(DAGS), load_op_links=False)
     assert bag.import_errors == {}
-    dag = bag.dags[f"crm_{kind}__{name}"]
+    dag = bag.dags[f"crm_{kind}__{name}" if name else f"crm_{kind}"]
     for task in dag.tasks:
         task.retries = retries
     done = dag.test(run_conf=conf or None, mark_success_pattern="approve_.*")

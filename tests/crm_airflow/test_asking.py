@@ -63,8 +63,8 @@ def test_a_run_that_was_not_approved_is_green_unless_a_task_failed():
 class Person:
     """Waits for the question as a client of Airflow's API does, and answers it with the option that begins so."""
 
-    def __init__(self, user: str, option: str) -> None:
-        self.user, self.option = user, option
+    def __init__(self, user: str, option: str, dag: str = f"crm_sync__{NAME}") -> None:
+        self.user, self.option, self.dag = user, option, dag
         self.question: dict[str, Any] = {}
         self.replies: list[int] = []
         self._thread = threading.Thread(target=self._answer)
@@ -83,9 +83,7 @@ class Person:
             while not self.question and time.monotonic() < deadline:
                 time.sleep(0.2)
                 found = client.get(asked).json().get("hitl_details", [])
-                self.question = next(
-                    (q for q in found if q["task_instance"]["dag_id"] == f"crm_sync__{NAME}"), {}
-                )
+                self.question = next((q for q in found if q["task_instance"]["dag_id"] == self.dag), {})
             at = self.question["task_instance"]
             where = f"/api/v2/dags/{at['dag_id']}/dagRuns/{at['dag_run_id']}/taskInstances/{at['task_id']}/-1/hitlDetails"
             chosen = next(option for option in self.question["options"] if option.startswith(self.option))

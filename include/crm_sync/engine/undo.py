@@ -18,7 +18,7 @@ from crm_sync.engine.context import Engine
 from crm_sync.engine.reports import PushReport
 from crm_sync.engine.undo_apply import apply_plan
 from crm_sync.engine.undo_plan import Decided, Draft, UndoPlan
-from crm_sync.ledger import approval, runs, settings, trail, undoing, worklist
+from crm_sync.ledger import approval, replan, runs, settings, trail, undoing, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.undo_selection import Selection, selection_of
 from crm_sync.model import Side
@@ -54,8 +54,10 @@ def open_undo(
     options: dict[str, object] = {"undo": selection.as_options(), "by_hand": True}
     options |= {name: value for name, value in (("dry_run", dry_run), ("approve", approve)) if value}
     with engine.database.transaction() as tx:
-        settings.load(tx, selection.connection)
+        connection = settings.load(tx, selection.connection)
         run_id = runs.open_run(tx, selection.connection, "undo", dag_run_id, options)
+        # Before the plan: a change of the mapping that is only noticed at the answer would withdraw the question.
+        replan.replan_if_changed(tx, connection, engine.mappings, run_id)
         killed = runs.abandoned(tx, selection.connection, "undo", run_id)
     for earlier in killed:
         engine.settle(earlier, killed=True)
