@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 NAME = "salesforce_main"
-PAGES = {"connections": "", "connection": f"connections/{NAME}", "nothing": "connections/nobody"}
+TABS = ("activity", "conflicts", "parked", "settings")
+PAGES = {
+    "connections": "", "connection": f"connections/{NAME}", "nothing": "connections/nobody",
+    **{tab: f"connections/{NAME}/{tab}" for tab in TABS},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PAGES)

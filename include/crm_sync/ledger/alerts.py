@@ -98,4 +98,5 @@ _FIGURES = """select
      and r.state in ('succeeded', 'succeeded_with_parked') order by r.run_id desc limit 1),
   (select case when r.verdict = 'drifted' and r.healing = 0 then r.headline end
      from crm_sync.reconciliation r where r.connection = %(c)s order by r.run_id desc limit 1),
-  (select count(*) from crm_sync.parked where connection = %(c)s and lifted_at is null and held and next_try_at is null)"""
+  (select count(*) from crm_sync.parked where connection = %(c)s and lifted_at is null and held and next_try_at is null
+     and ignored_by is null)"""

@@ -173,4 +173,4 @@ _FIGURES = """select
   (select coalesce(sum(conflicts), 0)::bigint from (
      select started_at, conflicts from crm_sync.run where connection = %(c)s order by run_id desc limit 500) newest
    where started_at > clock_timestamp() - interval '24 hours'),
-  (select count(*) from crm_sync.parked where connection = %(c)s and lifted_at is null)"""
+  (select count(*) from crm_sync.parked where connection = %(c)s and lifted_at is null and ignored_by is null)"""

@@ -20,10 +20,12 @@ def create_app() -> FastAPI:
     from fastapi import FastAPI  # noqa: PLC0415  the scheduler loads plugins too, and has no use for it
 
     from crm_airflow.web import (  # noqa: PLC0415
+        activity,
         adding,
         api,
         connecting,
         connections,
+        parked,
         problems,
         reports,
         settings,
@@ -40,6 +42,10 @@ def create_app() -> FastAPI:
         setup.router,
         reports.router,
         reports.api,
+        activity.router,
+        activity.api,
+        parked.router,
+        parked.api,
         settings.router,
         settings.api,
         api.router,

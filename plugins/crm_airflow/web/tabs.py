@@ -6,4 +6,11 @@ from typing import Final
 
 __all__ = ["TABS"]
 
-TABS: Final = (("Overview", ""), ("Reconciliation", "/reconciliations"), ("Settings", "/settings"))
+TABS: Final = (
+    ("Overview", ""),
+    ("Activity", "/activity"),
+    ("Conflicts", "/conflicts"),
+    ("Parked", "/parked"),
+    ("Reconciliation", "/reconciliations"),
+    ("Settings", "/settings"),
+)
