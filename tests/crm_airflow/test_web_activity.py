@@ -103,7 +103,8 @@ def admin(app, story):
 def found(client, query: str = "") -> list[dict]:
     reply = client.get(f"{API}/changes{query}")
     assert reply.status_code == 200, reply.text
-    return reply.json()["changes"]
+    listed: list[dict] = reply.json()["changes"]
+    return listed
 
 
 def test_changes_are_found_by_person_record_run_field_and_day(admin, story):

@@ -28,7 +28,7 @@ class SettingChange:
 def history(tx: Transaction, connection: str, limit: int, before: int | None = None) -> list[SettingChange]:
     """The newest first; ``before``: a change's number, for the page after it."""
     rows = tx.rows(
-        """select decision_id, at, field, before, after, regexp_replace(coalesce(detail, ''), '^by ', '')
+        """select decision_id, at, field, before, after, coalesce(actor, regexp_replace(coalesce(detail, ''), '^by ', ''))
         from crm_sync.decision where connection = %(c)s and run_id is null and rule = 'setting_changed'
           and (%(before)s::bigint is null or decision_id < %(before)s)
         order by decision_id desc limit %(limit)s""",
