@@ -8,7 +8,7 @@ what became of its rows: they stay claimed until its results are stored, by whic
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -79,11 +79,13 @@ def _push(
     again = Kept()
     api = store.jobs(mapping.object)
     most, after = rows_of_a_job(rows), 0
+    with engine.database.transaction() as tx:
+        fields = trail.columns_of(tx, context.run_id, mapping.object, op, mapping.columns)
     begun: deque[tuple[Job, float]] = deque()
     more = True
     while more or begun:
         if more and len(begun) < AT_ONCE:
-            job, after = _send(engine, context, mapping, store, op, after, most)
+            job, after = _send(engine, context, mapping, store, op, fields, after, most)
             more = job is not None
             if job is not None:
                 begun.append((job, engine.monotonic()))
@@ -126,13 +128,12 @@ def _send(
     mapping: ObjectMapping,
     store: BulkStore,
     op: jobs.Op,
+    fields: Sequence[str],
     after: int,
     most: int,
 ) -> tuple[Job | None, int]:
     """Everything until the next job has begun, and the change that it ends with; None when no row was left for it."""
     api = store.jobs(mapping.object)
-    with engine.database.transaction() as tx:
-        fields = trail.columns_of(tx, context.run_id, mapping.object, op, mapping.columns)
     with api.sheet(fields, creates=op == "create") as sheet:
         job, after = claim_rows(engine, context, mapping, api, op, sheet, after, most)
         if job is None:

@@ -19,7 +19,7 @@ from crm_sync.ledger.canonical import plain, texts, values_to_create
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.jobs import Job
 from crm_sync.ledger.records import match_function, table
-from crm_sync.ledger.trail import EVERY_FIELD, PENDING, Carrier
+from crm_sync.ledger.trail import EVERY_FIELD, UNTOLD, Carrier
 
 __all__ = ["Claim", "Claimed", "Planned", "Sent", "claim", "keep", "plan"]
 
@@ -65,7 +65,7 @@ def plan(
           select b.connection, b.object, b.our_id from crm_sync.outbox b
           where b.connection = %(c)s and b.object = %(o)s and b.our_id > %(after)s::uuid
             and not exists (select 1 from crm_sync.link l where l.connection = b.connection and l.object = b.object
-              and l.our_id = b.our_id and l.their_id is not null)
+              and l.our_id = b.our_id and l.their_id is not null offset 0)
           order by b.our_id limit %(limit)s),
         judged as materialized (
           select k.our_id, case when {usual} and {parent} then {values} end as after
@@ -93,7 +93,8 @@ def claim(
     """Claim for the job what is usual of the run's planned creates after one change until another.
 
     Link, lease, intent and the job's row are stored by the statement that gives the rows of the sheet: our key, the
-    intent as marker, these columns of ours, and the same tail for all.
+    intent as marker, these columns of ours, and the same tail for all.  A change with an open intent has a link, and so is
+    not usual.
     """
     reference = mapping.reference.ours if mapping.reference else None
     cells = [
@@ -103,7 +104,7 @@ def claim(
     statement = sql.SQL("""copy (with chunk as materialized (
           select c.connection, c.object, c.our_id, c.change_id, c.after from crm_sync.change c
           where c.run_id = %(run)s and c.side = 'theirs' and c.object = %(o)s and c.op = 'create'
-            and c.change_id > %(after)s and c.change_id <= %(until)s and {pending}
+            and c.change_id > %(after)s and c.change_id <= %(until)s and {untold}
           order by c.change_id),
         judged as materialized (
           select k.change_id, k.our_id, k.after, o.version, p.their_id as parent, gen_random_uuid() as intent_id,
@@ -114,9 +115,9 @@ def claim(
           left join lateral (select * from {table} o where o.id = k.our_id offset 0) o on true
           left join lateral ({parent} offset 0) p on true),
         links as (
-          insert into crm_sync.link (link_id, connection, object, their_object, our_id, state, claim_run, claim_until)
+          insert into crm_sync.link (link_id, connection, object, their_object, our_id, state, dirty, claim_run, claim_until)
           overriding system value
-          select j.link_id, %(c)s, %(o)s, %(t)s, j.our_id, 'creating', %(run)s, %(lease)s from judged j
+          select j.link_id, %(c)s, %(o)s, %(t)s, j.our_id, 'creating', false, %(run)s, %(lease)s from judged j
           where j.link_id is not null),
         intents as (
           insert into crm_sync.intent (intent_id, change_id, run_id, link_id, creates, values, times, expected, sent_at,
@@ -127,7 +128,7 @@ def claim(
           insert into crm_sync.job_row (job_id, intent_id, our_version, seen_recv, parent, waits)
           select %(job)s, j.intent_id, j.version, 0, j.parent, false from judged j where j.link_id is not null)
         select j.our_id, j.intent_id, {cells} from judged j where j.link_id is not null {order}) to stdout (format csv)""").format(
-        pending=PENDING, usual=_usual(mapping), texts=texts(mapping), values=values_to_create(mapping), table=table(mapping),
+        untold=UNTOLD, usual=_usual(mapping), texts=texts(mapping), values=values_to_create(mapping), table=table(mapping),
         reference=sql.Identifier("o", reference) if reference else sql.NULL, parent=_linked_parent(mapping),
         cells=sql.SQL(", ").join([*cells, *map(sql.Literal, tail)]),
         # Records of one parent side by side: Salesforce locks the parent with each.
@@ -152,7 +153,8 @@ def keep(
 ) -> tuple[int, int]:  # fmt: skip
     """Keep what the job made: links, images, intents, outcomes, outbox; returns how many rows and fields that were.
 
-    Left out is what is not as it was claimed: a read came between, or an edit of ours, or the claim is gone.
+    Left out is what is not as it was claimed: a read came between, or an edit of ours, or the claim is gone.  What a row
+    has to be is asked outside its look-up: inside, a partial index that was empty lately would look cheaper than the key.
     """
     reference = mapping.reference.ours if mapping.reference else ""
     row = tx.rows(
@@ -161,13 +163,12 @@ def keep(
             l.our_id, l.place
           from unnest(%(intents)s::uuid[], %(theirs)s::text[]) as t (intent_id, their_id)
           cross join lateral (select * from crm_sync.job_row r where r.intent_id = t.intent_id offset 0) r
-          cross join lateral (select * from crm_sync.intent i where i.intent_id = t.intent_id and i.creates
-            and i.closed_by is null and i.settled = '{{}}' offset 0) i
+          cross join lateral (select * from crm_sync.intent i where i.intent_id = t.intent_id offset 0) i
           cross join lateral (select l.our_id, l.ctid as place from crm_sync.link l where l.link_id = i.link_id offset 0) l
-          cross join lateral (select 1 from {table} o where o.id = l.our_id and o.version = r.our_version
-            and o.deleted_at is null offset 0) o
-          where r.job_id = %(job)s
-            and not exists (select 1 from crm_sync.parked p where p.link_id = i.link_id and p.lifted_at is null)
+          cross join lateral (select o.version, o.deleted_at from {table} o where o.id = l.our_id offset 0) o
+          where r.job_id = %(job)s and i.creates and i.closed_by is null and i.settled = '{{}}'
+            and o.version = r.our_version and o.deleted_at is null
+            and not exists (select 1 from crm_sync.parked p where p.link_id = i.link_id and p.lifted_at is null offset 0)
           order by i.link_id),
         linked as (
           update crm_sync.link l set their_id = k.their_id, state = 'live', keyed = true, their_alive = true,
@@ -188,23 +189,23 @@ def keep(
           where intent_id = any(array(select intent_id from linked))),
         said as (
           insert into crm_sync.outcome (change_id, run_id, outcome, fields, their_id, batch, calls)
-          select k.change_id, %(run)s, 'acknowledged', array(select jsonb_object_keys(k.values)), k.their_id, %(batch)s,
-            %(calls)s
-          from linked k
-          returning cardinality(fields) as fields),
+          select k.change_id, %(run)s, 'acknowledged', case when k.waits then array(select jsonb_object_keys(k.values))
+            else %(every)s end, k.their_id, %(batch)s, %(calls)s
+          from linked k),
         sent as (
           delete from crm_sync.outbox b using (select b.ctid as place, k.our_version from linked k
             cross join lateral (select b.ctid from crm_sync.outbox b where b.connection = %(c)s and b.object = %(o)s
               and b.our_id = k.our_id offset 0) b where not k.waits) k
           where b.ctid = k.place and b.version <= k.our_version),
         done as (delete from crm_sync.job_row where intent_id = any(array(select intent_id from linked)))
-        select count(*), coalesce(sum(fields), 0)::bigint from said""").format(
+        select count(*), coalesce(sum(cardinality(array(select jsonb_object_keys(k.values)))), 0) from linked k""").format(
             table=table(mapping), match=match_function(mapping), column=sql.Literal(mapping.match[0]),
             reference=sql.Literal(reference),
         ),
         {
             "intents": [row.intent_id for row in sent], "theirs": [row.their_id for row in sent], "job": job.job_id,
             "run": job.run_id, "recv": recv_no, "c": connection, "o": mapping.object, "batch": carrier.batch, "calls": carrier.calls,
+            "every": [EVERY_FIELD],
         },
     )[0]  # fmt: skip
     return row[0], row[1]
@@ -213,14 +214,15 @@ def keep(
 def _usual(mapping: ObjectMapping) -> sql.Composed:
     """Whether our record ``o``, in a chunk ``k``, is made there without a second look: see ``decide.match.judge``.
 
-    Who shares a match key is looked up by the key alone (offset 0): a table without statistics has no better index.
+    Offset 0: one look-up by key a record, instead of all rows that there are, once for the chunk.  Who shares a match key
+    is looked up by the key alone: a table without statistics has no better index.
     """
     conditions = [
         sql.SQL("o.id is not null and o.deleted_at is null"),
         sql.SQL("""not exists (select 1 from crm_sync.link l where l.connection = k.connection and l.object = k.object
-          and l.our_id = k.our_id)"""),
+          and l.our_id = k.our_id offset 0)"""),
         sql.SQL("""not exists (select 1 from crm_sync.parked p where p.connection = k.connection and p.object = k.object
-          and p.our_id = k.our_id and p.lifted_at is null)"""),
+          and p.our_id = k.our_id and p.lifted_at is null offset 0)"""),
         plain(mapping),
     ]
     for level, column in enumerate(mapping.match):
@@ -233,9 +235,8 @@ def _usual(mapping: ObjectMapping) -> sql.Composed:
         conditions.append(
             sql.SQL("""not exists (select 1 from (select * from crm_sync.stray s where {theirs} = {key} offset 0) s
               where s.connection = k.connection and s.object = k.object and not s.deleted)
-            and not exists (select 1 from {table} w where {twin} = {key} and w.deleted_at is null and w.id <> o.id)""").format(
-                **names
-            )
+            and not exists (select 1 from {table} w where {twin} = {key} and w.deleted_at is null and w.id <> o.id
+              offset 0)""").format(**names)
         )
         if level == 0:
             conditions.append(
@@ -252,7 +253,7 @@ def _linked_parent(mapping: ObjectMapping) -> sql.Composed:
         return sql.Composed([sql.SQL("select null::text as their_id")])
     return sql.SQL("""select q.their_id from crm_sync.link q where q.connection = k.connection and q.object = {object}
       and q.our_id = {column} and q.state = 'live' and q.their_id is not null
-      and exists (select 1 from {parents} a where a.id = q.our_id and a.deleted_at is null)""").format(
+      and exists (select 1 from {parents} a where a.id = q.our_id and a.deleted_at is null offset 0)""").format(
         object=sql.Literal(reference.references), column=sql.Identifier("o", reference.ours),
         parents=sql.Identifier("gptweb", f"{reference.references}s"),
     )  # fmt: skip
@@ -265,6 +266,6 @@ def _planned_parent(mapping: ObjectMapping) -> sql.Composed:
         return sql.Composed([sql.SQL("true")])
     return sql.SQL("""({column} is null or exists ({linked}) or exists (select 1 from crm_sync.change c
       where c.our_id = {column} and c.run_id = %(run)s and c.object = {object} and c.op = 'create'
-        and not exists (select 1 from crm_sync.outcome x where x.change_id = c.change_id)))""").format(
+        and not exists (select 1 from crm_sync.outcome x where x.change_id = c.change_id) offset 0))""").format(
         object=sql.Literal(reference.references), column=sql.Identifier("o", reference.ours), linked=_linked_parent(mapping)
     )  # fmt: skip

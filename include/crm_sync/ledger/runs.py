@@ -210,14 +210,12 @@ def _close_open_ends(tx: Transaction, run_id: int) -> None:
     )
     tx.run(
         """insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
-        select c.change_id, %(run)s, 'superseded', f.open,
+        select c.change_id, %(run)s, 'superseded', array(select jsonb_object_keys(f.open)),
           case when coalesce((r.options ->> 'dry_run')::boolean, false) then %(dry)s else %(undone)s end
         from crm_sync.change c join crm_sync.run r using (run_id)
-        cross join lateral (select array(select unnest(o.fields) from crm_sync.outcome o
-                                         where o.change_id = c.change_id offset 0) as told) t
-        cross join lateral (select array(select key from jsonb_object_keys(c.after) key
-                                         where key <> all(t.told)) as open) f
-        where c.run_id = %(run)s and cardinality(f.open) > 0
+        cross join lateral (select c.after - array(select unnest(o.fields) from crm_sync.outcome o
+                                                   where o.change_id = c.change_id offset 0) as open offset 0) f
+        where c.run_id = %(run)s and f.open <> '{}'
           and not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id and o.fields = %(every)s offset 0)""",
         {"run": run_id, "undone": UNDONE, "dry": "dry run: planned, not written", "every": [EVERY_FIELD]},
     )

@@ -40,10 +40,10 @@ UNDONE = "its run ended before it was carried out; the next run plans it again"
 """What settle says of a change to which nothing happened; the run's task, cleared, may still carry it out."""
 
 UNTOLD = sql.SQL("""not exists (select 1 from crm_sync.outcome o where o.change_id = c.change_id
-            and o.detail is distinct from {undone})""").format(undone=sql.Literal(UNDONE))
+            and o.detail is distinct from {undone} offset 0)""").format(undone=sql.Literal(UNDONE))
 """Of a change ``c``: no outcome speaks of it yet."""
 PENDING = sql.SQL("""{untold}
-          and not exists (select 1 from crm_sync.intent i where i.change_id = c.change_id and i.closed_by is null)""").format(
+          and not exists (select 1 from crm_sync.intent i where i.change_id = c.change_id and i.closed_by is null offset 0)""").format(
     untold=UNTOLD
 )
 """Of a change ``c``: nothing became of it yet.  An intent that was closed without an outcome was given back unsent."""
