@@ -409,6 +409,23 @@ MUTANTS = [
            "if asked is None or asked.job != page.job:", "if True:", "test_the_cursor_stays_where_the_job_began"),
     Mutant("another scope voids the approval", "ledger/replan.py",
            "        approval.withdraw(tx, name)\n", "", "test_after_a_no_another_scope_makes_another_plan"),
+    Mutant("an undo keeps a later edit", "decide/undo.py",
+           "elif same(present, change.after[name]):", "elif True:", "test_40_undo_after_a_later_edit_keeps_it"),
+    Mutant("an undo compares once more when it writes", "engine/undo_apply.py",
+           "if f in held and same(held[f], change.before[f])}", "if f in held}",
+           "test_what_changes_between_plan_and_approval_is_kept"),
+    Mutant("ours stays where theirs is withdrawn", "engine/deletes.py",
+           "alive=(link.withdrawn, False),", "alive=(False, False),",
+           "test_a_record_made_in_the_crm_goes_to_its_recycle_bin_and_ours_stays"),
+    Mutant("who works on a record keeps it from being withdrawn", "decide/existence.py",
+           'return "agree" if _edited_there(mapping, link) else "withdraw"', 'return "withdraw"',
+           "test_a_record_to_be_withdrawn_that_is_edited_there_meanwhile_stays"),
+    Mutant("a backfill is about its window", "ledger/runs.py",
+           'return self.kind == "backfill" and (', "return False and (",
+           "test_each_window_has_its_own_records_of_either_side"),
+    Mutant("a backfill reads the counterparts of ours", "engine/pull.py",
+           "    if context.run.has_window:\n        for mapping", "    if False:\n        for mapping",
+           "test_theirs_is_read_where_only_ours_changed_in_the_window"),
 ]  # fmt: skip
 
 
@@ -495,6 +512,7 @@ def _run(server: str, schedule: str) -> str:
     from crm_sync.ledger.migrate import migrate
     from tests.crm_sync.engine import (
         test_approval,
+        test_backfill,
         test_consent,
         test_conversion,
         test_creates,
@@ -506,6 +524,7 @@ def _run(server: str, schedule: str) -> str:
         test_query_jobs,
         test_schedules,
         test_scope,
+        test_undo,
     )
     from tests.crm_sync.engine.world import World
 
@@ -533,6 +552,8 @@ def _run(server: str, schedule: str) -> str:
         test_scope,
         test_approval,
         test_creates,
+        test_backfill,
+        test_undo,
     )
     test = next(getattr(module, schedule) for module in modules if hasattr(module, schedule))
     try:
