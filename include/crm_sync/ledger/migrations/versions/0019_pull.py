@@ -63,7 +63,6 @@ _LINK = ("alter table crm_sync.link drop constraint link_connection_fkey",)
 
 _STRAY = (
     "drop index crm_sync.stray_second",
-    "update crm_sync.stray set match_second = null where object <> 'account'",
     "create index stray_second on crm_sync.stray (match_second, connection, object) where match_second is not null",
 )
 
