@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 NAME = "salesforce_main"
-TABS = ("activity", "conflicts", "parked", "settings")
+TABS = ("activity", "conflicts", "parked", "settings", "mapping")
 PAGES = {
     "connections": "", "connection": f"connections/{NAME}", "nothing": "connections/nobody",
     **{tab: f"connections/{NAME}/{tab}" for tab in TABS},

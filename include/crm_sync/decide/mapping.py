@@ -29,7 +29,16 @@ from pydantic import (
 from crm_sync.errors import Misconfigured
 from crm_sync.model import OBJECTS, ConflictPolicy, Object
 
-__all__ = ["FieldMapping", "FieldSpec", "FieldType", "Name", "ObjectMapping", "load_mapping", "load_mappings"]
+__all__ = [
+    "FieldDirection",
+    "FieldMapping",
+    "FieldSpec",
+    "FieldType",
+    "Name",
+    "ObjectMapping",
+    "load_mapping",
+    "load_mappings",
+]
 
 FieldType = Literal["text", "number", "boolean", "datetime", "reference"]
 FieldDirection = Literal["both", "out", "in"]

@@ -14,7 +14,7 @@ from crm_sync.decide.schema_people import people_notes, people_steps
 from crm_sync.decide.schema_steps import STEP_ORDER, Refusal, SchemaPlan, Step, spell
 from crm_sync.model import OBJECTS, Object
 
-__all__ = ["access_problems", "plan_schema", "wanted_fields"]
+__all__ = ["access_problems", "field_problem", "plan_schema", "wanted_fields"]
 
 # How describe spells the types that provisioning creates, and which of its types a mapping type can carry.
 _DESCRIBED = {"Number": "double", "Checkbox": "boolean", "DateTime": "datetime", "Text": "string"}
@@ -106,6 +106,20 @@ def access_problems(
         elif field.writable and not (seen.createable and seen.updateable):
             problems.append(f"{field.type}.{field.name} is read-only for the integration user")
     return tuple(problems)
+
+
+def field_problem(field: WantedField, seen: FoundField | None) -> str | None:
+    """Why this field can't be the counterpart of ours, judged by describe, and what to do; None if it can."""
+    where = f"{field.type}.{field.name}"
+    if seen is None:
+        return None if field.create else (
+            f"{where}: the integration user sees no such field; choose another, create it in Setup, or let provisioning "
+            "make it (`create:`)"
+        )  # fmt: skip
+    if wrong := _difference(field, seen):
+        wanted, remedy = wrong
+        return f"{where}: found {_spell_found(seen)}, wanted {wanted}. {remedy}"
+    return None
 
 
 def _rank(step: Step) -> tuple[int, int, str, str]:

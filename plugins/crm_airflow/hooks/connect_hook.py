@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
+from typing import Any, cast
 
 from crm_airflow.hooks.sync_hook import CrmSyncHook
 from crm_sync.access import connecting
 from crm_sync.access.connecting import Connected, Started
 from crm_sync.access.grant_errors import grant_error
 from crm_sync.access.oauth import identity_of
+from crm_sync.decide.schema import FoundField
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger import snapshot
 from crm_sync.ledger.database import Database, database_url
 from crm_sync.ledger.settings import pin
+from crm_sync.stores.salesforce_schema_wire import DATA, described
 
-__all__ = ["begin", "disconnect", "finish", "log_in"]
+__all__ = ["begin", "describe", "disconnect", "finish", "log_in"]
 
 
 def begin(connection: str, redirect_uri: str) -> Started | None:
@@ -67,3 +71,10 @@ def disconnect(connection: str, who: str) -> bool:
         with database.transaction() as tx:
             snapshot.write(tx)
     return ended
+
+
+def describe(connection: str, type: str) -> list[FoundField]:
+    """The fields of one of the CRM's objects, as the integration user sees them; one call."""
+    with CrmSyncHook(connection).session(lane="provision") as session:
+        reply = session.call("GET", f"{DATA}/sobjects/{type}/describe", purpose="describe")
+    return list(described(cast("Mapping[str, Any]", reply.body)))

@@ -8,7 +8,7 @@ from crm_airflow.web.guards import preflight_dag, provision_dag, sync_dag
 from crm_airflow.web.reading import writing
 from crm_sync.ledger import lifecycle, snapshot
 
-__all__ = ["check", "disconnect", "pause", "plan_provisioning", "provision", "resume", "run_now"]
+__all__ = ["check", "disconnect", "pause", "plan_provisioning", "provision", "resume", "run_now", "undo"]
 
 
 def run_now(airflow: Airflow, connection: str, *, dry_run: bool) -> str:
@@ -51,3 +51,8 @@ def plan_provisioning(airflow: Airflow, connection: str) -> str:
 def provision(airflow: Airflow, connection: str) -> str:
     """Start a provisioning; when it is done, the first sync begins by itself."""
     return airflow.trigger(provision_dag(connection))
+
+
+def undo(airflow: Airflow, connection: str, run_id: int) -> str:
+    """Ask for the undo of a run: it shows what it would take back, and waits for a person; gives the Airflow run's id."""
+    return airflow.trigger("crm_undo", connection=connection, runs=str(run_id))

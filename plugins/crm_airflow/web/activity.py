@@ -15,6 +15,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_airflow.hooks.sync_hook import CrmSyncHook
+from crm_airflow.web import acting
+from crm_airflow.web.airflow_api import AirflowUser
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change, sync_dag
 from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
@@ -31,6 +33,8 @@ __all__ = ["BIGGEST", "api", "org_address", "router"]
 ONE: Final = "/connections/{connection_id}"
 SHOWN: Final = 30
 TOLD: Final[Mapping[str, str]] = {
+    "undo": "The undo was asked for: it first says what it would take back, and waits for your answer in Airflow, under Browse → "
+    "Required Actions.",
     "decided": "Decided: the value is in GPTWeb's record now, and the next sync carries it.",
 }
 BIGGEST: Final = 2**63 - 1
@@ -158,6 +162,7 @@ def one_run(
     tx: Reading,
     user: GetUserDep,
     before: Before = None,
+    told: str = "",
 ) -> HTMLResponse:
     """One run: its sums, its plan, and what became of it."""
     progress = overview.progress(tx, connection_id, run_id)
@@ -165,8 +170,18 @@ def one_run(
     return page(
         request, "run.html", name=connection_id, tab="Activity", tabs=TABS, run=progress.run, progress=progress,
         found=found[:SHOWN], older=_older(found, {}), org=org_address(connection_id), dag=_dag(progress.run.kind, connection_id),
-        changes=may_change(connection_id, user),
+        changes=may_change(connection_id, user), told=TOLD.get(told, ""),
     )  # fmt: skip
+
+
+@router.post(f"{ONE}/runs/{{run_id}}/undo", dependencies=CHANGE)
+def undo(request: Request, connection_id: ConnectionName, run_id: RunId, airflow: AirflowUser) -> Response:
+    """Ask for the undo of a run."""
+    with writing() as tx:
+        overview.run(tx, connection_id, run_id)
+    acting.undo(airflow, connection_id, run_id)
+    root = request.scope.get("root_path", "")
+    return RedirectResponse(f"{root}/connections/{connection_id}/runs/{run_id}?told=undo", 303)
 
 
 @router.get(f"{ONE}/conflicts", dependencies=READ)

@@ -13,4 +13,5 @@ TABS: Final = (
     ("Parked", "/parked"),
     ("Reconciliation", "/reconciliations"),
     ("Settings", "/settings"),
+    ("Mapping", "/mapping"),
 )
