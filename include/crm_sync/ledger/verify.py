@@ -201,11 +201,11 @@ _LOTS = sql.SQL("""select s.number, p.place, case when k.seal_id is null then 'r
   select s.number, k.place, 'added' from crm_sync.seal s join crm_sync.sealed k using (seal_id)
   where s.connection = %(connection)s and k.place > cardinality(s.months)
   order by 1, 2""").format(digest=sql.SQL(DIGEST))
-# The empty string makes one copy of a lot's bytes for all of its rows.
+# The empty string makes one copy of a lot's bytes for all of its rows; materialized, or whole lots would go into the hash.
 _COMPARE = sql.SQL("""with lots as materialized (
     select s.number, s.run_id, k.ids, k.leaves || ''::bytea as leaves, k.salts || ''::bytea as salts
     from crm_sync.seal s join crm_sync.sealed k using (seal_id) where {sealed} and k.kind = {kind}),
-  told as (select u.id as told_id, l.number, l.run_id as told_run,
+  told as materialized (select u.id as told_id, l.number, l.run_id as told_run,
       substr(l.leaves, (u.n::integer - 1) * 32 + 1, 32) as told_leaf, substr(l.salts, (u.n::integer - 1) * 16 + 1, 16) as salt
     from lots l cross join lateral unnest(l.ids) with ordinality u (id, n)),
   paired as (select * from (select * from {table} t where {which}) t full join told on told.told_id = {id}),
