@@ -6,7 +6,7 @@ carries it out meanwhile; after a no the links are as if nobody had looked.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -17,6 +17,7 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.ledger import comparison, reading
 from crm_sync.ledger.comparison import CHUNK
 from crm_sync.ledger.database import Transaction
+from crm_sync.model import Object
 
 __all__ = ["heal", "release"]
 
@@ -30,7 +31,7 @@ SETTLED = timedelta(hours=48)
 """So long after the last moment for an answer the run has settled, or the next one has settled it."""
 
 
-def heal(engine: Engine, context: Context, sent_no: int, drift: Drift) -> int:
+def heal(engine: Engine, context: Context, numbers: Mapping[Object, int], drift: Drift) -> int:
     """Make known to the sync what the run may heal; returns how many records that are.
 
     ``safe`` leaves out what may archive or delete, and mass changes; ``all`` leaves out nothing but mass absence, which
@@ -38,7 +39,7 @@ def heal(engine: Engine, context: Context, sent_no: int, drift: Drift) -> int:
     """
     if context.run.heal == "none":
         return 0
-    return sum(_heal(engine, context, mapping, sent_no, drift) for mapping in context.objects)
+    return sum(_heal(engine, context, mapping, numbers[mapping.object], drift) for mapping in context.objects)
 
 
 def release(tx: Transaction, context: Context) -> None:

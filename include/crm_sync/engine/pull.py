@@ -18,7 +18,7 @@ from crm_sync.ledger.query_jobs import Begun
 from crm_sync.ledger.records import match_function, table
 from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince, ClockReading, Object, Page, Read
 
-__all__ = ["compared", "pull"]
+__all__ = ["compared", "pull", "under_way"]
 
 KEYS_PER_READ = 500
 KEYS_PER_CALL = 2500
@@ -29,7 +29,7 @@ def pull(engine: Engine, context: Context) -> PullReport:
     """Read and store page by page; the cursor of an object moves with its last page."""
     tally = Tally()
     with engine.database.transaction() as tx:
-        earlier = _under_way(tx, context)
+        earlier = under_way(tx, context)
         reads = [read for mapping in context.objects for read in _reads(tx, context, mapping, earlier)]
         sent_no = reading.next_number(tx)
     _read(engine, context, reads, sent_no, tally, earlier)
@@ -56,7 +56,7 @@ def _read_counterparts(
         after = changed[-1][0]
 
 
-def _under_way(tx: Transaction, context: Context) -> dict[Object, Begun]:
+def under_way(tx: Transaction, context: Context) -> dict[Object, Begun]:
     """The query jobs of an earlier try; what was asked by another mapping is read anew."""
     found = query_jobs.begun(tx, context.run_id)
     return {o: read for o, read in found.items() if read.mapping == query_jobs.digest_of(context.mappings[o])}

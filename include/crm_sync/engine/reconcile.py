@@ -16,13 +16,14 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.scope import admits
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.heal import heal
-from crm_sync.engine.pull import compared
+from crm_sync.engine.pull import compared, under_way
 from crm_sync.errors import IncompleteRead
-from crm_sync.ledger import comparison, links, reading, reconciliation, runs
+from crm_sync.ledger import comparison, links, query_jobs, reading, reconciliation, runs
 from crm_sync.ledger.comparison import CHUNK, OurRow, TheirRow
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
-from crm_sync.model import ChangedSince
+from crm_sync.ledger.query_jobs import Begun
+from crm_sync.model import ChangedSince, Object
 
 __all__ = ["CompareReport", "compare"]
 
@@ -50,29 +51,45 @@ class CompareReport:
 def compare(engine: Engine, context: Context) -> CompareReport:
     """Read, compare, hand over what is to be healed, and keep the report."""
     began = time.monotonic()
-    sent_no = _read(engine, context)
+    numbers = _read(engine, context)
     drift = Drift()
     with engine.database.transaction() as tx:
         comparison.freeze(tx)
         for mapping in context.objects:
-            _compare(tx, engine, context, mapping, sent_no, drift)
-    healing = heal(engine, context, sent_no, drift)
+            _compare(tx, context, mapping, numbers[mapping.object], drift)
+    healing = heal(engine, context, numbers, drift)
     with engine.database.transaction() as tx:
+        for mapping in context.objects:
+            query_jobs.done(tx, context.run_id, mapping.object)
         reconciliation.keep(tx, context.run, drift, healing, time.monotonic() - began)
     return CompareReport(context.run_id, drift, healing)
 
 
-def _read(engine: Engine, context: Context) -> int:
-    """Lay all of theirs aside, deleted ones too as far as they come along; returns the number of the read."""
+def _read(engine: Engine, context: Context) -> dict[Object, int]:
+    """Lay all of theirs aside, deleted ones too as far as they come along; returns the number of each object's read.
+
+    A read that was left while its query job works is gone on with by another try, and dated by the one that made the job.
+    """
     with engine.database.transaction() as tx:
         comparison.clear(tx)
+        earlier = under_way(tx, context)
         sent_no = reading.next_number(tx)
-    reads = [ChangedSince(mapping.object) for mapping in context.objects]
+    began = engine.now()
+    numbers = {
+        m.object: earlier[m.object].sent_no if m.object in earlier else sent_no for m in context.objects
+    }
+    jobs = {object: read.job for object, read in earlier.items()}
+    reads = [ChangedSince(m.object, job=jobs.get(m.object, "")) for m in context.objects]
     closed = set()
     first = True
     for page in engine.open_store(context.connection, context.run).read(reads):
+        mapping = context.mappings[page.read.object]
         with engine.database.transaction() as tx:
-            comparison.keep(tx, context.name, context.mappings[page.read.object], page.images)
+            if page.job != jobs.get(mapping.object, ""):
+                jobs[mapping.object], numbers[mapping.object] = page.job, sent_no
+                asked = Begun(page.job, query_jobs.digest_of(mapping), sent_no, began, page.read_start)
+                query_jobs.keep(tx, context.run_id, mapping.object, asked)
+            comparison.keep(tx, context.name, mapping, page.images)
             if first:
                 runs.set_clock(tx, context.run_id, compared(tx, page.clock))
         first = False
@@ -80,12 +97,10 @@ def _read(engine: Engine, context: Context) -> int:
             closed.add(page.read)
     if closed != set(reads):
         raise IncompleteRead("a read of a whole object did not come to its end; the comparison begins again")
-    return sent_no
+    return numbers
 
 
-def _compare(
-    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, sent_no: int, drift: Drift
-) -> None:
+def _compare(tx: Transaction, context: Context, mapping: ObjectMapping, sent_no: int, drift: Drift) -> None:
     """One object: what is shown to be equal is only counted, all else is looked at by the chunk."""
     suspects: list[Suspect] = []
     equal = 0
@@ -100,9 +115,9 @@ def _compare(
             continue
         suspects.append((theirs, ours))
         if len(suspects) == CHUNK:
-            _keep(tx, mapping, drift, _judge(tx, engine, context, mapping, sent_no, suspects))
+            _keep(tx, mapping, drift, _judge(tx, context, mapping, sent_no, suspects))
             suspects = []
-    _keep(tx, mapping, drift, _judge(tx, engine, context, mapping, sent_no, suspects))
+    _keep(tx, mapping, drift, _judge(tx, context, mapping, sent_no, suspects))
     drift.in_step(mapping.object, equal)
     for chunk in _our_strangers(tx, context, mapping):
         _keep(tx, mapping, drift, chunk)
@@ -116,7 +131,7 @@ def _keep(tx: Transaction, mapping: ObjectMapping, drift: Drift, findings: Seque
 
 
 def _judge(
-    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, sent_no: int, suspects: Sequence[Suspect]
+    tx: Transaction, context: Context, mapping: ObjectMapping, sent_no: int, suspects: Sequence[Suspect]
 ) -> list[Finding]:  # fmt: skip
     linked = {ours.link_id: theirs for theirs, ours in suspects if ours}
     strangers = [theirs.their_id for theirs, ours in suspects if theirs and not ours]

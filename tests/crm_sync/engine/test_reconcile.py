@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ import pytest
 
 from crm_sync.decide.drift import Drift
 from crm_sync.engine import Engine, RunOptions, approval
-from crm_sync.errors import ApprovalNeeded
+from crm_sync.errors import ApprovalNeeded, JobUnderWay
 from crm_sync.ledger import reconciliation, runs, settings
 from crm_sync.ledger.database import Database
 from crm_sync.model import Heal
@@ -520,6 +520,54 @@ def test_a_link_that_goes_elsewhere_while_it_reads_is_not_judged(hub: Hub) -> No
     assert counts(report) == {"in_step": 1, "busy": 1}
     report = hub.compare()
     assert (report["verdict"], counts(report)) == ("in_step", {"in_step": 1, "left_out": 1})
+
+
+class Leaving:
+    """A store whose query job takes long: the read is left, and gone on with; it shows what was there when the job was made."""
+
+    def __init__(self, store: Any, held: list[Any]) -> None:
+        self._store = store
+        self._held = held
+
+    def read(self, reads: Any) -> Iterator[Any]:
+        (asked,) = reads
+        if not asked.job:
+            self._held += self._store.read([replace(asked, job=None)])
+        yield replace(self._held[0], read=asked, images=(), last=False, job="7500")
+        if not asked.job:
+            raise JobUnderWay("job 7500 works", timedelta(minutes=1))
+        for page in self._held:
+            yield replace(page, read=asked, job="7500")
+
+    def write(self, *given: Any) -> Any:
+        return self._store.write(*given)
+
+
+def test_a_read_that_was_left_is_as_old_as_its_job(hub: Hub) -> None:
+    """The job shows T1; while nobody waits for it, T2 is typed, read and applied by a sync."""
+    id, other = hub.person("Job", title="n0"), hub.person("Other", title="n0")
+    hub.settle()
+    with hub.unseen():
+        hub.org.people.edits(id, "title", "T1")
+        hub.org.people.edits(other, "title", "U1")
+    usual, held = engine_on(hub.database, hub.org.session, hub.later), list[Any]()
+    engine = Engine(
+        hub.database, usual.mappings, lambda c, r: Leaving(usual.open_store(c, r), held), now=usual.now
+    )
+    run_id = engine.open_run(RunOptions("main", "reconcile", "left", ("contact",), heal="all"))
+    with pytest.raises(JobUnderWay):
+        engine.compare(run_id)
+    assert hub.one("select job_id from crm_sync.query_job where run_id = %s", run_id) == "7500"
+    hub.org.people.edits(id, "title", "T2")
+    hub.run()
+    assert engine.compare(run_id).counts["drifted_theirs"] == 1
+    for stage in STAGES:
+        getattr(usual, stage)(run_id)
+    usual.settle(run_id)
+    assert hub.one("select count(*) from crm_sync.query_job") == 0
+    hub.run()
+    assert (hub.held("title", "Job"), hub.held("title", "Other")) == ("T2", "U1")
+    assert hub.compare()["verdict"] == "in_step"
 
 
 def test_a_person_edits_here_between_the_report_and_the_heal(hub: Hub) -> None:
