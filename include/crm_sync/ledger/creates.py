@@ -179,11 +179,12 @@ def keep(
           returning k.*),
         images as (
           insert into crm_sync.image as i (link_id, base_ours, base_theirs, seen)
-          select k.link_id, k.values, h.held, h.held from linked k
-          cross join lateral (select case when k.parent is null then k.values
-            else k.values || jsonb_build_object({reference}::text, k.parent) end as held) h
-          on conflict (link_id) do update set base_ours = i.base_ours || excluded.base_ours,
-            base_theirs = i.base_theirs || excluded.base_theirs, seen = i.seen || excluded.seen),
+          select k.link_id, case when k.parent is not null then k.values end, null, case when k.parent is null then k.values
+            else k.values || jsonb_build_object({reference}::text, k.parent) end
+          from linked k
+          on conflict (link_id) do update set
+            base_ours = coalesce(i.base_ours, i.seen) || coalesce(excluded.base_ours, excluded.seen),
+            base_theirs = coalesce(i.base_theirs, i.seen) || excluded.seen, seen = i.seen || excluded.seen),
         closed as (
           update crm_sync.intent i set closed_by = 'reply', closed_at = clock_timestamp()
           where intent_id = any(array(select intent_id from linked))),

@@ -283,3 +283,44 @@ def assert_left(
     assert count(world, "crm_sync.job_row") == 1
     assert count(world, "crm_sync.intent where closed_by is null") == still_open
     assert count(world, f"crm_sync.audit_trail where our_id = '{ours}'") == 0
+
+
+# ----------------------------------------------------------------------------------------------------- parents
+
+
+def with_parent(world: World, their_id: str | None) -> tuple[str, str]:
+    """A contact of ours and its account, which is linked if theirs is given."""
+    account = str(world.client.execute("insert into gptweb.accounts (name) values ('A') returning id").fetchall()[0][0])  # fmt: skip
+    if their_id:
+        world.client.execute(
+            "insert into crm_sync.link (connection, object, their_object, our_id, their_id, state) "
+            "values ('crm', 'account', 'Account', %s, %s, 'live')",
+            (account, their_id),
+        )
+    return world.our_new(title="X", account_id=account), account
+
+
+def test_a_parent_travels_as_their_id_and_is_kept_in_both_spellings(world: World) -> None:
+    ours, account = with_parent(world, "001000000000001AAA")
+    job, rows = claim(world, planned(world))
+    assert dict(zip(COLUMNS, rows[ours][1:-1], strict=True))["account_id"] == "001000000000001AAA"
+    assert keep(world, job, rows) == 1
+    image = f"from crm_sync.image join crm_sync.link using (link_id) where our_id = '{ours}'"
+    [(base, seen)] = world.client.execute(
+        f"select base_ours ->> 'account_id', seen ->> 'account_id' {image} and base_theirs is null".encode()
+    ).fetchall()
+    assert (base, seen) == (account, "001000000000001AAA")
+
+
+def test_a_parent_that_is_not_there_is_left(world: World) -> None:
+    ours, _ = with_parent(world, None)
+    run_id = planned(world)
+    assert claim(world, run_id)[1] == {}
+    assert count(world, f"crm_sync.change where our_id = '{ours}' and not after ? 'account_id'") == 1
+
+
+def test_a_parent_that_was_archived_before_the_claim_is_left(world: World) -> None:
+    _, account = with_parent(world, "001000000000001AAA")
+    run_id = planned(world)
+    world.client.execute("update gptweb.accounts set deleted_at = now() where id = %s", (account,))
+    assert claim(world, run_id)[1] == {}
