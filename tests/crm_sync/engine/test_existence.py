@@ -494,3 +494,30 @@ def test_purged_is_left_to_a_person(world: World) -> None:
     world.assert_sound()
     assert world.count("select count(*) from crm_sync.parked where lifted_at is null") == 0
     assert world.our_value("phone") == "P1"
+
+
+# ------------------------------------------------------------------------- found by the model's random search
+
+
+def test_twin_comes_back_after_we_archived_what_was_made_for_it(world: World) -> None:
+    """Ours was made there while theirs lay in the recycle bin; then ours is archived, and theirs is taken out again."""
+    crm = world.crms["crm"]
+    theirs = world.their_new(title="X", email="e9@example.com")
+    crm.person_deletes(theirs)
+    id = world.our_new(title="Y", email="e9@example.com")
+    world.run()
+    world.our_archive(id)
+    crm.person_undeletes(theirs)
+    world.excused.add(world.truth.person("crm", theirs))
+    world.assert_sound(3)
+
+
+def test_deleted_there_before_a_repair_arrived(world: World) -> None:
+    """What our write ran over and is on its way back is an edit that they do not hold: it wins against the delete."""
+    world.our_edit("title", "O1")
+    run = world.start().to("push_ours")
+    world.their_edit("title", "T1")
+    run.finish()
+    world.their_delete()
+    world.assert_sound(3)
+    assert world.image(id=world.linked(world.ours)).values["title"] == "T1"

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from crm_sync.errors import IncompleteRead, NotSent, RetryLater, Unanswered
-from crm_sync.model import Failure, Object, Page, Read, Write, Written
+from crm_sync.model import Failure, Image, Object, Page, Read, Write, Written
 from crm_sync.stores.memory import MemoryStore
 from crm_sync.stores.memory_records import Record
 
-__all__ = ["FaultyStore"]
+__all__ = ["NETWORK", "READING", "FaultyStore"]
+
+NETWORK = ("not sent", "reply lost", "connection lost", "connection lost, served late")
+READING = ("page missing", "server down")
 
 
 @dataclass
@@ -29,6 +32,37 @@ class FaultyStore(MemoryStore):
     locked: Counter[str] = field(default_factory=Counter)
     jitter: bool = False
     happened: Counter[str] = field(default_factory=Counter)
+
+    def arm(self, fault: str, call: int) -> None:
+        """What breaks in the coming run by itself: the write of this number, or a read after so many pages."""
+        self.mend()
+        if fault in NETWORK:
+            self.strikes = [""] * call + [fault]
+        elif fault in READING:
+            self.cut = 0 if fault == "server down" else 1 + call
+
+    def mend(self) -> None:
+        """Nothing breaks any more."""
+        self.strikes, self.cut = [], None
+
+    def lock(self, id: str, times: int) -> None:
+        """Somebody holds a record: so many writes of it are refused."""
+        self.locked[id] += times
+
+    def calm(self) -> None:
+        """Nothing breaks, and nobody holds a record."""
+        self.mend()
+        self.locked.clear()
+
+    def living(self) -> dict[str, Image]:
+        """Records that are there and go on as themselves."""
+        return {
+            r.id: self._image(r) for r in self._records.values() if not r.deleted and r.converted_to is None
+        }
+
+    def object_of(self, id: str) -> Object:
+        """What a record is."""
+        return self._records[id].object
 
     def read(self, reads: Sequence[Read]) -> Iterator[Page]:
         cut, self.cut = self.cut, None
@@ -71,13 +105,9 @@ class FaultyStore(MemoryStore):
         busy = Failure(
             "transient", "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access", (), "Tried again."
         )
-        image = self._retrieve(_object_of(self, write), write.id)
+        image = self._retrieve(self.object_of(write.id or ""), write.id)
         return Written(write.our_id, write.id, before=image, after=image, failures=(busy,))
 
     def _touch(self, record: Record, stamp: datetime | None = None, *, by_us: bool = False) -> None:
         late = timedelta(seconds=self.calls % 2) if self.jitter and stamp is None else timedelta(0)
         super()._touch(record, (stamp or self._now()) - late, by_us=by_us)
-
-
-def _object_of(store: MemoryStore, write: Write) -> Object:
-    return store._records[write.id or ""].object

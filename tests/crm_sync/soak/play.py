@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from crm_sync.model import Object, Write
-from tests.crm_sync.engine.world import LAG, LATE, LEASE, Pool, Running
+from tests.crm_sync.engine.world import Pool, Running
+from tests.crm_sync.soak.fates import FullStage
 from tests.crm_sync.soak.plot import Act, Moment, Scene, Turn
-from tests.crm_sync.soak.stage import Stage
 from tests.crm_sync.soak.verdict import Problem, judge, judge_silence
 
-__all__ = ["Played", "play"]
+__all__ = ["Played", "play", "play_on"]
 
 ROUNDS = 5
 """Calm runs at most until nothing is left to do: two by the promise, one for a re-read, one for a parent, one per CRM."""
-SHRUGS = {"kill before commit": 1, "machine sleeps": LEASE + 1, "lease runs out": LEASE + 1}
 
 
 @dataclass
@@ -31,7 +30,12 @@ class Played:
 
 def play(pool: Pool, scene: Scene, *, tell: bool = False) -> Played:
     """Play a scene on an empty database; ``tell``: with the audit trail as a story if anything is wrong."""
-    stage = Stage(pool, scene)
+    return play_on(FullStage(pool, scene), tell=tell)
+
+
+def play_on(stage: FullStage, *, tell: bool = False) -> Played:
+    """Play the scene of a stage."""
+    scene = stage.scene
     played = Played(scene)
     try:
         _Course(stage).run()
@@ -55,7 +59,7 @@ def play(pool: Pool, scene: Scene, *, tell: bool = False) -> Played:
 class _Course:
     """The runs of a scene."""
 
-    stage: Stage
+    stage: FullStage
     done: list[Running] = field(default_factory=list)
     late: list[tuple[float, str, tuple[Object, tuple[Write, ...]]]] = field(default_factory=list)
 
@@ -93,7 +97,7 @@ class _Course:
                 return None
             self.stage.counts["stage repeated"] += 1
             return self.stage.again(earlier[-turn.again], turn.stage)
-        self._arm(turn)
+        self.stage.stores[crm].arm(turn.fault, turn.call)
         server = self.stage.now + self.stage.skew
         window = (
             {"since": server - timedelta(seconds=9), "until": server - timedelta(seconds=1)}
@@ -111,15 +115,6 @@ class _Course:
             crm, turn.kind, objects=self.stage.scene.objects, dry_run=turn.dry_run, limit=turn.limit, direction=turn.direction,
             **window,
         )  # fmt: skip
-
-    def _arm(self, turn: Turn) -> None:
-        """What breaks by itself, in the network."""
-        store = self.stage.stores[self.stage.crm_of(turn.crm)]
-        store.strikes, store.cut = [], None
-        if turn.fault in ("not sent", "reply lost", "connection lost", "connection lost, served late"):
-            store.strikes = [""] * turn.call + [turn.fault]
-        elif turn.fault in ("page missing", "server down"):
-            store.cut = 0 if turn.fault == "server down" else 1 + turn.call
 
     def _go(self, number: int, turn: Turn, run: Running, acts: list[tuple[Moment, int, Act]]) -> int:
         """Step through the run; people act and the fault strikes at their moments."""
@@ -142,7 +137,7 @@ class _Course:
         self.stage.catch_up()
         for request in self.stage.stores[run.options.connection].unserved:
             if turn.fault.endswith("served late"):
-                self.late.append((self.stage.monotonic() + LATE, run.options.connection, request))
+                self.late.append((self.stage.monotonic() + self.stage.late, run.options.connection, request))
         if not turn.fault.endswith("served late"):
             self.stage.stores[run.options.connection].unserved.clear()
         return following if not pending or turn.fault != "overtaken" else self._overtake(number, turn)
@@ -160,9 +155,9 @@ class _Course:
             if not run.dead:
                 run.kill()
         elif turn.fault == "lease runs out":
-            self._tick(LEASE + 1)
+            self._tick(self.stage.lease + 1)
         else:
-            self.stage.suspend(LEASE + 1)
+            self.stage.suspend(self.stage.lease + 1)
         self.stage.catch_up()
         return number + 1
 
@@ -198,9 +193,8 @@ class _Course:
     def _calm(self) -> None:
         """Nothing goes wrong any more: leases, lags and doubts run out, and runs go on until nothing is left."""
         for store in self.stage.stores.values():
-            store.strikes, store.cut = [], None
-            store.locked.clear()
-        self._tick(LAG + LEASE + LATE + 3)
+            store.calm()
+        self._tick(self.stage.lag + self.stage.lease + self.stage.late + 3)
         for _ in range(ROUNDS + len(self.stage.crms) - 1):
             before = self.stage._planned()
             self._run_all()

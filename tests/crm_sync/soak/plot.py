@@ -13,7 +13,19 @@ from typing import Literal
 
 from crm_sync.model import ConflictPolicy, Direction, Object, RunKind, Value
 
-__all__ = ["COLUMNS", "PER_SCENE", "Act", "Character", "Moment", "Scene", "Schedule", "Turn", "scene"]
+__all__ = [
+    "COLUMNS",
+    "PER_SCENE",
+    "REFUSED",
+    "Act",
+    "Character",
+    "Fault",
+    "Moment",
+    "Scene",
+    "Schedule",
+    "Turn",
+    "scene",
+]
 
 PER_SCENE = 10
 COLUMNS: dict[Object, tuple[str, ...]] = {

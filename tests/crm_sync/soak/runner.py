@@ -17,12 +17,14 @@ from psycopg import sql
 
 from crm_sync.ledger.migrate import migrate
 from tests.crm_sync.engine.world import Pool
-from tests.crm_sync.soak.play import Played, play
+from tests.crm_sync.soak.play import Played, play, play_on
 from tests.crm_sync.soak.plot import PER_SCENE, Scene, scene
 from tests.crm_sync.soak.stage import prepare
+from tests.crm_sync.soak.standin import StandinStage, adapted
 from tests.crm_sync.soak.verdict import KINDS
+from tests.crm_sync.stores.standin import standin_org
 
-__all__ = ["Result", "Theatre", "soak", "theatre"]
+__all__ = ["Result", "Theatre", "soak", "soak_standin", "theatre"]
 
 ROOT = Path(__file__).resolve().parents[3]
 INCLUDE = ROOT / "include"
@@ -51,12 +53,16 @@ class Theatre:
 
     def play(self, scene: Scene, *, tell: bool = False) -> Played:
         """Play a scene on empty tables."""
+        self.clean()
+        return play(self.pool, scene, tell=tell)
+
+    def clean(self) -> None:
+        """Empty all tables."""
         client = self.pool.client
         client.execute("set session_replication_role = replica")  # the audit trail refuses deletes by trigger
         client.execute(self._truncate if self._played % SCENES_PER_TRUNCATE == 0 else self._delete)
         client.execute("set session_replication_role = origin")
         self._played += 1
-        return play(self.pool, scene, tell=tell)
 
 
 @contextmanager
@@ -134,6 +140,16 @@ def soak(server: str, schedules: int, seed: int, processes: int = 2, include: Pa
         total.counts.update(told["counts"])
         total.problems += [tuple(problem) for problem in told["problems"]]
     return total
+
+
+def soak_standin(server: str, schedules: int, seed: int) -> Result:
+    """Play at least so many schedules against a stand-in of their own."""
+    result = Result()
+    with standin_org() as org, theatre(server, f"soak_standin_{os.getpid()}") as house:
+        for number in range(-(-schedules // PER_SCENE)):
+            house.clean()
+            result.add(play_on(StandinStage(house.pool, adapted(scene(seed, number)), org)))
+    return result
 
 
 def main(server: str, seed: str, first: str, scenes: str, step: str) -> None:

@@ -163,7 +163,7 @@ class _Ends:
             where l.their_id is not null and l.state in ('live', 'gone')"""
         ).fetchall()
         for crm, our_id, their_id, here, archiver in rows:
-            there = not self.stage.crms[crm].image(their_id).deleted
+            there = not self.stage.stores[crm].image(their_id).deleted
             if {("ours", our_id), (crm, their_id)} & self.waiting or (crm, our_id, "exists") in self.parked:
                 continue
             if here and not there and self.stage.their_delete_is != "keep":
@@ -226,7 +226,14 @@ class _Ends:
             self._truth(r).person(*r) for r in self.waiting if r in self.stage.owner
         } | self.stage.excused
         columns = {(truth.person("ours", o), column) for _, o, column in self.parked if o is not None}
+        # A reference that was typed into a record which died before it was read is nobody's any more.
+        columns |= {
+            (truth.person(*r), "account_id") for r in self._of_schedule(number) if r not in self.stage.shown
+        }
         return [*truth.lost(recorded, final, excused, columns), *truth.wrong_winners(recorded)]
+
+    def _of_schedule(self, number: int) -> list[Record]:
+        return [record for record, owner in self.stage.owner.items() if owner == number]
 
     def _archived(self, number: int, truth: Truth) -> dict[tuple[str, str], list[Value]]:
         """What archived records of ours hold."""
