@@ -20,7 +20,7 @@ from crm_sync.decide.schema import Choices
 from crm_sync.decide.scope import ObjectScope
 from crm_sync.decide.scope import problems as scope_problems
 from crm_sync.decide.volume import LargePushes
-from crm_sync.errors import Misconfigured
+from crm_sync.errors import Misconfigured, Missing
 from crm_sync.ledger import replan, trail
 from crm_sync.ledger.capture import check_columns
 from crm_sync.ledger.database import Jsonb, Transaction
@@ -180,7 +180,7 @@ def load(tx: Transaction, name: str) -> Connection:
     found = [c for c in connections(tx) if c.name == name]
     if not found:
         known = ", ".join(c.name for c in connections(tx)) or "none yet"
-        raise Misconfigured(
+        raise Missing(
             f"there is no connection {name!r} (known: {known}); make it with: python -m crm_sync connect {name}"
         )
     return found[0]
