@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.ui import stack
 from tests.ui.person import Person
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE = 60_000
+"""Milliseconds: a machine of CI may be busy with other tests."""
 HOW = "no Chromium was found: run `make browser`, which says what to install (on Debian: apt install chromium npm)"
 
 
@@ -29,6 +31,7 @@ def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         pytest.fail(HOW, pytrace=False)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         # As root, as CI runs, Chromium has no sandbox of its own; it sees nothing but our own pages.
         launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -49,7 +52,7 @@ def axe() -> str:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser that nobody has signed in with."""
     fresh = browser.new_context(viewport={"width": 1280, "height": 900})
-    fresh.set_default_timeout(20_000)
+    fresh.set_default_timeout(PATIENCE)
     yield fresh
     fresh.close()
 

@@ -49,7 +49,8 @@ class Person:
             for scheme in SCHEMES:
                 self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
                 self.page.screenshot(path=stack.pictures() / f"{name}-{size}-{scheme}.png", full_page=True)
-                assert violations(self.page, axe) == [], f"{name}, {size}, {scheme}"
+                found = violations(self.page, axe)
+                assert not found, f"{name}, {size}, {scheme}: " + "; ".join(found)
             assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
                 f"{name} is cut off at {width}"
             )

@@ -63,8 +63,8 @@ def test_from_the_button_to_the_first_sync_and_to_the_end(admin, axe):
     page.locator("summary", has_text="checks").click()
     admin.look_at("setup-checks", axe)
 
-    page.get_by_label("Every hour").check()
-    page.get_by_label("Salesforce wins").check()
+    page.get_by_label("Hourly").check()
+    page.get_by_label("CRM wins").check()
     page.get_by_label("Leads").uncheck()
     page.get_by_role("button", name=re.compile("Save, and show")).click()
     expect(page.get_by_role("heading", name="What will be made in Salesforce")).to_be_visible(timeout=LONG)

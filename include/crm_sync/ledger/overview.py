@@ -60,7 +60,7 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run under way has come: changes planned so far, and those of which something became."""
+    """How far a run under way has come: changes planned so far, and the outcomes that they have, nearly always one each."""
 
     run: RunFigures
     changes: int
@@ -156,7 +156,7 @@ def progress(tx: Transaction, connection: str, run_id: int) -> Progress:
     found = run(tx, connection, run_id)
     changes, done = tx.rows(
         """select (select count(*) from crm_sync.change where run_id = %(run)s),
-          (select count(distinct change_id) from crm_sync.outcome where run_id = %(run)s)""",
+          (select count(*) from crm_sync.outcome where run_id = %(run)s)""",
         {"run": run_id},
     )[0]
     return Progress(found, changes, min(changes, done))

@@ -91,7 +91,7 @@ def add(airflow: Airflow, wanted: NewConnection, who: str) -> None:
     )
     with writing() as tx:
         settings.connect(tx, wanted.name, "salesforce", {})
-        lifecycle.note(tx, wanted.name, "connection_added", f"by {who}")
+        lifecycle.note(tx, wanted.name, "connection_added", f"by {who}", who)
         snapshot.write(tx)
 
 

@@ -62,7 +62,7 @@ class ProgressModel(RunModel):
     """A run with how far it has come."""
 
     changes: int = Field(description="Changes planned so far")
-    done: int = Field(description="Those of which something became")
+    done: int = Field(description="Outcomes that they have so far, nearly always one each")
 
     @classmethod
     def of(cls, progress: Progress) -> ProgressModel:

@@ -22,6 +22,8 @@ from crm_airflow.web.guards import (
 )
 from crm_airflow.web.pages import page
 from crm_airflow.web.reading import Reading, writing
+from crm_airflow.web.settings import store
+from crm_airflow.web.settings_words import CHOICES
 from crm_sync.decide.setup import STEP_OF, STEPS, Facts, Stage, Work, stage_of
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger import overview, settings
@@ -30,7 +32,7 @@ from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.overview import Overview, Progress
 from crm_sync.ledger.preflight import newest
 from crm_sync.ledger.setup import ProvisionRun
-from crm_sync.model import ConflictPolicy, Direction
+from crm_sync.model import OBJECTS, ConflictPolicy, Direction
 from crm_sync.preflight_report import PreflightReport
 
 __all__ = ["SetUp", "look", "router"]
@@ -111,7 +113,7 @@ def show(
     step = STEP_OF[found.stage]
     return page(
         request, "setup.html", name=connection_id, found=found, step=step, steps=STEPS,
-        order=list(STEPS), changes=may_change(connection_id, user), chosen=found.view.connection.settings,
+        order=list(STEPS), changes=may_change(connection_id, user), chosen=found.view.connection.settings, choices=CHOICES, objects=OBJECTS,
         dags={"check": preflight_dag(connection_id), "provision": provision_dag(connection_id), "sync": sync_dag(connection_id)},
     )  # fmt: skip
 
@@ -134,14 +136,13 @@ def choose(
     creates: Annotated[list[str], Form()] = [],  # noqa: B006  what FastAPI makes of boxes that nobody ticked
 ) -> Response:
     """Store the settings, and have provisioning planned under them."""
-    chosen: dict[str, object] = {
+    chosen: dict[str, Any] = {
         "frequency": frequency,
         "direction": direction,
         "conflict_policy": conflict_policy,
-        **{f"create_{object}s": object in creates for object in ("account", "contact", "lead")},
+        **{f"create_{object}s": object in creates for object in OBJECTS},
     }
-    with writing() as tx:
-        settings.change_settings(tx, connection_id, chosen)
+    store(connection_id, chosen, None, airflow.user)
     acting.plan_provisioning(airflow, connection_id)
     return _back(request, connection_id)
 
