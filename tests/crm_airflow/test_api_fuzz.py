@@ -60,7 +60,7 @@ def test_every_answer_is_as_described(described, bearer):
             fuzz(operation, LOOSE.get(operation.label, []))
         except FailureGroup as wrong:
             problems.append(f"{operation.label}: {wrong}")
-    assert problems == []
+    assert not problems, "\n".join(problems)
 
 
 def test_it_describes_every_route_of_its_own(app, hub, bearer):

@@ -131,4 +131,6 @@ def _log_in(request: Request) -> Response:
 
 
 def _is_api(request: Request) -> bool:
-    return request.url.path.removeprefix(request.scope.get("root_path", "")).startswith(API)
+    # Not request.url: it reads the path anew, and a path may hold anything.
+    path: str = request.scope["path"]
+    return path.removeprefix(request.scope.get("root_path", "")).startswith(API)
