@@ -14,7 +14,7 @@ from crm_sync.decide.compare import Cause, too_many
 from crm_sync.decide.drift import Drift
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
-from crm_sync.ledger import comparison, reading
+from crm_sync.ledger import comparison, healing, reading
 from crm_sync.ledger.comparison import CHUNK
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Object
@@ -45,7 +45,7 @@ def heal(engine: Engine, context: Context, numbers: Mapping[Object, int], drift:
 def release(tx: Transaction, context: Context) -> None:
     """Let go what the run still holds; of what was not carried out nothing is known any more."""
     if context.run.kind == "reconcile":
-        comparison.take_back(tx, context.run_id)
+        healing.take_back(tx, context.run_id)
 
 
 def _heal(engine: Engine, context: Context, mapping: ObjectMapping, sent_no: int, drift: Drift) -> int:
@@ -85,10 +85,10 @@ def _hand_over(
     while True:
         began = engine.now()
         with engine.database.transaction() as tx:
-            noted = comparison.noted(tx, mapping.object, causes, after, CHUNK, absent_too=absent_too)
+            noted = healing.noted(tx, mapping.object, causes, after, CHUNK, absent_too=absent_too)
             found = noted
             if held_until is not None:
-                held = comparison.hold(
+                held = healing.hold(
                     tx, [f.link_id for f in noted if f.link_id], context.run_id, began, held_until
                 )
                 found = [f for f in noted if f.link_id in held]
@@ -96,7 +96,7 @@ def _hand_over(
             reading.store_page(
                 tx, context.name, context.run_id, mapping, list(images.values()), sent_no, began
             )
-            comparison.make_work(
+            healing.make_work(
                 tx, context.name, mapping,
                 [f.link_id for f in found if f.link_id],
                 [f.link_id for f in found if f.link_id and f.absent],

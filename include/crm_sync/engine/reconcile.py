@@ -18,7 +18,7 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.heal import heal
 from crm_sync.engine.pull import compared, under_way
 from crm_sync.errors import IncompleteRead
-from crm_sync.ledger import comparison, links, query_jobs, reading, reconciliation, runs
+from crm_sync.ledger import comparison, healing, links, query_jobs, reading, reconciliation, runs
 from crm_sync.ledger.comparison import CHUNK, OurRow, TheirRow
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
@@ -57,12 +57,12 @@ def compare(engine: Engine, context: Context) -> CompareReport:
         comparison.freeze(tx)
         for mapping in context.objects:
             _compare(tx, context, mapping, numbers[mapping.object], drift)
-    healing = heal(engine, context, numbers, drift)
+    handed_over = heal(engine, context, numbers, drift)
     with engine.database.transaction() as tx:
         for mapping in context.objects:
             query_jobs.done(tx, context.run_id, mapping.object)
-        reconciliation.keep(tx, context.run, drift, healing, time.monotonic() - began)
-    return CompareReport(context.run_id, drift, healing)
+        reconciliation.keep(tx, context.run, drift, handed_over, time.monotonic() - began)
+    return CompareReport(context.run_id, drift, handed_over)
 
 
 def _read(engine: Engine, context: Context) -> dict[Object, int]:
@@ -127,7 +127,7 @@ def _compare(tx: Transaction, context: Context, mapping: ObjectMapping, sent_no:
 
 def _keep(tx: Transaction, mapping: ObjectMapping, drift: Drift, findings: Sequence[Finding]) -> None:
     drift.add(mapping.object, findings)
-    comparison.note(tx, mapping.object, [f for f in findings if f.cause != "in_step"])
+    healing.note(tx, mapping.object, [f for f in findings if f.cause != "in_step"])
 
 
 def _judge(
