@@ -284,3 +284,19 @@ def test_the_setup_of_a_connection_begins_with_the_log_in(admin):
 def test_only_the_plan_that_was_seen_is_carried_out(admin, hub):
     refused = admin.post(f"{PAGE}/setup/provision", data={"plan": "1"}, headers=BUTTON)
     assert (refused.status_code, "not the newest one" in refused.text) == (409, True)
+
+
+def test_the_setup_of_a_provisioned_connection_shows_its_sync(admin, hub):
+    rows(hub, "update crm_sync.connection set provisioned_at = now() where name = %s", NAME)
+    rows(hub, "insert into crm_sync.credential (connection, generation) values (%s, 1) on conflict (connection) do update "
+         "set generation = 1, state = 'good'", NAME)  # fmt: skip
+    for state, stage, said in (
+        ("running", "syncing", "is under way"),
+        ("failed", "sync_stopped", "Failing"),
+        ("succeeded", "done", "is in sync"),
+    ):
+        rows(hub, "insert into crm_sync.run (connection, kind, state) values (%s, 'sync', %s)", NAME, state)
+        assert admin.get(f"{API}/{NAME}/setup").json()["state"] == stage
+        assert said in admin.get(f"{PAGE}/setup").text
+    rows(hub, "delete from crm_sync.credential where connection = %s", NAME)
+    rows(hub, "update crm_sync.connection set provisioned_at = null where name = %s", NAME)

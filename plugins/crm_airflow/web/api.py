@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Final
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.openapi.utils import get_openapi
 
 from crm_airflow.web import acting, adding, setup
@@ -39,8 +40,12 @@ router = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
 @router.get("/openapi.json", dependencies=SIGNED_IN, include_in_schema=False)
 def openapi(request: Request) -> dict[str, Any]:
     """The API's description of itself."""
-    routes = [route for route in request.app.routes if getattr(route, "path", "").startswith(API)]
-    root = request.scope.get("root_path", "")
+    return _described(request.app, request.scope.get("root_path", ""))
+
+
+@cache
+def _described(app: FastAPI, root: str) -> dict[str, Any]:
+    routes = [route for route in app.routes if getattr(route, "path", "").startswith(API)]
     return get_openapi(title="GPTWeb CRM Sync", version="1", routes=routes, servers=[{"url": root}])
 
 

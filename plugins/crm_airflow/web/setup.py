@@ -56,22 +56,26 @@ class SetUp:
 def look(tx: Transaction, airflow: Airflow, connection_id: str) -> SetUp:
     """How far a set-up has come: by the ledger, and by Airflow where something was asked for and has not begun."""
     view = overview.overview(tx, connection_id)
+    connected = view.credential.generation > 0 and view.credential.state == "good"
+    if view.connection.provisioned_at is not None:
+        run = view.last_run
+        facts = Facts(
+            connected,
+            known=True,
+            check="good",
+            plan="good",
+            provision="good",
+            provisioned=True,
+            sync=_sync_work(view),
+        )
+        progress = overview.progress(tx, connection_id, run.run_id) if run else None
+        return SetUp(stage_of(facts), view, None, None, progress)
     known, check = airflow.newest_run(preflight_dag(connection_id))
     _, provision = airflow.newest_run(provision_dag(connection_id))
     report, done = newest(tx, connection_id), ledger.newest_provision(tx, connection_id)
     plan, made = _provision_works(provision, done)
-    run = view.last_run
-    facts = Facts(
-        connected=view.credential.generation > 0 and view.credential.state == "good",
-        known=known,
-        check=_check_work(check, report),
-        plan=plan,
-        provision=made,
-        provisioned=view.connection.provisioned_at is not None,
-        sync=_sync_work(view),
-    )
-    progress = overview.progress(tx, connection_id, run.run_id) if run else None
-    return SetUp(stage_of(facts), view, report, done, progress)
+    facts = Facts(connected, known, _check_work(check, report), plan, made, provisioned=False, sync="none")
+    return SetUp(stage_of(facts), view, report, done, None)
 
 
 def _check_work(asked: dict[str, Any] | None, report: PreflightReport | None) -> Work:
