@@ -96,7 +96,7 @@ _LAST_RUN = """select state, message from crm_sync.run where connection = %s and
 _FIGURES = """select
   (select clock_timestamp() - r.ended_at from crm_sync.run r where r.connection = %(c)s and r.kind = 'sync'
      and r.state in ('succeeded', 'succeeded_with_parked') order by r.run_id desc limit 1),
-  (select case when r.verdict = 'drifted' and r.healing = 0 then r.headline end
+  (select case when r.differing > r.waiting and r.healing = 0 then r.headline end
      from crm_sync.reconciliation r where r.connection = %(c)s order by r.run_id desc limit 1),
   (select count(*) from crm_sync.parked where connection = %(c)s and lifted_at is null and held and next_try_at is null
      and ignored_by is null)"""
