@@ -161,7 +161,7 @@ MUTANTS = [
            "keyed = {image.our_id: image for image in by_life if image.our_id is not None}",
            "keyed = {}", "test_crash_after_create_then_our_newer_edit"),
     Mutant("the cursor moves by their clock", "engine/pull.py",
-           "start - context.settings.lag", "began - context.settings.lag", "test_cursor_from_our_clock"),
+           "asked.read_start - context.settings.lag", "asked.began - context.settings.lag", "test_cursor_from_our_clock"),
     Mutant("the cursor stays behind by the lag", "engine/pull.py",
            "start - context.settings.lag", "start", "test_cursor_runs_behind_by_the_lag"),
     Mutant("our own write bumps no field's time", "decide/observe.py",
