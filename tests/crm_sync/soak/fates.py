@@ -97,6 +97,9 @@ class FullStage(PeopledStage):
         """From then on the two are one person, unless the winner is known as somebody else (``World.their_merge``)."""
         truth = self.truths[number]
         known = self._known(number, crm)
+        known |= {
+            id for id in (winner, loser) if store.image(id).our_id
+        }  # made by a call whose reply was lost
         before = store.image(winner).values
         if loser not in known:
             self.excused.add(truth.person(crm, loser))

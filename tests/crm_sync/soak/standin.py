@@ -46,7 +46,7 @@ def _turn(turn: Turn) -> Turn:
     others: dict[Fault, Fault] = {
         "kill, served late": "kill", "connection lost, served late": "connection lost", "machine sleeps": "lease runs out",
     }  # fmt: skip
-    return replace(turn, fault=others.get(turn.fault, turn.fault), crm=0)
+    return replace(turn, fault=others.get(turn.fault, turn.fault), call=0, crm=0)
 
 
 def _schedule(schedule: Schedule) -> Schedule:

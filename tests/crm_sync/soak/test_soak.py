@@ -52,6 +52,6 @@ def test_every_promise_holds_on_the_standin(
 
 
 def test_everything_happened_on_the_standin(standin_result: Result) -> None:
-    names = ("kill", "kill before commit", "overtaken", "not sent", "reply lost", "connection lost", "page missing",
+    names = ("kill", "kill before commit", "overtaken", "not sent", "connection lost", "page missing",
              "server down", "locked row", "stage repeated", "edits ours", "edits theirs", "deletes", "merges", "moves")  # fmt: skip
     assert [name for name in names if not standin_result.counts[name]] == []

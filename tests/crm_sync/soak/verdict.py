@@ -132,6 +132,8 @@ class _Ends:
         cells = self._truth(ours).cells
         typed, sent = cells.get((*target, column)), cells.get((*source, column))
         stays = typed is not None and typed.side == target[0]
+        if typed is None and sent is None:
+            return True  # nobody ever typed it: a default of theirs, or of ours
         owned = column in OWNED and direction == "pull"
         return owned or (stays and (sent is None or sent.reached or sent.side == target[0]))
 
