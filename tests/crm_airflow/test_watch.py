@@ -165,11 +165,12 @@ def test_drift_is_told_unless_the_next_sync_carries_it_anyhow(told: str, chat: C
     query = """with r as (insert into crm_sync.run (connection, kind, state) values ('salesforce_main', 'reconcile', 'succeeded')
         returning run_id)
       insert into crm_sync.reconciliation (run_id, connection, verdict, headline, differing, waiting, heal, healing, seconds,
-        read_calls, notes) select run_id, 'salesforce_main', 'drifted', 'Drifted: 3 contacts differ.', 3, {}, 'none', 0, 1, 1, '{{}}'
+        read_calls, notes) select run_id, 'salesforce_main', 'drifted', 'Drifted: 3 contacts differ.', 3, {}, 'safe', {}, 1, 1, '{{}}'
       from r returning run_id"""
-    rows(told, query.format(3))
-    assert watch()["told"] == 0
-    rows(told, query.format(2))
+    for waiting, healing in ((3, 0), (1, 2)):
+        rows(told, query.format(waiting, healing))
+        assert watch()["told"] == 0
+    rows(told, query.format(1, 1))
     assert watch()["told"] == 1
     assert (chat.got[0][2]["state"], chat.got[0][2]["message"]) == ("drifting", "Drifted: 3 contacts differ.")
     rows(told, "delete from crm_sync.reconciliation")

@@ -28,7 +28,7 @@ _REMEDIES: Final[Mapping[AlertState, str]] = MappingProxyType(
         "paused_budget": "It goes on by itself. If it happens often, raise daily_calls, or narrow the scope.",
         "failing": "Open the newest run of the connection's sync in Airflow; settle names what is left and what to do.",
         "stalled": "Look whether Airflow's scheduler runs, whether the sync's DAG is paused, and at its newest run.",
-        "drifting": "Open the report of the newest reconciliation, and run it again with heal = safe.",
+        "drifting": "Open the report of the newest reconciliation, and run it again with heal = safe, or all for what safe leaves.",
         "values_parked": "Open CRM Sync, page Parked: each value has its cause and its remedy.",
     }
 )
@@ -74,13 +74,14 @@ AlertTarget = Annotated[Mail | Webhook, Field(discriminator="via")]
 class Watched:
     """What is looked at.
 
-    ``silent``: since the last sync that succeeded; ``waiting``: the age of the oldest change that is not on the other
-    side; ``drift``: headline of the newest reconciliation if it found drift and healed none; ``parked``: values and
-    records that wait for a person.
+    ``silent``: since the last sync that succeeded; ``under_way``: one is at work; ``waiting``: the age of the oldest
+    change that is not on the other side; ``drift``: headline of the newest reconciliation if it found drift that nobody
+    sees to; ``parked``: values and records that wait for a person.
     """
 
     signs: Signs
     silent: timedelta | None = None
+    under_way: bool = False
     waiting: timedelta | None = None
     drift: str | None = None
     parked: int = 0
@@ -104,14 +105,19 @@ class Alert:
         return f"CRM sync {self.connection}: {_words(self.state)}"
 
 
-def state_of(watched: Watched, patience: timedelta) -> tuple[AlertState, str]:
-    """The state that a person would have to know first; a sync may be silent, and a change may wait, for ``patience``."""
+def state_of(watched: Watched, patience: timedelta, was: AlertState = "healthy") -> tuple[AlertState, str]:
+    """The state that a person would have to know first; a sync may be silent, and a change may wait, for ``patience``.
+
+    While a sync is under way, how long its work has waited tells nothing new: a first one, or one after other settings,
+    takes up records that were last changed years ago.
+    """
     condition = condition_of(watched.signs)
     if condition.name != "healthy":
         return condition.name, condition.sentence
     if watched.silent is not None and watched.silent > patience:
         return "stalled", f"No sync has succeeded for {_about(watched.silent)}."
-    if watched.waiting is not None and watched.waiting > patience:
+    told = not watched.under_way or was == "stalled"
+    if told and watched.waiting is not None and watched.waiting > patience:
         return "stalled", f"The oldest change has waited for {_about(watched.waiting)}."
     if watched.drift is not None:
         return "drifting", watched.drift

@@ -38,7 +38,7 @@ def look(tx: Transaction, name: str) -> Alert | None:
     was: AlertState = tx.one(
         "select state from crm_sync.alert_state where connection = %s for update", (name,)
     )
-    state, message = state_of(_watched(tx, connection), connection.settings.patience)
+    state, message = state_of(_watched(tx, connection), connection.settings.patience, was)
     if state == was:
         return None
     tx.run(
@@ -85,9 +85,9 @@ def _watched(tx: Transaction, connection: Connection) -> Watched:
         active=connection.active, provisioned=connection.provisioned_at is not None,
         reconnect=credential.reason if credential.state == "reconnect needed" else None, run=run, message=message,
     )  # fmt: skip
-    silent, drift, parked = tx.rows(_FIGURES, {"c": name})[0]
+    silent, under_way, drift, parked = tx.rows(_FIGURES, {"c": name})[0]
     ages = [one.age for one in freshness.by_object(tx, name).values() if one.age is not None]
-    return Watched(signs, silent, max(ages, default=timedelta(0)), drift, parked)
+    return Watched(signs, silent, under_way, max(ages, default=timedelta(0)), drift, parked)
 
 
 # A run under way says nothing yet; a paused one and one that waits for approval have not ended, and are a state.
@@ -96,7 +96,8 @@ _LAST_RUN = """select state, message from crm_sync.run where connection = %s and
 _FIGURES = """select
   (select clock_timestamp() - r.ended_at from crm_sync.run r where r.connection = %(c)s and r.kind = 'sync'
      and r.state in ('succeeded', 'succeeded_with_parked') order by r.run_id desc limit 1),
-  (select case when r.differing > r.waiting and r.healing = 0 then r.headline end
+  exists (select 1 from crm_sync.run r where r.connection = %(c)s and r.kind = 'sync' and r.state = 'running' and r.ended_at is null),
+  (select case when r.differing - r.waiting > r.healing then r.headline end
      from crm_sync.reconciliation r where r.connection = %(c)s order by r.run_id desc limit 1),
   (select count(*) from crm_sync.parked where connection = %(c)s and lifted_at is null and held and next_try_at is null
      and ignored_by is null)"""

@@ -22,7 +22,7 @@ MONTH = 1_000_000_000
 class Kind:
     """One table of the trail.  ``public`` and ``values``: its columns outside and inside the salted hash.
 
-    ``key``: the column that says in which month a row lies.
+    ``key``: the column that says in which month a row lies; ``at``: when it was written, where it may belong to no run.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Kind:
     key: str
     public: LiteralString
     values: LiteralString | None
+    at: str | None = None
 
     @property
     def table(self) -> sql.Composable:
@@ -65,10 +66,10 @@ KINDS = (
         "decision", "decision_id", "decision_id",
         "t.decision_id, t.at, t.run_id, t.connection, t.object, t.our_id, t.side, t.field, t.rule, "
         "t.outcome, t.actor",
-        "t.their_id, t.before, t.after, t.base, t.detail",
+        "t.their_id, t.before, t.after, t.base, t.detail", "at",
     ),
     Kind(
         "spending", "spending_id", "spending_id",
-        "t.spending_id, t.connection, t.run_id, t.lane, t.purpose, t.booked_at", None,
+        "t.spending_id, t.connection, t.run_id, t.lane, t.purpose, t.booked_at", None, "booked_at",
     ),
 )  # fmt: skip

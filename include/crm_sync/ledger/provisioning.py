@@ -36,12 +36,14 @@ class SqlProvisionLedger:
         """Open a run of kind provision, state running; one of a killed process is closed first."""
         with self._database.transaction() as tx:
             settings.load(tx, connection)
-            tx.run(
+            killed = tx.rows(
                 "update crm_sync.run set state = 'failed', ended_at = clock_timestamp(), message = "
                 "'its process ended without settling; provisioning again takes up what was left' "
-                "where connection = %s and kind = 'provision' and ended_at is null",
+                "where connection = %s and kind = 'provision' and ended_at is null returning run_id",
                 (connection,),
             )
+            for (run_id,) in killed:
+                seal_run(tx, run_id)
             return runs.insert(tx, connection, "provision", dag_run_id, {})
 
     def record(self, run_id: int, lines: Sequence[TrailLine], made: Sequence[Made] = ()) -> None:

@@ -59,9 +59,7 @@ def seal_run(tx: Transaction, run_id: int) -> Seal | None:
 def seal_connection(tx: Transaction, connection: str) -> Seal | None:
     """Seal what belongs to no run: settings, log-ins, calls outside runs."""
     scope = sql.SQL("t.run_id is null and t.connection = %(connection)s")
-    return _seal(
-        tx, connection, None, scope, [kind for kind in KINDS if kind.name in ("decision", "spending")]
-    )
+    return _seal(tx, connection, None, scope, [kind for kind in KINDS if kind.at])
 
 
 def _seal(

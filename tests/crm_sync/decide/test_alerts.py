@@ -25,6 +25,8 @@ HOUR = timedelta(hours=1)
         (replace(FINE, silent=HOUR), "healthy"),
         (replace(FINE, silent=HOUR + timedelta(seconds=1)), "stalled"),
         (replace(FINE, waiting=2 * HOUR), "stalled"),
+        (replace(FINE, waiting=2 * HOUR, under_way=True), "healthy"),
+        (replace(FINE, silent=2 * HOUR, under_way=True), "stalled"),
         (replace(FINE, silent=None), "healthy"),
         (replace(FINE, drift="12 contacts differ", waiting=2 * HOUR), "stalled"),
         (replace(FINE, drift="12 contacts differ", parked=3), "drifting"),
@@ -33,6 +35,12 @@ HOUR = timedelta(hours=1)
 )
 def test_the_state_that_people_have_to_know_first(watched: Watched, state: AlertState) -> None:
     assert state_of(watched, HOUR)[0] == state
+
+
+def test_a_sync_under_way_does_not_end_what_people_were_told() -> None:
+    late = replace(FINE, waiting=2 * HOUR, under_way=True)
+    assert state_of(late, HOUR, was="stalled")[0] == "stalled"
+    assert state_of(replace(late, waiting=HOUR), HOUR, was="stalled")[0] == "healthy"
 
 
 def test_a_sentence_says_how_long() -> None:

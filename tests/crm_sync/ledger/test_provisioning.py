@@ -14,6 +14,7 @@ from crm_sync.errors import Misconfigured
 from crm_sync.ledger import settings, snapshot
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.provisioning import SqlProvisionLedger
+from crm_sync.ledger.verify import verify
 from crm_sync.provision_ledger import TrailLine
 
 NAME = "salesforce_main"
@@ -132,3 +133,13 @@ def test_what_the_release_before_made_is_found_in_the_trail(database: Database) 
         ("grant_field", "Lead.MailingAddress", (), True),
         ("grant_object", "Lead", (), True),
     ]
+
+
+def test_a_run_of_a_killed_process_is_sealed_when_it_is_closed(database: Database) -> None:
+    ledger = SqlProvisionLedger(database)
+    ledger.close(ledger.open(NAME, "before"), "succeeded", {}, "")
+    killed = ledger.open(NAME, "killed")
+    ledger.record(killed, [TrailLine("lead", "A", "create_field", "acknowledged", "done")])
+    ledger.close(ledger.open(NAME, "again"), "succeeded", {}, "")
+    report = verify(database)
+    assert (report.findings, report.rows) == ([], 1)

@@ -216,3 +216,41 @@ def test_what_belongs_to_no_run_is_sealed_by_itself(database: Database) -> None:
     report: Report = verify(database)
     assert (report.findings, report.notes) == ([], [])
     assert report.lines()[0].startswith("The audit trail is as it was sealed: 65 rows under 5 seals")
+
+
+def test_a_line_of_no_run_that_is_committed_after_the_seal_is_no_forgery(
+    database_url: str, database: Database
+) -> None:
+    late = trail.Line("setting", "noted", actor="ann")
+    with closing(Database(database_url)) as page:
+        with page.transaction() as slow:
+            trail.note(slow, None, "two", "", [late])
+            with database.transaction() as tx:
+                trail.note(tx, None, "two", "", [late])
+            with database.transaction() as tx:
+                first = seal_connection(tx, "two")
+        report = verify(database)
+        assert report.findings == []
+        assert report.notes == [
+            "two: 1 rows of decision are not sealed yet: what belongs to no run is sealed once a day"
+        ]
+        with database.transaction() as tx:
+            second = seal_connection(tx, "two")
+    assert [seal.rows for seal in (first, second) if seal] == [1, 1]
+    assert (verify(database).findings, verify(database).notes) == ([], [])
+
+
+def test_a_line_of_no_run_that_claims_to_be_from_before_the_seal_is_named(
+    database_url: str, database: Database, forger: psycopg.Connection
+) -> None:
+    with database.transaction() as tx:
+        trail.note(tx, None, "two", "", [trail.Line("setting", "noted", actor="ann")])
+    with database.transaction() as tx:
+        seal_connection(tx, "two")
+    forger.execute(
+        "insert into crm_sync.decision (connection, object, rule, outcome, at) "
+        "values ('two', '', 'setting', 'noted', now() - interval '1 day')"
+    )
+    findings = found(database_url, forger)
+    assert len(findings) == 1
+    assert "is under no seal" in findings[0]
