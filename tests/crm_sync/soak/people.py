@@ -147,7 +147,7 @@ class PeopledStage(Stage):
             shown["do_not_call"] = False
         self.shown[record] = shown
         for column, held in shown.items():
-            if column in row:
+            if column in row or column == "do_not_call":
                 self.truths[number].typed((*record, column), held)
 
     def _insert(self, object: Object, row: dict[str, Value]) -> str:
