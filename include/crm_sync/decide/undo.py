@@ -172,7 +172,8 @@ class _Undoing:
         """Take back that a record was made, archived, brought back or deleted."""
         if EXISTS in self.told:
             return
-        verdict, why = self._fate(change)
+        fate: tuple[Verdict, str] = ("impossible", _ERASED) if change.erased else self._fate(change)
+        verdict, why = fate
         if verdict in ("kept", "impossible"):
             self._tell(verdict, EXISTS, self.alive, change.op in ("archive", "delete"), change, why)
             return
@@ -240,6 +241,7 @@ def _blank(value: Value, made: Value) -> bool:
 
 
 _DOUBTFUL = "nobody knows yet whether it was written; undo it once a sync has found out"
+_ERASED = "the person was erased, and nothing brings them back"
 _NOT_REMOVED = "made or brought back then; an undo takes records away only where it is told to remove them"
 _WHERE = "carried out in the CRM by the next sync"
 _OWNED = {

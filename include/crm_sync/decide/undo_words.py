@@ -27,7 +27,7 @@ class Recorded:
     """One change of one run: ``fields`` are those that were written, ``doubtful`` those of which nobody knows yet.
 
     ``before`` lacks a field of which the value is not recorded.  ``slipped``: the value that really stood there, where
-    a person got between our read and our write.
+    a person got between our read and our write.  ``erased``: the person's values are gone from it.
     """
 
     run_id: int
@@ -39,6 +39,7 @@ class Recorded:
     fields: Collection[str]
     doubtful: Collection[str] = ()
     slipped: Row = field(default_factory=dict)
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)

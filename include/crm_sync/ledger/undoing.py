@@ -36,7 +36,7 @@ def changes(tx: Transaction, selection: Selection) -> Iterator[tuple[Object, str
     where, parameters = conditions(tx, selection)
     # The keys are sorted alone, the wide rows fetched in their order.
     query = sql.SQL("""select k.object, k.our_id::text, c.run_id, c.side, c.op, c.before, c.after, c.rules,
-          w.written, w.doubtful, s.slipped
+          w.written, w.doubtful, s.slipped, c.erased is not null
         from (select c.change_id, c.object, c.our_id from crm_sync.change c where {where}
           order by c.object, c.our_id, c.change_id desc) k
         cross join lateral (select * from crm_sync.change c where c.change_id = k.change_id offset 0) c
@@ -63,14 +63,14 @@ def changes(tx: Transaction, selection: Selection) -> Iterator[tuple[Object, str
 
 
 def _recorded(selection: Selection, row: tuple[Any, ...]) -> Recorded | None:
-    run_id, side, op, before, after, rules, written, doubtful, slipped = row[2:]
+    run_id, side, op, before, after, rules, written, doubtful, slipped, erased = row[2:]
     if selection.fields:
         written = [f for f in written if f in selection.fields and op == "update"]
         doubtful = [f for f in doubtful if f in selection.fields and op == "update"]
     open_ones = frozenset(doubtful) - frozenset(written)
     if not (written or open_ones):
         return None
-    return Recorded(run_id, side, op, before, after, rules, frozenset(written), open_ones, slipped)
+    return Recorded(run_id, side, op, before, after, rules, frozenset(written), open_ones, slipped, erased)
 
 
 def records_of(

@@ -100,6 +100,7 @@ def test_the_value_that_really_stood_there_comes_back() -> None:
         (replace(wrote("theirs", "title", "a", "b"), fields=(), doubtful=("title",)), ours(title="b"), "nobody knows yet"),
         (wrote("ours", "title", "a", "b"), ours(deleted=True, title="b"), "is archived"),
         (existed("ours", "convert"), ours(deleted=True), "conversion can't be taken back"),
+        (replace(existed("ours", "archive"), erased=True), ours(deleted=True), "was erased"),
     ],
 )  # fmt: skip
 def test_what_cant_be_undone_says_why(change: Recorded, record: OurRecord, words: str) -> None:

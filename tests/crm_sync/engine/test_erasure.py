@@ -8,8 +8,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from crm_sync.engine.undo import propose
 from crm_sync.errors import Missing, RetryLater
 from crm_sync.ledger.erasure import erase
+from crm_sync.ledger.undo_selection import Selection
 from crm_sync.ledger.verify import verify
 from tests.crm_sync.engine.world import World
 
@@ -98,6 +100,17 @@ def test_no_read_brings_the_person_back(world: World, known: str) -> None:
     assert run.report is not None
     assert (run.report.state, run.report.counts["planned"]) == ("succeeded", 0)
     assert verify(world.desk).findings == []
+
+
+def test_an_undo_does_not_bring_the_person_back(world: World) -> None:
+    world.their_delete()
+    run = world.run()
+    engine = world.engine(world.desk, "crm")
+    assert run.run_id is not None
+    assert propose(engine, Selection("crm", (run.run_id,))).counts == {"bring back": 1}
+    erased(world, world.ours)
+    world.excused.add(world.truth.person("ours", world.ours))
+    assert propose(engine, Selection("crm", (run.run_id,))).counts == {"impossible": 1}
 
 
 def test_what_a_leaf_covered_can_not_be_guessed_afterwards(world: World, known: str) -> None:
