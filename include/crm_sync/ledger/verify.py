@@ -11,6 +11,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from crm_sync.errors import Missing
 from crm_sync.ledger.database import Database, Transaction
 from crm_sync.ledger.leaves import KINDS, Kind
 from crm_sync.ledger.seal import DIGEST, FIRST, HEAD, RUN
@@ -61,14 +62,7 @@ def verify(
         tx.run("set transaction isolation level repeatable read, read only")
         for setting in ("hashjoin", "mergejoin", "seqscan"):  # whole sets are compared here, not chunks
             tx.run(sql.SQL("set local {} = on").format(sql.Identifier(f"enable_{setting}")))
-        if run_id is not None:
-            connection = tx.one("select connection from crm_sync.run where run_id = %s", (run_id,))
-        names = (
-            [connection]
-            if connection
-            else [row[0] for row in tx.rows("select name from crm_sync.connection order by 1")]
-        )
-        for name in names:
+        for name in _chosen(tx, connection, run_id):
             _chain(tx, name, report)
             for scope in _scopes(tx, name, run_id, days):
                 for kind in KINDS:
@@ -85,6 +79,22 @@ def verify(
             if not tx.one("select exists (select from crm_sync.seal where head = decode(%s, 'hex'))", (head,))
         ]
     return report
+
+
+def _chosen(tx: Transaction, connection: str | None, run_id: int | None) -> list[str]:
+    """The connections to check; one that is not there has no trail that could be as it was sealed."""
+    names = [row[0] for row in tx.rows("select name from crm_sync.connection order by 1")]
+    if run_id is not None:
+        of_run = tx.one("select connection from crm_sync.run where run_id = %s", (run_id,))
+        if of_run is None or connection not in (None, of_run):
+            whose = f"of {connection} " if connection else ""
+            raise Missing(f"there is no run {run_id} {whose}to verify: see crm_sync.run_summary")
+        return [of_run]
+    if connection is None:
+        return names
+    if connection not in names:
+        raise Missing(f"there is no connection {connection!r}; there are: {', '.join(names) or 'none'}")
+    return [connection]
 
 
 def _chain(tx: Transaction, connection: str, report: Report) -> None:

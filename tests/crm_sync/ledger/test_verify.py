@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crm_sync.errors import Missing
 from crm_sync.ledger import runs, trail
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.seal import seal_connection
@@ -254,3 +256,18 @@ def test_a_line_of_no_run_that_claims_to_be_from_before_the_seal_is_named(
     findings = found(database_url, forger)
     assert len(findings) == 1
     assert "is under no seal" in findings[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"connection": "tow"}, "no connection 'tow'; there are: one, two"),
+        ({"run_id": 987654}, "no run 987654 to verify"),
+        ({"run_id": 1, "connection": "two"}, "no run 1 of two to verify"),
+    ],
+)
+def test_what_is_not_there_is_not_called_sealed(
+    database: Database, asked: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Missing, match=words):
+        verify(database, **asked)
