@@ -30,6 +30,8 @@ class PeopledStage(Stage):
             self.run_all()
             self.tick(20)
         self.catch_up()
+        for number in range(len(self.truths)):
+            self._compare(number)
 
     def _appear(self, number: int, schedule: Schedule, who: int) -> None:
         sides = ["ours"] if self.scene.direction != "pull" else []
