@@ -20,6 +20,8 @@ _MORE: Final[Mapping[AlertState, str]] = MappingProxyType(
 )
 _QUIET: Final = frozenset[AlertState]({"healthy", "not_provisioned"})
 """Nobody is told of these unless they end something that people were told of."""
+_GOING: Final = frozenset[AlertState]({"healthy", "drifting", "values_parked"})
+"""While it is like this, syncs are expected to succeed."""
 _REMEDIES: Final[Mapping[AlertState, str]] = MappingProxyType(
     {
         "reconnect_needed": "Open CRM Sync in Airflow, choose the connection and press Reconnect; nothing is lost meanwhile.",
@@ -105,25 +107,38 @@ class Alert:
         return f"CRM sync {self.connection}: {_words(self.state)}"
 
 
-def state_of(watched: Watched, patience: timedelta, was: AlertState = "healthy") -> tuple[AlertState, str]:
+def state_of(
+    watched: Watched, patience: timedelta, was: AlertState = "healthy", known: timedelta | None = None
+) -> tuple[AlertState, str]:
     """The state that a person would have to know first; a sync may be silent, and a change may wait, for ``patience``.
 
-    While a sync is under way, how long its work has waited tells nothing new: a first one, or one after other settings,
-    takes up records that were last changed years ago.
+    ``was``: what people know, and ``known``: since when.  What has just ended explains the silence before it, so
+    patience begins anew: a connection that was resumed is not stalled because it was paused.
     """
     condition = condition_of(watched.signs)
     if condition.name != "healthy":
         return condition.name, condition.sentence
-    if watched.silent is not None and watched.silent > patience:
-        return "stalled", f"No sync has succeeded for {_about(watched.silent)}."
-    told = not watched.under_way or was == "stalled"
-    if told and watched.waiting is not None and watched.waiting > patience:
-        return "stalled", f"The oldest change has waited for {_about(watched.waiting)}."
+    late = _late(watched, patience, was)
+    if late and (was == "stalled" or (was in _GOING and (known is None or known > patience))):
+        return "stalled", late
     if watched.drift is not None:
         return "drifting", watched.drift
     if watched.parked:
         return "values_parked", f"{watched.parked} values or records wait for a person."
     return "healthy", condition.sentence
+
+
+def _late(watched: Watched, patience: timedelta, was: AlertState) -> str | None:
+    """What takes too long.
+
+    While a sync is under way, how long its work has waited tells nothing new: a first one, or one after other settings,
+    takes up records that were last changed years ago.
+    """
+    if watched.silent is not None and watched.silent > patience:
+        return f"No sync has succeeded for {_about(watched.silent)}."
+    if watched.waiting is None or watched.waiting <= patience or (watched.under_way and was != "stalled"):
+        return None
+    return f"The oldest change has waited for {_about(watched.waiting)}."
 
 
 def alert_of(connection: str, was: AlertState, state: AlertState, message: str) -> Alert | None:

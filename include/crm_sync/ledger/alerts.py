@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from crm_sync.decide.alerts import Alert, AlertState, Watched, alert_of, state_of
+from crm_sync.decide.alerts import Alert, Watched, alert_of, state_of
 from crm_sync.decide.condition import Signs
 from crm_sync.ledger import freshness, lifecycle, settings
 from crm_sync.ledger.credentials import load as load_credential
@@ -35,10 +35,11 @@ def look(tx: Transaction, name: str) -> Alert | None:
         "insert into crm_sync.alert_state (connection, state) values (%s, 'healthy') on conflict do nothing",
         (name,),
     )
-    was: AlertState = tx.one(
-        "select state from crm_sync.alert_state where connection = %s for update", (name,)
-    )
-    state, message = state_of(_watched(tx, connection), connection.settings.patience, was)
+    was, known = tx.rows(
+        "select state, clock_timestamp() - since from crm_sync.alert_state where connection = %s for update",
+        (name,),
+    )[0]
+    state, message = state_of(_watched(tx, connection), connection.settings.patience, was, known)
     if state == was:
         return None
     tx.run(

@@ -43,6 +43,22 @@ def test_a_sync_under_way_does_not_end_what_people_were_told() -> None:
     assert state_of(replace(late, waiting=HOUR), HOUR, was="stalled")[0] == "healthy"
 
 
+@pytest.mark.parametrize(
+    ("was", "known", "state"),
+    [
+        ("paused", 48 * HOUR, "healthy"),
+        ("waiting_approval", 24 * HOUR, "healthy"),
+        ("healthy", HOUR, "healthy"),
+        ("healthy", HOUR + timedelta(seconds=1), "stalled"),
+        ("drifting", 24 * HOUR, "stalled"),
+        ("stalled", timedelta(minutes=5), "stalled"),
+    ],
+)
+def test_a_pause_that_ended_is_no_stall(was: AlertState, known: timedelta, state: AlertState) -> None:
+    for late in (replace(FINE, silent=48 * HOUR), replace(FINE, waiting=48 * HOUR)):
+        assert state_of(late, HOUR, was, known)[0] == state
+
+
 def test_a_sentence_says_how_long() -> None:
     assert (
         state_of(replace(FINE, silent=timedelta(minutes=95)), HOUR)[1]
