@@ -11,7 +11,11 @@ import pytest
 from crm_airflow.preload import MODULES
 from tests.crm_airflow.airflow_env import ROOT, airflow_home
 
-NOT_NEEDED = ("__main__", "ledger.migrate", "stores.memory")
+COMMANDS = ("__main__", "audit_commands", "ledger.export", "ledger.migrate", "ledger.roles")
+PAGES = (
+    "decide.setup", "ledger.activity", "ledger.deciding", "ledger.settings_history", "ledger.setup", "reconciliation_",
+)  # fmt: skip
+NOT_NEEDED = (*COMMANDS, *PAGES, "stores.memory")
 """How the names of those parts of the product begin that no task imports."""
 
 LOADED = """

@@ -19,6 +19,8 @@ from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database
 from tests.crm_airflow.real import NAME, rows
 
+PAUSE = "update crm_sync.connection set active = false where name = %s"
+RESUME = "update crm_sync.connection set active = true where name = %s"
 ALERTS = [
     {"via": "mail", "to": ["ann@sales.example"], "conn_id": "mail_server"},
     {"via": "webhook", "conn_id": "chat"},
@@ -107,7 +109,7 @@ def told(hub: str, chat: Chat, letters: Letters, monkeypatch: pytest.MonkeyPatch
         yield hub
     with closing(Database(hub)) as database, database.transaction() as tx:
         settings.change_settings(tx, NAME, {"alerts": []})
-    rows(hub, "update crm_sync.connection set active = true, provisioned_at = null")
+    rows(hub, "update crm_sync.connection set active = true, provisioned_at = null where name = %s", NAME)
 
 
 def watch() -> dict[str, int]:
@@ -115,11 +117,11 @@ def watch() -> dict[str, int]:
 
 
 def test_a_change_is_told_everywhere_once_and_so_is_its_end(told: str, chat: Chat, letters: Letters) -> None:
-    assert watch() == {"connections": 1, "told": 0}
-    rows(told, "update crm_sync.connection set active = false")
+    assert watch()["told"] == 0
+    rows(told, PAUSE, NAME)
     assert watch()["told"] == 1
     assert watch()["told"] == 0
-    rows(told, "update crm_sync.connection set active = true")
+    rows(told, RESUME, NAME)
     assert watch()["told"] == 1
     paths, tokens, bodies = zip(*chat.got, strict=True)
     assert set(paths) == {"/hooks/T1"}
@@ -136,7 +138,7 @@ def test_a_message_that_was_not_taken_is_sent_again_to_those_who_lack_it(
     told: str, chat: Chat, letters: Letters
 ) -> None:
     chat.status = 503
-    rows(told, "update crm_sync.connection set active = false")
+    rows(told, PAUSE, NAME)
     with pytest.raises(AirflowFailException, match="webhook chat answered 503") as caught:
         watch()
     assert "s3cret" not in str(caught.value)
@@ -149,7 +151,7 @@ def test_a_message_that_was_not_taken_is_sent_again_to_those_who_lack_it(
 
 def test_a_message_that_nobody_took_for_a_day_is_given_up_with_its_problem(told: str, chat: Chat) -> None:
     chat.status = 404
-    rows(told, "update crm_sync.connection set active = false")
+    rows(told, PAUSE, NAME)
     with pytest.raises(AirflowFailException):
         watch()
     rows(told, "update crm_sync.alert set tries = 287")

@@ -158,9 +158,8 @@ def test_the_value_that_lost_a_conflict_is_taken_once(admin, hub, story):
         "select who, before, after from crm_sync.audit_trail where rule = 'decided_by_a_person' order by at desc limit 1",
     )
     assert line == [("admin", "N1", "O1")]
-    assert rows(
-        hub, "select count(*) from crm_sync.outbox where our_id = '00000000-0000-0000-0000-0000000000a1'"
-    ) == [(1,)]
+    waiting = "select count(*) from crm_sync.outbox where our_id = %s and connection = %s"
+    assert rows(hub, waiting, ANN, NAME) == [(1,)]
     again = admin.post(f"{PAGE}/conflicts", data=sent, headers=BUTTON)
     assert again.status_code == 409
     assert "was changed since" in again.text

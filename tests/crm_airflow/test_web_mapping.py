@@ -19,10 +19,10 @@ def app():
 
 @pytest.fixture
 def admin(app, hub):
-    rows(hub, "update crm_sync.connection set settings = '{}'")
+    rows(hub, "update crm_sync.connection set settings = '{}' where name = %s", NAME)
     with browser(app, "admin") as client:
         yield client
-    rows(hub, "update crm_sync.connection set settings = '{}'")
+    rows(hub, "update crm_sync.connection set settings = '{}' where name = %s", NAME)
 
 
 def contact(client) -> dict[str, dict]:
@@ -80,7 +80,7 @@ def test_what_does_not_fit_either_side_is_refused_and_kept_in_the_form(admin, hu
     assert reply.status_code == 409
     assert words in reply.text
     assert f'value="{values["theirs"]}"' in reply.text
-    assert rows(hub, "select settings from crm_sync.connection") == [({},)]
+    assert rows(hub, "select settings from crm_sync.connection where name = %s", NAME) == [({},)]
 
 
 def test_the_api_does_the_same(admin, hub):

@@ -24,9 +24,9 @@ def app():
 
 @pytest.fixture
 def hub_at_rest(hub):
-    rows(hub, "update crm_sync.connection set settings = '{}'")
+    rows(hub, "update crm_sync.connection set settings = '{}' where name = %s", NAME)
     yield hub
-    rows(hub, "update crm_sync.connection set settings = '{}'")
+    rows(hub, "update crm_sync.connection set settings = '{}' where name = %s", NAME)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_form_that_is_sent_as_it_is_changes_nothing(admin, hub):
     sent = form(admin)
     assert len(sent) > 20
     assert admin.post(PAGE, data=sent, headers=BUTTON).status_code == 303
-    assert rows(hub, "select settings from crm_sync.connection") == [({},)]
+    assert rows(hub, "select settings from crm_sync.connection where name = %s", NAME) == [({},)]
 
 
 def test_what_a_person_changes_is_stored_and_told(admin, hub):
@@ -112,7 +112,9 @@ def test_the_api_changes_some_and_keeps_the_others(admin, hub):
         API, json={"settings": {"frequency": "15min"}, "mark": before["mark"]}, headers=BUTTON
     )
     assert reply.json()["settings"] == {**before["settings"], "frequency": "15min"}
-    assert rows(hub, "select settings from crm_sync.connection") == [({"frequency": "15min"},)]
+    assert rows(hub, "select settings from crm_sync.connection where name = %s", NAME) == [
+        ({"frequency": "15min"},)
+    ]
     again = admin.patch(API, json={"settings": {"frequency": "5min"}, "mark": before["mark"]}, headers=BUTTON)
     assert (again.status_code, again.headers["Content-Type"]) == (409, "application/problem+json")
     wrong = admin.patch(API, json={"settings": {"frequncy": "5min"}}, headers=BUTTON)
