@@ -9,7 +9,7 @@ import pytest
 
 from tests.crm_sync.soak.runner import Result, soak, soak_standin
 
-SCHEDULES, SEED = 2_000, 1
+SCHEDULES, SEED = 10_000, 1
 STANDIN_SCHEDULES, STANDIN_SEED = 300, 3
 
 HAPPENED = (
