@@ -214,3 +214,16 @@ def test_a_viewer_may_look_but_not_touch(app, story):
             ).status_code
             == 403
         )
+
+
+def test_what_was_looked_for_is_exported(admin, story):
+    text = admin.get(f"{PAGE}/activity.csv?run={story['first']}&who=ann@example.com").text
+    head, *lines = text.splitlines()
+    assert head.startswith("at,run_id,connection,object")
+    assert len(lines) == 2
+    assert all(ANN in line and ",acknowledged," in line for line in lines)
+    only = admin.get(f"{API}/changes.csv?run={story['first']}&field=title")
+    assert only.headers["Content-Type"].startswith("text/csv")
+    assert len(only.text.splitlines()) == 2
+    assert admin.get(f"{PAGE}/activity.csv?who=nobody@example.com").text.splitlines() == [head]
+    assert 'activity.csv?run=1"' in admin.get(f"{PAGE}/activity?run=1").text

@@ -28,7 +28,7 @@ from crm_sync.ledger.activity import Wanted
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Object, Value
 
-__all__ = ["BIGGEST", "api", "org_address", "router"]
+__all__ = ["BIGGEST", "ONE", "Search", "Searched", "api", "day", "org_address", "router"]
 
 ONE: Final = "/connections/{connection_id}"
 SHOWN: Final = 30
@@ -101,8 +101,8 @@ class Search:
         """As the ledger is asked; the last day counts whole, by UTC."""
         return Wanted(
             run_id=self.run, records=activity.people(tx, connection, self.who) if self.who.strip() else None,
-            field=self.field.strip() or None, since=_day(self.since),
-            until=_day(self.until + timedelta(days=1)) if self.until else None, conflicts=conflicts,
+            field=self.field.strip() or None, since=day(self.since),
+            until=day(self.until + timedelta(days=1)) if self.until else None, conflicts=conflicts,
         )  # fmt: skip
 
     @property
@@ -151,6 +151,7 @@ def show(
     return page(
         request, "activity.html", name=connection_id, tab="Activity", tabs=TABS, searched=searched, found=found[:SHOWN],
         older=_older(found, searched.query), org=org_address(connection_id), fields=_fields(tx, connection_id),
+        query=urlencode(searched.query),
     )  # fmt: skip
 
 
@@ -281,5 +282,6 @@ def _dag(kind: str, name: str) -> str:
     return f"crm_reconcile__{name}" if kind == "reconcile" else sync_dag(name)
 
 
-def _day(day: date | None) -> datetime | None:
-    return datetime.combine(day, time(), UTC) if day else None
+def day(begins: date | None) -> datetime | None:
+    """The first moment of a day, by UTC."""
+    return datetime.combine(begins, time(), UTC) if begins else None

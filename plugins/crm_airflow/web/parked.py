@@ -26,6 +26,8 @@ __all__ = ["api", "router"]
 
 PARKED: Final = "/connections/{connection_id}/parked"
 SHOWN: Final = 30
+EXACT: Final = 2**53 - 1
+"""The greatest number that every client of JSON writes exactly."""
 TOLD: Final[Mapping[str, str]] = {
     "retry": "The next run tries it again.",
     "ignore": "Ignored: it stays as it is, and nobody is reminded of it. A new value, setting or mapping lifts it as ever.",
@@ -36,7 +38,7 @@ Code = Annotated[
     str, Query(max_length=100, pattern="^[^\x00]*$", description="Only what is parked for this reason")
 ]
 Before = Annotated[int | None, Query(ge=1, le=BIGGEST, description="The page after this row")]
-Ids = list[Annotated[int, Field(ge=1, le=BIGGEST)]]
+Ids = list[Annotated[int, Field(ge=1, le=EXACT)]]
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
 
