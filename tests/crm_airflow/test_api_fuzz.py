@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
@@ -42,7 +42,11 @@ def described(app, hub, bearer):
 
 def test_every_answer_is_as_described(described, bearer):
     fuzzed = settings(
-        deadline=None, max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck)
+        deadline=None,
+        max_examples=EXAMPLES,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
     )
     problems = []
 
@@ -50,6 +54,8 @@ def test_every_answer_is_as_described(described, bearer):
         @fuzzed
         @given(case=st.one_of(*map(operation.as_strategy, GenerationMode)))
         def answered(case) -> None:
+            # An address with a line feed matches no mount of Airflow's, so it never comes to our app.
+            assume("\n" not in "".join(map(str, (case.path_parameters or {}).values())))
             case.call_and_validate(headers=bearer, excluded_checks=loose)
 
         answered()
