@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -30,7 +31,10 @@ def addresses(stack: Stack) -> set[str]:
     main = postgres.running(stack.settings.postgres_data.resolve())
     assert main is not None
     processes = [*stack.processes.marked(), psutil.Process(main)]
-    sockets = [s for process in processes for s in process.net_connections("inet")]
+    sockets = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # a task that has ended meanwhile
+            sockets += process.net_connections("inet")
     listening = [s for s in sockets if s.status == psutil.CONN_LISTEN or s.type == socket.SOCK_DGRAM]
     assert {s.laddr.port for s in listening} >= set(vars(stack.settings.ports).values())
     return {s.laddr.ip for s in listening}
