@@ -72,7 +72,8 @@ def _clients_get_in(stack: Stack) -> None:
     signed_in = requests.post(f"{values['AIRFLOW_URL']}/auth/token", json=token, timeout=30)
     assert signed_in.ok
     connect = f"{values['AIRFLOW_URL']}/crm-sync/connections/{CONNECTION}/connect"
-    assert requests.get(connect, timeout=30).status_code == 401
+    stranger = requests.get(connect, timeout=30, allow_redirects=False)
+    assert (stranger.status_code, "/auth/login" in stranger.headers["Location"]) == (303, True)
     bearer = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
     # What a browser says when the button of our own page is pressed.
     button = {**bearer, "Sec-Fetch-Site": "same-origin"}
