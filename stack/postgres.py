@@ -101,7 +101,8 @@ def ensure_role(server: Server, role: str, password: str) -> None:
     """A role that may log in, and nothing more."""
     with psycopg.connect(server.url, autocommit=True) as connection:
         known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-        statement = sql.SQL("ALTER ROLE {} {}") if known else sql.SQL("CREATE ROLE {} {}")
+        # A row without columns is empty, and so false.
+        statement = sql.SQL("CREATE ROLE {} {}") if known is None else sql.SQL("ALTER ROLE {} {}")
         rights = sql.SQL("LOGIN PASSWORD {}").format(sql.Literal(password))
         connection.execute(statement.format(sql.Identifier(role), rights))
 
