@@ -16,7 +16,7 @@ from crm_sync.decide.merge import KEY
 from crm_sync.decide.values import same
 from crm_sync.model import Image, Intent, Link, Row, Value
 
-__all__ = ["Closed", "Observation", "is_newer", "observe", "resolve"]
+__all__ = ["Closed", "Observation", "is_newer", "observe", "read_back", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,8 @@ def observe(
         hi[column] = before.stamp if earlier and before is not None else image.stamp
         if link.seen_stamp is not None:
             lo[column] = min(link.seen_stamp, image.stamp)
-    spelled = link
-    if link.spelling_of is not None:
-        spelled = _read_back(link, image, spelt)
     return replace(
-        spelled, seen=seen, seen_lo=lo, seen_hi=hi, seen_stamp=image.stamp, seen_recv=recv_no, reread=False,
+        read_back(link, image, spelt), seen=seen, seen_lo=lo, seen_hi=hi, seen_stamp=image.stamp, seen_recv=recv_no, reread=False,
         their_alive=not image.deleted, keyed=_is_keyed(link, image), spelling_of=None,
         merged_into=image.merged_into, converted_to=image.converted_to,
     )  # fmt: skip
@@ -126,12 +123,12 @@ def _is_our_spelling(image: Image, intent: Intent, shown: Value, value: Value, *
     return same(shown, value) or (proven and image.marker == intent.id and image.modified_by_us)
 
 
-def _read_back(link: Link, image: Image, columns: Collection[str]) -> Link:
-    """The first read after a create or a bulk job shows how the CRM spells what we sent, unless somebody edited it since."""
-    if image.marker != link.spelling_of or not image.modified_by_us:
+def read_back(link: Link, image: Image, columns: Collection[str]) -> Link:
+    """The first look after a create or a bulk job shows how the CRM spells what we sent, unless somebody edited it since."""
+    if link.spelling_of is None or image.marker != link.spelling_of or not image.modified_by_us:
         return link
     spelt = {c: image.values[c] for c in columns if link.base_theirs.get(c) is not None and c in image.values}
-    return replace(link, base_theirs={**link.base_theirs, **spelt})
+    return replace(link, base_theirs={**link.base_theirs, **spelt}, seen={**link.seen, **spelt})
 
 
 def _is_keyed(link: Link, image: Image) -> bool:

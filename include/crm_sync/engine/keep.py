@@ -12,6 +12,7 @@ from typing import Any
 
 from crm_sync.decide.existence import work_left
 from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.observe import read_back
 from crm_sync.engine.answers import Kept, Work, refused, written
 from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context, Engine
@@ -60,8 +61,13 @@ def _keep_each(
     current = _as_they_are(tx, context, mapping, answered, heads)
     held = {i for i, (link, _) in current.items() if link.claim_run == context.run_id}
     open_intents = intents.open_of(tx, ids)
-    for sent, answer in answered:
-        link, ours = current[sent.link.link_id]
+    unread = [sent.link.spelling_of for sent, _ in answered if sent.link.spelling_of]
+    spelt = intents.columns_of(tx, unread) if unread else {}
+    for claimed, answer in answered:
+        link, ours = current[claimed.link.link_id]
+        columns = spelt.get(claimed.link.spelling_of or "", ())
+        sent = replace(claimed, link=_spelled(claimed.link, answer, columns))
+        link = _spelled(link, answer, columns)
         mine = next((i for i in open_intents.get(link.link_id, ()) if i.id == sent.intent.id), None)
         if link.link_id not in held:
             _leave_in_doubt(work, link, mine)
@@ -86,6 +92,11 @@ def _keep_each(
     for _, outcome, fields, _, _ in work.outcomes:
         tally.add(mapping.object, outcome, len(fields))
     return work.again
+
+
+def _spelled(link: Link, answer: Written, columns: Sequence[str]) -> Link:
+    """Nobody had read what was made: how they spell it is no edit that slipped in before our next write."""
+    return read_back(link, answer.before, columns) if columns and answer.before else link
 
 
 def _as_they_are(

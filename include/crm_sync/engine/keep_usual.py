@@ -17,7 +17,7 @@ from crm_sync.engine.reports import Tally
 from crm_sync.ledger import intents, parking, setwise, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import digest_of
-from crm_sync.model import Written
+from crm_sync.model import Value, Written
 
 __all__ = ["Answered", "is_as_claimed", "keep_usual"]
 
@@ -73,12 +73,17 @@ def _overwrote_nothing(mapping: ObjectMapping, sent: Sending, answer: Written, h
 
 def _created(mapping: ObjectMapping, sent: Sending, answer: Written) -> setwise.Created:
     reference = mapping.reference.ours if mapping.reference else KEY
-    match, parent = sent.intent.values.get(mapping.match[0]), sent.write.values.get(reference)
+    parent = sent.write.values.get(reference)
+    match, second = (_text(sent.intent.values.get(column)) for column in (mapping.match[0], mapping.match[-1]))
     left = parent is None and sent.ours.values.get(reference) is not None
     return setwise.Created(
-        sent.link.link_id, str(answer.id), sent.intent.id, None if match is None else str(match),
-        None if parent is None else str(parent), left,
+        sent.link.link_id, str(answer.id), sent.intent.id, match,
+        second if len(mapping.match) > 1 else None, _text(parent), left,
     )  # fmt: skip
+
+
+def _text(value: Value) -> str | None:
+    return None if value is None else str(value)
 
 
 def _keyed(mapping: ObjectMapping, sent: Sending, answer: Written) -> setwise.Keyed:

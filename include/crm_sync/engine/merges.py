@@ -81,7 +81,7 @@ def _relink(tx: Transaction, context: Context, mapping: ObjectMapping, link: Lin
     twins = [] if winner.gone else merges.twins_of(tx, context.name, mapping, link.link_id)
     if twins:
         # Both sides made the same person, and one of the two was merged: nobody else would ever look (docs/adr).
-        cause = f"it was merged into a record that shares its {mapping.match[0]} with the counterpart of {', '.join(twins)}"
+        cause = f"it was merged into a record that shares its {' or '.join(mapping.match)} with the counterpart of {', '.join(twins)}"
         remedy = "merge the two records in the CRM, or give one of them another key"
         refusal = parking.Refusal(
             mapping.object, "ours", TWIN, cause, remedy, our_id=link.our_id, their_id=end.their_id

@@ -18,7 +18,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.ledger.canonical import plain, texts, values_to_create
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.jobs import Job
-from crm_sync.ledger.records import match_function, table
+from crm_sync.ledger.records import LINK_KEYS, STRAY_KEYS, match_function, second_key, table
 from crm_sync.ledger.trail import EVERY_FIELD, UNTOLD, Carrier
 
 __all__ = ["Claim", "Claimed", "Planned", "Sent", "claim", "keep", "plan"]
@@ -173,7 +173,7 @@ def keep(
         linked as (
           update crm_sync.link l set their_id = k.their_id, state = 'live', keyed = true, their_alive = true,
             dirty = k.waits, seen_recv = %(recv)s, seen_digest = null, spelling_of = k.intent_id,
-            match_key = {match}(k.values ->> {column}), claim_run = null, claim_until = null
+            match_key = {match}(k.values ->> {column}), match_second = {second}, claim_run = null, claim_until = null
           from known k
           where l.ctid = k.place and l.link_id = k.link_id and l.claim_run = %(run)s and l.seen_recv = k.seen_recv and not l.reread
           returning k.*),
@@ -201,7 +201,7 @@ def keep(
         done as (delete from crm_sync.job_row where intent_id = any(array(select intent_id from linked)))
         select count(*), coalesce(sum(cardinality(array(select jsonb_object_keys(k.values)))), 0) from linked k""").format(
             table=table(mapping), match=match_function(mapping), column=sql.Literal(mapping.match[0]),
-            reference=sql.Literal(reference),
+            second=second_key(mapping, sql.SQL("k.values")), reference=sql.Literal(reference),
         ),
         {
             "intents": [row.intent_id for row in sent], "theirs": [row.their_id for row in sent], "job": job.job_id,
@@ -229,7 +229,8 @@ def _usual(mapping: ObjectMapping) -> sql.Composed:
     for level, column in enumerate(mapping.match):
         names = {
             "key": sql.SQL("{}({})").format(match_function(mapping, column), sql.Identifier("o", column)),
-            "theirs": sql.Identifier("s", "match_first" if level == 0 else "match_second"),
+            "theirs": sql.Identifier("s", STRAY_KEYS[level]),
+            "linked": sql.Identifier("l", LINK_KEYS[level]),
             "twin": sql.SQL("{}({})").format(match_function(mapping, column), sql.Identifier("w", column)),
             "table": table(mapping),
         }
@@ -237,13 +238,10 @@ def _usual(mapping: ObjectMapping) -> sql.Composed:
             sql.SQL("""not exists (select 1 from (select * from crm_sync.stray s where {theirs} = {key} offset 0) s
               where s.connection = k.connection and s.object = k.object and not s.deleted)
             and not exists (select 1 from {table} w where {twin} = {key} and w.deleted_at is null and w.id <> o.id
-              offset 0)""").format(**names)
+              offset 0)
+            and not exists (select 1 from (select * from crm_sync.link l where {linked} = {key} offset 0) l
+              where l.connection = k.connection and l.object = k.object)""").format(**names)
         )
-        if level == 0:
-            conditions.append(
-                sql.SQL("""not exists (select 1 from (select * from crm_sync.link l where l.match_key = {key} offset 0) l
-                  where l.connection = k.connection and l.object = k.object)""").format(key=names["key"])
-            )
     return sql.SQL(" and ").join(conditions)
 
 

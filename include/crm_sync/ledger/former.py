@@ -48,7 +48,7 @@ def let_go(tx: Transaction, connection: str, mapping: ObjectMapping, links: Sequ
     ids = [link.link_id for link in links]
     tx.run(
         """update crm_sync.link set their_id = null, state = 'creating', keyed = false, their_alive = true, dirty = false,
-          base_alive_ours = true, base_alive_theirs = true, match_key = null, seen_digest = null, spelling_of = null,
+          base_alive_ours = true, base_alive_theirs = true, match_key = null, match_second = null, seen_digest = null, spelling_of = null,
           claim_run = null, claim_until = null
         where link_id = any(%s)""",
         (ids,),

@@ -16,7 +16,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Ambiguous, Candidates, Create, Match, judge
 from crm_sync.ledger import window
 from crm_sync.ledger.database import Transaction
-from crm_sync.ledger.records import columns, match_function, our_record, table
+from crm_sync.ledger.records import LINK_KEYS, STRAY_KEYS, columns, match_function, our_record, table
 from crm_sync.ledger.runs import Run
 from crm_sync.model import OurRecord
 
@@ -100,15 +100,14 @@ def nobody(mapping: ObjectMapping) -> sql.Composed:
     theirs = sql.SQL("""s.{key} is null or (
           not exists (select 1 from {table} o where o.deleted_at is null and {function}(o.{column}) = s.{key} offset 0)
           and not exists (select 1 from (select * from crm_sync.stray x where x.{key} = s.{key} offset 0) x
-            where x.connection = %(c)s and x.object = %(o)s and x.their_id <> s.their_id and not x.deleted offset 0)""")
-    linked = sql.SQL("""
-          and not exists (select 1 from (select * from crm_sync.link y where y.match_key = s.match_first offset 0) y
+            where x.connection = %(c)s and x.object = %(o)s and x.their_id <> s.their_id and not x.deleted offset 0)
+          and not exists (select 1 from (select * from crm_sync.link y where y.{linked} = s.{key} offset 0) y
             where y.connection = %(c)s and y.object = %(o)s and y.their_alive and y.state in ('live', 'gone') offset 0)""")
     levels = [
         theirs.format(
-            key=sql.Identifier(("match_first", "match_second")[level]), table=table(mapping),
+            key=sql.Identifier(STRAY_KEYS[level]), linked=sql.Identifier(LINK_KEYS[level]), table=table(mapping),
             function=match_function(mapping, column), column=sql.Identifier(column),
-        ) + (linked if level == 0 else sql.SQL(""))
+        )
         for level, column in enumerate(mapping.match)
     ]  # fmt: skip
     return sql.SQL("({}))").format(sql.SQL(")) and (").join(levels))
@@ -244,17 +243,16 @@ def _sharing(
     theirs = sql.SQL(
         "select {key}, their_id from crm_sync.stray where connection = %(c)s and object = %(o)s and {key} = any(%(keys)s) "
         "and not deleted order by their_id"
-    ).format(key=sql.Identifier("match_first" if level == 0 else "match_second"))
+    ).format(key=sql.Identifier(STRAY_KEYS[level]))
     for key, their_id in tx.rows(theirs, parameters):
         found[key].strays.append(their_id)
-    if level == 0:
-        linked = (
-            "select match_key, our_id::text from crm_sync.link where connection = %(c)s and object = %(o)s "
-            "and match_key = any(%(keys)s) and their_alive and state in ('live', 'gone')"
-        )
-        for key, our_id in tx.rows(linked, parameters):
-            if our_id not in found[key].linked:
-                found[key].linked.append(our_id)
+    linked = sql.SQL(
+        "select {key}, our_id::text from crm_sync.link where connection = %(c)s and object = %(o)s "
+        "and {key} = any(%(keys)s) and their_alive and state in ('live', 'gone')"
+    ).format(key=sql.Identifier(LINK_KEYS[level]))
+    for key, our_id in tx.rows(linked, parameters):
+        if our_id not in found[key].linked:
+            found[key].linked.append(our_id)
     return found
 
 

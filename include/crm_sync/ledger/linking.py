@@ -35,15 +35,15 @@ def link_strays(
     # Lateral with offset 0: one look-up by key a row, whatever the planner believes about fresh tables.
     made = tx.rows(
         """insert into crm_sync.link as l (connection, object, their_object, our_id, their_id, state, keyed, seen_stamp,
-          seen_recv, seen_digest, match_key, dirty)
+          seen_recv, seen_digest, match_key, match_second, dirty)
         select s.connection, s.object, s.their_object, w.our_id, s.their_id, 'live', s.our_id is not distinct from w.our_id,
-          s.stamp, s.recv, s.digest, s.match_first, %(dirty)s
+          s.stamp, s.recv, s.digest, s.match_first, s.match_second, %(dirty)s
         from unnest(%(ours)s::uuid[], %(theirs)s::text[]) as w (our_id, their_id)
         cross join lateral (select * from crm_sync.stray s where s.connection = %(c)s and s.their_object = %(t)s
           and s.their_id = w.their_id offset 0) s
         on conflict (connection, object, our_id) do update set their_id = excluded.their_id, state = 'live',
           keyed = excluded.keyed, seen_stamp = excluded.seen_stamp, seen_recv = excluded.seen_recv,
-          seen_digest = excluded.seen_digest, match_key = excluded.match_key, dirty = true
+          seen_digest = excluded.seen_digest, match_key = excluded.match_key, match_second = excluded.match_second, dirty = true
           where l.their_id is null
         returning link_id, their_id""",
         parameters,

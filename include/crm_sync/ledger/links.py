@@ -223,13 +223,15 @@ def store(
         sql.SQL("""update crm_sync.link l set their_id = w.their_id, state = w.state, keyed = w.keyed,
           their_alive = w.their_alive, dirty = w.dirty or (l.dirty and %(keep)s), reread = w.reread, seen_stamp = w.seen_stamp,
           seen_recv = w.seen_recv, seen_digest = decode(w.digest, 'hex'), spelling_of = w.spelling_of,
-          match_key = {match}(w.match),
+          match_key = {match}(w.match), match_second = {second}(w.second),
           claim_run = nullif(l.claim_run, %(release)s),
           claim_until = case when l.claim_run = %(release)s then null else l.claim_until end
         from jsonb_to_recordset(%(rows)s) as w (link_id bigint, their_id text, state text, keyed boolean,
           their_alive boolean, dirty boolean, reread boolean, seen_stamp timestamptz, seen_recv bigint, digest text,
-          spelling_of uuid, match text)
-        where l.link_id = w.link_id""").format(match=match_function(mapping)),
+          spelling_of uuid, match text, second text)
+        where l.link_id = w.link_id""").format(
+            match=match_function(mapping), second=match_function(mapping, mapping.match[-1])
+        ),
         {"rows": Jsonb([row[0] for row in rows]), "keep": keep_dirty, "release": release},
     )
     tx.run(
@@ -252,6 +254,7 @@ def _stored(
         "their_alive": link.their_alive, "dirty": dirty, "reread": link.reread, "seen_stamp": link.seen_stamp,
         "seen_recv": link.seen_recv, "digest": None if link.spelling_of else digest_of(mapping, link.seen, link.our_id if link.keyed else None, fate=link.fate).hex(),
         "spelling_of": link.spelling_of, "match": link.seen.get(mapping.match[0]),
+        "second": link.seen.get(mapping.match[1]) if len(mapping.match) > 1 else None,
     }  # fmt: skip
     body: dict[str, object] = {
         "link_id": link.link_id, "base_ours": link.base_ours, "base_theirs": link.base_theirs, "seen": link.seen,

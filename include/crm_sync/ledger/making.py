@@ -180,8 +180,8 @@ found as materialized (
     s.unowned and (s.parent is null or p.after ? %(ref)s) as alike
   from planned p
   cross join lateral (
-    select s.ctid as place, s.their_id, s.values, s.stamp, s.recv, s.digest, s.match_first, s.values ->> %(ref)s as parent,
-      {unowned} as unowned
+    select s.ctid as place, s.their_id, s.values, s.stamp, s.recv, s.digest, s.match_first, s.match_second,
+      s.values ->> %(ref)s as parent, {unowned} as unowned
     from crm_sync.stray s
     where s.connection = %(c)s and s.their_object = %(t)s and s.their_id = p.their_id and s.object = %(o)s
       and not s.deleted and not s.reread and s.our_id is null and s.values @> (p.after - %(ref)s::text)
@@ -198,9 +198,10 @@ made as (
   insert into {table} (id, changed_at, {names}) select _id, _times, {names} from typed returning id, {names}),
 linked as (
   insert into crm_sync.link (link_id, connection, object, their_object, our_id, their_id, state, seen_stamp, seen_recv,
-    seen_digest, match_key, dirty)
+    seen_digest, match_key, match_second, dirty)
   overriding system value
-  select link_id, %(c)s, %(o)s, %(t)s, our_id, their_id, 'live', stamp, recv, digest, match_first, not (alike or %(keyed)s)
+  select link_id, %(c)s, %(o)s, %(t)s, our_id, their_id, 'live', stamp, recv, digest, match_first, match_second,
+    not (alike or %(keyed)s)
   from found),
 pictured as (
   insert into crm_sync.image (link_id, base_ours, base_theirs, seen)

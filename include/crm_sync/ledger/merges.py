@@ -146,9 +146,11 @@ def set_successor(
 
 
 def twins_of(tx: Transaction, connection: str, mapping: ObjectMapping, link_id: int) -> list[str]:
-    """Records of ours whose living counterpart has the first match key that this link's has now."""
+    """Records of ours whose living counterpart shares a key with this link's: the first one, or where one lacks that, the second."""
     rows = tx.rows(
-        """select y.our_id::text from crm_sync.link x join crm_sync.link y on y.match_key = x.match_key
+        """select y.our_id::text from crm_sync.link x
+        join crm_sync.link y on (y.match_key = x.match_key
+            or y.match_second = x.match_second and (x.match_key is null or y.match_key is null))
           and y.connection = x.connection and y.object = x.object and y.link_id <> x.link_id
         where x.link_id = %s and y.connection = %s and y.object = %s and y.their_alive and y.state in ('live', 'gone')
         order by 1""",

@@ -18,8 +18,20 @@ from crm_sync.decide.values import canonical
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import OurRecord, Row
 
-__all__ = ["as_engine", "columns", "digest_of", "match_function", "our_record", "table"]
+__all__ = [
+    "LINK_KEYS",
+    "STRAY_KEYS",
+    "as_engine",
+    "columns",
+    "digest_of",
+    "match_function",
+    "our_record",
+    "second_key",
+    "table",
+]
 
+LINK_KEYS, STRAY_KEYS = ("match_key", "match_second"), ("match_first", "match_second")
+"""The columns of a link and of a stray that hold the keys of its record there, in the order of ``mapping.match``."""
 ABSENT = "\x00absent"  # not a value Salesforce can hold: NUL is refused everywhere
 FIXED = ("version", "deleted_at", "changed_at", "created_at", "archived_by")
 """What every query of our records selects before the mapped columns."""
@@ -89,3 +101,11 @@ def match_function(mapping: ObjectMapping, column: str | None = None) -> sql.SQL
     """The SQL function that spells a match column's key; for the first match column unless named."""
     name = column or mapping.match[0]
     return sql.SQL("crm_sync.match_domain" if name == "website" else "crm_sync.match_text")
+
+
+def second_key(mapping: ObjectMapping, row: sql.Composable) -> sql.Composable:
+    """The second match key of ``row``, a jsonb of our columns; null where one column alone is matched."""
+    if len(mapping.match) == 1:
+        return sql.SQL("null")
+    column = mapping.match[1]
+    return sql.SQL("{}({} ->> {})").format(match_function(mapping, column), row, sql.Literal(column))

@@ -38,6 +38,7 @@ class Created:
     their_id: str
     intent_id: str
     match: str | None
+    second: str | None
     parent: str | None
     left: bool
 
@@ -138,16 +139,19 @@ def keep_created(tx: Transaction, mapping: ObjectMapping, rows: Sequence[Created
     tx.run(
         sql.SQL("""update crm_sync.link l set their_id = w.their_id, state = 'live', keyed = true, their_alive = true,
           reread = false, dirty = w.waits, seen_recv = %(recv)s, seen_digest = null, spelling_of = w.intent_id,
-          match_key = {match}(w.match), claim_run = null, claim_until = null
-        from unnest(%(ids)s::bigint[], %(theirs)s::text[], %(intents)s::uuid[], %(matches)s::text[], %(waits)s::boolean[])
-          as w (link_id, their_id, intent_id, match, waits)
-        where l.link_id = w.link_id""").format(match=match_function(mapping)),
+          match_key = {match}(w.match), match_second = {second}(w.second), claim_run = null, claim_until = null
+        from unnest(%(ids)s::bigint[], %(theirs)s::text[], %(intents)s::uuid[], %(matches)s::text[],
+          %(seconds)s::text[], %(waits)s::boolean[]) as w (link_id, their_id, intent_id, match, second, waits)
+        where l.link_id = w.link_id""").format(
+            match=match_function(mapping), second=match_function(mapping, mapping.match[-1])
+        ),
         {
             "recv": recv_no,
             "ids": ids,
             "theirs": [row.their_id for row in rows],
             "intents": intents,
             "matches": [row.match for row in rows],
+            "seconds": [row.second for row in rows],
             "waits": [row.left for row in rows],
         },
     )

@@ -512,6 +512,22 @@ def test_twin_comes_back_after_we_archived_what_was_made_for_it(world: World) ->
     world.assert_sound(3)
 
 
+def test_account_without_a_website_made_on_both_sides_at_once_and_ours_archived(make_world: MakeWorld) -> None:
+    """An account without a website is known by its name, also when only the link is left to remember it."""
+    world = make_world()
+    crm = world.crms["crm"]
+    world.client.execute("insert into gptweb.accounts (name) values ('Acme')")
+    run = world.start(objects=("account",)).to("plan")
+    crm.person_creates("account", name="ACME ")
+    run.finish()
+    world.client.execute("update gptweb.accounts set deleted_at = now()")
+    for _ in range(3):
+        world.run(objects=("account",))
+        world.tick(20)
+    assert world.count("select count(*) from gptweb.accounts where deleted_at is null") == 0
+    assert world.client.execute("select code from crm_sync.parked where lifted_at is null").fetchall() == [("possible_duplicate",)]
+
+
 def test_deleted_there_before_a_repair_arrived(world: World) -> None:
     """What our write ran over and is on its way back is an edit that they do not hold: it wins against the delete."""
     world.our_edit("title", "O1")

@@ -385,6 +385,32 @@ def test_how_a_crm_spells_what_we_created_is_no_edit(make_world: MakeWorld) -> N
     assert (world.our_value("phone"), world.their_value("phone")) == ("p0", "p0~crm")
 
 
+def test_how_a_crm_spells_what_we_created_slips_in_nowhere(make_world: MakeWorld) -> None:
+    """A run that had read before the record was made writes to it before anybody has read it."""
+    world = make_world(policy="crm_wins")
+    world.crms["crm"].render = _marks_phones("crm")
+    ours = world.our_new(title="n0", phone="p0", department="d0", email="e0@example.com")
+    slow = world.start().to("pull")
+    world.run()
+    world.our_edit("phone", "p1", ours)
+    slow.finish()
+    world.assert_sound()
+    assert (world.our_value("phone", ours), world.their_value("phone", id=world.linked(ours))) == ("p1", "p1~crm")
+
+
+def test_how_a_crm_spells_what_we_created_is_kept_by_a_write_of_something_else(make_world: MakeWorld) -> None:
+    world = make_world(policy="crm_wins")
+    world.crms["crm"].render = _marks_phones("crm")
+    ours = world.our_new(title="n0", phone="p0", email="e0@example.com")
+    slow = world.start().to("pull")
+    world.run()
+    world.our_edit("title", "O1", ours)
+    slow.finish()
+    world.our_edit("phone", "p1", ours)
+    world.assert_sound()
+    assert (world.our_value("phone", ours), world.their_value("phone", id=world.linked(ours))) == ("p1", "p1~crm")
+
+
 def test_our_push_bumped_their_time(make_world: MakeWorld) -> None:
     world = make_world(policy="most_recent").with_person()
     world.our_edit("total_score", 2)

@@ -199,18 +199,8 @@ class _Ends:
             found.setdefault(key, []).append(record[1])
         return [
             Problem(key[0], "duplicate", f"{key[3]} stands {len(ids)} times in {key[1]}: {sorted(ids)}")
-            for key, ids in found.items() if len(ids) > 1 and key[3] not in self.stage.twins and not self._archived_account(key[0], key[3])
+            for key, ids in found.items() if len(ids) > 1 and key[3] not in self.stage.twins
         ]  # fmt: skip
-
-    def _archived_account(self, number: int, person: str) -> bool:
-        """A known limit (adr/0010): the twin of an account that we archived is known by its website, not by its name."""
-        return any(
-            p == person
-            and r[0] == "ours"
-            and self.stage.objects[r] == "account"
-            and r not in self.stage.shown
-            for r, p in self.stage.truths[number].names.items()
-        )
 
     def lost(self) -> list[Problem]:
         """No lost update, and no false conflict."""
