@@ -74,7 +74,9 @@ def _overwrote_nothing(mapping: ObjectMapping, sent: Sending, answer: Written, h
 def _created(mapping: ObjectMapping, sent: Sending, answer: Written) -> setwise.Created:
     reference = mapping.reference.ours if mapping.reference else KEY
     parent = sent.write.values.get(reference)
-    match, second = (_text(sent.intent.values.get(column)) for column in (mapping.match[0], mapping.match[-1]))
+    match, second = (
+        _text(sent.intent.values.get(column)) for column in (mapping.match[0], mapping.match[-1])
+    )
     left = parent is None and sent.ours.values.get(reference) is not None
     return setwise.Created(
         sent.link.link_id, str(answer.id), sent.intent.id, match,

@@ -512,7 +512,9 @@ def test_twin_comes_back_after_we_archived_what_was_made_for_it(world: World) ->
     world.assert_sound(3)
 
 
-def test_account_without_a_website_made_on_both_sides_at_once_and_ours_archived(make_world: MakeWorld) -> None:
+def test_account_without_a_website_made_on_both_sides_at_once_and_ours_archived(
+    make_world: MakeWorld,
+) -> None:
     """An account without a website is known by its name, also when only the link is left to remember it."""
     world = make_world()
     crm = world.crms["crm"]
@@ -525,7 +527,9 @@ def test_account_without_a_website_made_on_both_sides_at_once_and_ours_archived(
         world.run(objects=("account",))
         world.tick(20)
     assert world.count("select count(*) from gptweb.accounts where deleted_at is null") == 0
-    assert world.client.execute("select code from crm_sync.parked where lifted_at is null").fetchall() == [("possible_duplicate",)]
+    assert world.client.execute("select code from crm_sync.parked where lifted_at is null").fetchall() == [
+        ("possible_duplicate",)
+    ]
 
 
 def test_deleted_there_before_a_repair_arrived(world: World) -> None:

@@ -395,7 +395,10 @@ def test_how_a_crm_spells_what_we_created_slips_in_nowhere(make_world: MakeWorld
     world.our_edit("phone", "p1", ours)
     slow.finish()
     world.assert_sound()
-    assert (world.our_value("phone", ours), world.their_value("phone", id=world.linked(ours))) == ("p1", "p1~crm")
+    assert (world.our_value("phone", ours), world.their_value("phone", id=world.linked(ours))) == (
+        "p1",
+        "p1~crm",
+    )
 
 
 def test_how_a_crm_spells_what_we_created_is_kept_by_a_write_of_something_else(make_world: MakeWorld) -> None:
@@ -408,7 +411,10 @@ def test_how_a_crm_spells_what_we_created_is_kept_by_a_write_of_something_else(m
     slow.finish()
     world.our_edit("phone", "p1", ours)
     world.assert_sound()
-    assert (world.our_value("phone", ours), world.their_value("phone", id=world.linked(ours))) == ("p1", "p1~crm")
+    assert (world.our_value("phone", ours), world.their_value("phone", id=world.linked(ours))) == (
+        "p1",
+        "p1~crm",
+    )
 
 
 def test_our_push_bumped_their_time(make_world: MakeWorld) -> None:

@@ -213,7 +213,7 @@ class _Ends:
                 "restored",
                 "unseen_window",
             ):
-                overruled = line.outcome == "overruled" and not line.rule.startswith(("deleted_", "merged"))
+                overruled = line.outcome == "overruled" and not self._goes_with_its_record(line.rule)
                 person = self._truth(("ours", line.our_id or "")).person("ours", line.our_id or "")
                 recorded.setdefault(owner, []).append(
                     Recorded(person, line.field or "", self.stage.label(line.before), self.stage.label(line.after),
@@ -224,6 +224,14 @@ class _Ends:
             for number, truth in enumerate(self.stage.truths)
             for text in self._lost_of(number, truth, recorded.get(number, []))
         ]
+
+    def _goes_with_its_record(self, rule: str) -> bool:
+        """Whether a value was lost with a record that a person deleted or merged, and not to another value.
+
+        What is typed there never travels where the connection only pushes: not before the record is made again either.
+        """
+        pushes_only = self.stage.scene.direction == "push"
+        return rule.startswith(("deleted_", "merged")) or (pushes_only and rule == "created_again")
 
     def _lost_of(self, number: int, truth: Truth, recorded: list[Recorded]) -> list[str]:
         one_way = self.stage.scene.direction != "bidirectional"
