@@ -15,16 +15,45 @@ if TYPE_CHECKING:
 _SEASONS = ("Spring", "Summer", "Winter")
 _RESOURCES = (
     "tooling", "limits", "query", "queryAll", "composite", "sobjects", "identity", "jobs",
+    "recent",
 )  # fmt: skip
+# Names from REST:list-org-limits; figures of a Developer Edition, where no app is installed that uses them.
 _LIMITS = {
+    "ActiveScratchOrgs": 3,
+    "AnalyticsExternalDataSizeMB": 40_960,
+    "ConcurrentAsyncGetReportInstances": 200,
+    "ConcurrentSyncReportRuns": 20,
     "DailyAsyncApexExecutions": 250_000,
+    "DailyAsyncApexTests": 500,
     "DailyBulkV2QueryFileStorageMB": 976_562,
     "DailyBulkV2QueryJobs": 10_000,
+    "DailyDeliveredPlatformEvents": 10_000,
+    "DailyDurableGenericStreamingApiEvents": 10_000,
+    "DailyDurableStreamingApiEvents": 10_000,
+    "DailyGenericStreamingApiEvents": 10_000,
+    "DailyScratchOrgs": 6,
+    "DailyStandardVolumePlatformEvents": 10_000,
     "DailyStreamingApiEvents": 10_000,
+    "DailyWorkflowEmails": 1_005,
     "DataStorageMB": 5,
+    "DurableStreamingApiConcurrentClients": 20,
     "FileStorageMB": 20,
     "HourlyAsyncReportRuns": 1_200,
+    "HourlyDashboardRefreshes": 200,
+    "HourlyDashboardResults": 5_000,
+    "HourlyDashboardStatuses": 999_999_999,
+    "HourlyLongTermIdMapping": 100_000,
+    "HourlyManagedContentPublicRequests": 50_000,
+    "HourlyODataCallout": 1_000,
+    "HourlyPublishedPlatformEvents": 50_000,
+    "HourlyPublishedStandardVolumePlatformEvents": 1_000,
+    "HourlyShortTermIdMapping": 100_000,
+    "HourlySyncReportRuns": 500,
+    "HourlyTimeBasedWorkflow": 50,
+    "MassEmail": 10,
+    "PermissionSets": 1_500,
     "SingleEmail": 15,
+    "StreamingApiConcurrentClients": 20,
 }
 
 

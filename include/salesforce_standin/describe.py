@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from salesforce_standin import clock
+from salesforce_standin.errors import fail
 from salesforce_standin.http_call import Call, Reply
 from salesforce_standin.permissions import GUARDED, Access
 from salesforce_standin.rows import access_to
@@ -51,15 +52,31 @@ def basic(org: Org, call: Call, name: str) -> Reply:
     access = access_to(org, call, name)
     sobject = access.sobject
     mine = [row for row in sobject_rows(access) if row.get("LastModifiedById") == call.user_id]
-    recent = [
-        {
-            "attributes": {"type": sobject.name, "url": f"{call.root}/sobjects/{sobject.name}/{row['Id']}"},
-            "Id": row["Id"],
-            **({"Name": row["Name"]} if row.get("Name") else {}),
-        }
-        for row in mine[::-1][:20]
-    ]
+    recent = [_item(sobject.name, call.root, row) for row in mine[::-1][:20]]
     return Reply(body={"objectDescribe": _summary(access, call), "recentItems": recent})
+
+
+def recent(org: Org, call: Call) -> Reply:
+    """List the records that the user wrote last, as what people see of them was seen last."""
+    most = call.query.get("limit", "200")
+    if not most.isdigit():
+        raise fail(400, "INVALID_QUERY_VALUE", f'For input string: "{most}"')
+    found: list[tuple[str, dict[str, Any]]] = []
+    for name in GUARDED:
+        access = org.access(call.user_id, name)
+        mine = [
+            row
+            for row in sobject_rows(access)
+            if access.may_read and row.get("LastModifiedById") == call.user_id
+        ]
+        found += [(row["LastModifiedDate"], _item(name, call.root, row)) for row in mine]
+    newest = sorted(found, key=lambda pair: pair[0], reverse=True)
+    return Reply(body=[item for _, item in newest[: min(int(most), 200)]])
+
+
+def _item(kind: str, root: str, row: dict[str, Any]) -> dict[str, Any]:
+    item = {"attributes": {"type": kind, "url": f"{root}/sobjects/{kind}/{row['Id']}"}, "Id": row["Id"]}
+    return {**item, "Name": row["Name"]} if row.get("Name") else item
 
 
 def sobject_rows(access: Access) -> list[dict[str, Any]]:

@@ -62,6 +62,14 @@ def with_password(org: Org, username: str, password: str) -> Row:
     return user
 
 
+def with_password_and_token(org: Org, username: str, password: str) -> Row:
+    """Return the user of an API log-in, whose password may have the security token behind it."""
+    token = org.settings.security_token
+    if token and password.endswith(token):
+        return with_password(org, username, password.removesuffix(token))
+    return with_password(org, username, password)
+
+
 def _is_password(org: Org, user: Row, given: str) -> bool:
     stored = org.passwords.get(user["Id"])
     if stored is None:

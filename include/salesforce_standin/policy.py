@@ -32,6 +32,8 @@ class Policy:
     org_locked: bool = False
     # New orgs have SOAP's login() off (facts/salesforce.md 2.4); old ones still serve it.
     soap_login: bool = True
+    # The same of OAuth's user-name-and-password flow.
+    password_flow: bool = True
     # How long a bulk job spends in each state at least.
     bulk_milliseconds: int = 100
     # Batches of both bulk APIs in any 24 hours: one per 10,000 rows of a job of Bulk API 2.0.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from salesforce_standin import query_columns
 from salesforce_standin.cursors import Cursor
 from salesforce_standin.errors import fail
 from salesforce_standin.http_call import Call, Reply
@@ -36,6 +37,8 @@ def _run(org: Org, call: Call, *, deleted: bool) -> Reply:
     if len(text) > 100_000:
         raise fail(400, "QUERY_TOO_COMPLICATED", "SOQL statements cannot exceed 100000 characters.")
     tree = parse(text)
+    if call.query.get("columns", "").lower() == "true":
+        return Reply(body=query_columns.describe(org, call.user_id, tree, tooling=call.tooling))
     reader = Reader(
         org, call.user_id, call.root + ("/tooling" if call.tooling else ""), deleted, call.tooling
     )
@@ -56,6 +59,11 @@ def more(org: Org, call: Call, locator: str, start: str) -> Reply:
     if cursor.user_id != call.user_id:
         raise fail(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
     return Reply(body=_page(call, locator, cursor, int(start)))
+
+
+def no_locator(_org: Org, _call: Call, _locator: str) -> Reply:
+    """Refuse what is no locator at all."""
+    raise fail(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
 
 
 def _page(call: Call, locator: str, cursor: Cursor, start: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from salesforce_standin import (
     tooling,
     tooling_setup,
     tree,
+    user_passwords,
 )
 from salesforce_standin.bulk import ingest, query_jobs
 from salesforce_standin.router import Router
@@ -24,12 +25,14 @@ from salesforce_standin.router import Router
 def register(router: Router) -> None:
     """Fill the router; the first pattern that fits wins."""
     router.add(r"", GET=about.resources)
+    router.add(r"/recent", GET=describe.recent)
     router.add(r"/limits", GET=about.limits)
     router.add(r"/limits/recordCount", GET=about.record_count)
     for prefix in ("", "/tooling"):
         router.add(prefix + r"/query", GET=query.query)
         router.add(prefix + r"/queryAll", GET=query.query_all)
         router.add(prefix + r"/query(?:All)?/([0-9A-Za-z]{18})-(\d+)", GET=query.more)
+        router.add(prefix + r"/query(?:All)?/{part}", GET=query.no_locator)
         router.add(prefix + r"/sobjects", GET=describe.describe_all)
         router.add(prefix + r"/sobjects/{name}/describe", GET=describe.describe_one)
         router.add(prefix + r"/composite", POST=composite.composite)
@@ -67,6 +70,12 @@ def register(router: Router) -> None:
     router.add(r"/sobjects/{name}/updated", GET=replication.updated)
     router.add(r"/sobjects/{name}/deleted", GET=replication.deleted)
     router.add(r"/sobjects/{name}/Id", POST=rows.create)
+    router.add(
+        r"/sobjects/User/{part}/password",
+        GET=user_passwords.show,
+        POST=user_passwords.change,
+        DELETE=user_passwords.reset,
+    )
     router.add(r"/sobjects/{name}/{part}", GET=rows.get, PATCH=rows.update, DELETE=rows.delete)
     router.add(
         r"/sobjects/{name}/{name}/(.+)", GET=rows.get_by_key, PATCH=rows.upsert, DELETE=rows.delete_by_key

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from salesforce_standin import xml_text
 from salesforce_standin.config import OLDEST
 from salesforce_standin.http_call import Incoming, Reply
-from salesforce_standin.logins import BAD_PASSWORD, Refused, admit, with_password
+from salesforce_standin.logins import BAD_PASSWORD, Refused, admit, with_password_and_token
 from salesforce_standin.sessions import Session
 from salesforce_standin.tables import Row
 
@@ -51,7 +51,7 @@ def _login(org: Org, incoming: Incoming, call: Element, version: int, kind: str)
         message = "SOAP API login() is disabled by default in this org."
         return _fault("sf:INVALID_OPERATION", "INVALID_OPERATION", message, kind)
     try:
-        user = _user_of(org, xml_text.text(call, "username"), xml_text.text(call, "password"))
+        user = with_password_and_token(org, xml_text.text(call, "username"), xml_text.text(call, "password"))
         admit(org, user, incoming.remote)
     except Refused as why:
         message = "Invalid username, password, security token; or user locked out."
@@ -97,14 +97,6 @@ def _token_of(envelope: Element) -> str:
     header = xml_text.child(envelope, "Header")
     session = None if header is None else xml_text.child(header, "SessionHeader")
     return "" if session is None else xml_text.text(session, "sessionId")
-
-
-def _user_of(org: Org, username: str, password: str) -> Row:
-    """Return the user, whose password may have the security token behind it."""
-    token = org.settings.security_token
-    if token and password.endswith(token):
-        return with_password(org, username, password.removesuffix(token))
-    return with_password(org, username, password)
 
 
 def _info(org: Org, user: Row) -> dict[str, str | None]:

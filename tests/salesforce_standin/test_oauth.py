@@ -63,6 +63,22 @@ def test_refusals(standin, changes, error, description):
     assert reply.json() == {"error": error, "error_description": description}
 
 
+def test_user_name_and_password(standin, admin):
+    form = {
+        **GOOD,
+        "grant_type": "password",
+        "username": "admin@gptweb.example",
+        "password": "pass-wordsec-token",
+    }
+    body = ask(standin, form).json()
+    assert "refresh_token" not in body
+    assert Client(standin.base, body["access_token"]).get("/limits").status_code == 200
+    refused = {"error": "invalid_grant", "error_description": "authentication failure"}
+    assert ask(standin, {**form, "password": "wrong"}).json() == refused
+    admin.post("/standin/settings", {"password_flow": False})
+    assert ask(standin, form).json() == refused
+
+
 def test_an_inactive_user_gets_no_token(standin, admin):
     user = admin.rows("SELECT Id FROM User WHERE Username = 'integration@gptweb.example'")[0]["Id"]
     admin.patch(f"/sobjects/User/{user}", {"IsActive": False})

@@ -269,6 +269,7 @@ class TestPages:
         assert (third["done"], third["records"][-1]["LastName"], len(third["records"])) == (True, "L599", 100)
 
     def test_a_bad_or_old_cursor(self, many, admin):
+        assert many.get("/query/nonsense").json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"
         reply = many.get("/query/01g5g0000000001AAA-2000")
         assert reply.status_code == 400
         assert reply.json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from salesforce_standin.http_call import Reply
-from salesforce_standin.logins import Refused, admit, user_named
+from salesforce_standin.logins import Refused, admit, user_named, with_password_and_token
 from salesforce_standin.oauth import assertion, openid
 from salesforce_standin.oauth.apps import App, in_order
 from salesforce_standin.oauth.codes import Code
@@ -147,9 +147,15 @@ def _by_assertion(org: Org, asked: Asked) -> dict[str, Any]:
     return _success(org, app, _open(org, asked, user, app, _without_refresh(app)), asked.base)
 
 
-def _by_password(_org: Org, _asked: Asked) -> dict[str, Any]:
-    """Refuse: new orgs block this grant (facts/salesforce.md 2.4)."""
-    raise refuse("invalid_grant", "authentication failure")
+def _by_password(org: Org, asked: Asked) -> dict[str, Any]:
+    """Log in with user name and password, as far as the org still allows it (facts/salesforce.md 2.4)."""
+    app = authenticate(org, asked.form, asked.authorization, without_secret=lambda _: False)
+    if not org.policy.password_flow:
+        raise refuse("invalid_grant", "authentication failure")
+    user = with_password_and_token(org, asked.get("username"), asked.get("password"))
+    _check_app(app, user)
+    admit(org, user, asked.remote)
+    return _success(org, app, _open(org, asked, user, app, _without_refresh(app)), asked.base)
 
 
 _GRANTS: dict[str, Callable[[Org, Asked], dict[str, Any]]] = {

@@ -10,6 +10,7 @@ from salesforce_standin import virtual
 from salesforce_standin.errors import ApiError
 from salesforce_standin.fields import Field
 from salesforce_standin.permissions import Access
+from salesforce_standin.soql import functions
 from salesforce_standin.soql.tokens import Source
 from salesforce_standin.soql.tree import Path, Query
 from salesforce_standin.tables import Row
@@ -29,6 +30,13 @@ class Bound:
     field: Field
     get: Getter
     hops: tuple[Field, ...]
+    # By what name it is shown, where that is not the field's.
+    alias: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name under which a record shows the value."""
+        return self.alias or self.field.name
 
     @property
     def direct(self) -> bool:
@@ -47,7 +55,20 @@ class Scope:
         self.prefixes = {access.sobject.name.lower()} | ({query.alias.lower()} if query.alias else set())
 
     def bind(self, path: Path) -> Bound:
-        """Find the field that a path names."""
+        """Find the field that a path names, or a function of it."""
+        bound = self._field(path)
+        word = path.function
+        if not word:
+            return bound
+        if not functions.accepts(word, bound.field):
+            message = f"field '{path.names[-1]}' does not support function {word.upper()}"
+            raise self.source.error(path.at, "INVALID_FIELD", message)
+        get = bound.get
+        return Bound(
+            functions.result(word, bound.field), lambda row: functions.apply(word, get(row)), bound.hops
+        )
+
+    def _field(self, path: Path) -> Bound:
         names = path.names
         if len(names) > 1 and names[0].lower() in self.prefixes:
             names = names[1:]

@@ -71,7 +71,7 @@ class Reader:
             return Result(len(found), found, dict, "AggregateResult")
         show = Projection(scope, self.root, self._children_of(scope)).build(query)
         for item in query.select:
-            if isinstance(item, Column) and item.alias:
+            if isinstance(item, Column) and item.alias and not item.path.function:
                 raise scope.source.malformed(item.path.at, "only aggregate expressions use field aliasing")
         rows = self._limit(query, self._sorted(scope, query.order_by, self._matching(scope, query)))
         return Result(len(rows), rows, show, access.sobject.name)
@@ -96,7 +96,7 @@ class Reader:
             return [row for row in {**table.rows, **held.before}.values() if row is not None]
         for part in _conjuncts(where):
             path = part.left if isinstance(part, Comparison) else part.path
-            if not isinstance(path, Path):
+            if not isinstance(path, Path) or path.function:
                 continue
             bound = scope.bind(path)
             if not bound.direct:

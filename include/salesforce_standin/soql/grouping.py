@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from salesforce_standin.soql import functions
 from salesforce_standin.soql.binding import Scope
 from salesforce_standin.soql.conditions import folding
 from salesforce_standin.soql.projection import not_grouped
@@ -26,7 +27,11 @@ _FOLD: dict[str, Callable[[list[Any]], Any]] = {
 
 def is_grouped(query: Query) -> bool:
     """Whether a query yields aggregates (a bare COUNT() is a case of its own)."""
-    return bool(query.group_by) or any(isinstance(item, Aggregate) for item in query.select)
+    return bool(query.group_by) or any(
+        isinstance(item, Aggregate)
+        or (isinstance(item, Column) and functions.needs_group(item.path.function))
+        for item in query.select
+    )
 
 
 def aggregate(scope: Scope, query: Query, rows: Rows) -> list[Record]:
@@ -61,7 +66,10 @@ class _Grouping:
                 if str(item.path).lower() not in grouped:
                     raise not_grouped(self.scope, item.path)
                 bound = self.scope.bind(item.path)
-                columns.append((item.alias or bound.field.name, lambda rows, get=bound.get: get(rows[0])))  # type: ignore[misc]
+                name = item.alias or bound.field.name
+                if functions.needs_group(item.path.function) and not item.alias:
+                    name, nameless = f"expr{nameless}", nameless + 1
+                columns.append((name, lambda rows, get=bound.get: get(rows[0])))  # type: ignore[misc]
             else:
                 raise self.scope.source.malformed(
                     self.query.at, "Grouped query cannot use subqueries or FIELDS()"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from salesforce_standin.clock import parse_datetime
-from salesforce_standin.soql import dates
+from salesforce_standin.soql import dates, functions
 from salesforce_standin.soql.tokens import Source, Token, unquote
 from salesforce_standin.soql.tree import (
     Aggregate,
@@ -71,8 +71,7 @@ class _Parser:
         return self.take()
 
     def path(self) -> Path:
-        token = self.name()
-        return Path(tuple(token.text.split(".")), token.at)
+        return _path(self.name())
 
     def integer(self) -> int:
         token = self.take()
@@ -134,9 +133,9 @@ class _Parser:
             self.need(")")
             return query
         token = self.name()
-        if self.accept("("):
+        if self.accept("(") and not functions.known(token.lower):
             return self.function(token)
-        path = Path(tuple(token.text.split(".")), token.at)
+        path = self.of_field(token) if functions.known(token.lower) else _path(token)
         alias = None
         if self.here.kind == "name" and self.here.lower != "from":
             alias = self.take()
@@ -168,13 +167,37 @@ class _Parser:
             alias = self.take().text
         return Aggregate(token.lower, inside, alias, token.at)
 
+    def of_field(self, token: Token) -> Path:
+        """Read the rest of a function of a field, whose parenthesis is open."""
+        inside = self.path()
+        self.need(")")
+        return Path(inside.names, inside.at, token.lower)
+
+    def operand(self) -> Path | Aggregate:
+        """Read what is compared or sorted by: a field, a function of one, or an aggregate."""
+        token = self.name()
+        if not self.accept("("):
+            return _path(token)
+        if functions.known(token.lower):
+            return self.of_field(token)
+        found = self.function(token)
+        if isinstance(found, FieldsOf):
+            raise self.unexpected(token)
+        return found
+
+    def key(self) -> Path:
+        found = self.operand()
+        if isinstance(found, Aggregate):
+            raise self.source.malformed(found.at, "Aggregate functions are not allowed in GROUP BY")
+        return found
+
     def groups(self) -> tuple[tuple[Path, ...], Condition | None]:
         if not self.accept("group"):
             return (), None
         self.need("by")
-        keys = [self.path()]
+        keys = [self.key()]
         while self.accept(","):
-            keys.append(self.path())
+            keys.append(self.key())
         return tuple(keys), self.condition() if self.accept("having") else None
 
     def orders(self) -> tuple[Order, ...]:
@@ -187,13 +210,7 @@ class _Parser:
         return tuple(keys)
 
     def order(self) -> Order:
-        token = self.name()
-        key: Path | Aggregate = Path(tuple(token.text.split(".")), token.at)
-        if self.accept("("):
-            found = self.function(token)
-            if isinstance(found, FieldsOf):
-                raise self.unexpected(token)
-            key = found
+        key = self.operand()
         word = self.accept("asc", "desc")
         nulls_last = False
         if self.accept("nulls"):
@@ -222,14 +239,7 @@ class _Parser:
             inside = self.condition()
             self.need(")")
             return inside
-        token = self.name()
-        left: Path | Aggregate = Path(tuple(token.text.split(".")), token.at)
-        if self.accept("("):
-            found = self.function(token)
-            if isinstance(found, FieldsOf):
-                raise self.unexpected(token)
-            left = found
-        return self.comparison(left)
+        return self.comparison(self.operand())
 
     def comparison(self, left: Path | Aggregate) -> Condition:
         token = self.take()
@@ -287,6 +297,10 @@ class _Parser:
                 count = self.integer()
             return Literal("range", (token.lower, count), token.at)
         raise self.unexpected(token)
+
+
+def _path(token: Token) -> Path:
+    return Path(tuple(token.text.split(".")), token.at)
 
 
 def _has_zone(text: str) -> bool:

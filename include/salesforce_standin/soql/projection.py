@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from salesforce_standin.errors import ApiError
@@ -34,7 +35,7 @@ class Projection:
                 if str(item.path).lower() in seen:
                     raise self.scope.source.malformed(item.path.at, f"duplicate field selected: {item.path}")
                 seen.add(str(item.path).lower())
-                columns.append(self.scope.bind(item.path))
+                columns.append(replace(self.scope.bind(item.path), alias=item.alias))
             elif isinstance(item, FieldsOf):
                 columns.extend(self._all_of(item, query))
             elif isinstance(item, Query):
@@ -54,7 +55,7 @@ class Projection:
         """Return the function for a list of columns: the plain case does next to nothing per row."""
         kind = self.scope.access.sobject.name
         prefix = f"{self.root}/sobjects/{kind}/"
-        if all(isinstance(c, Bound) and c.direct and not c.field.parts for c in columns):
+        if all(isinstance(c, Bound) and c.direct and not c.field.parts and not c.alias for c in columns):
             plain = [(c.field.name, _usual(c.field)) for c in columns if isinstance(c, Bound)]
 
             def fast(row: Row) -> Record:
@@ -82,7 +83,7 @@ class Projection:
             if isinstance(column, Query):
                 steps.append((_name(column), self._subquery(column)))
             elif len(column.hops) == depth:
-                steps.append((column.field.name, _own(column.field)))
+                steps.append((column.name, _own(column.field)))
             else:
                 relationship = column.hops[depth].relationship or ""
                 if relationship not in parents:

@@ -8,14 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A field, perhaps of a parent: ``Account.Owner.Name``."""
+    """A field, perhaps of a parent: ``Account.Owner.Name``, or a function of it: ``CALENDAR_YEAR(CreatedDate)``."""
 
     names: tuple[str, ...]
     at: int
+    function: str = ""
 
     def __str__(self) -> str:
         """Write it as it stood."""
-        return ".".join(self.names)
+        field = ".".join(self.names)
+        return f"{self.function}({field})" if self.function else field
 
 
 @dataclass(frozen=True, slots=True)
