@@ -4,40 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, RetryPolicy
-
-from crm_airflow.retry import RETRIES, SyncRetryPolicy
+from crm_airflow.operators.retrying_operator import RetryingOperator
 
 __all__ = ["HousekeepingOperator"]
 
 
-class HousekeepingOperator(BaseOperator):
+class HousekeepingOperator(RetryingOperator):
     """Keep the ledger's house; syncs go on meanwhile.
-
-    Args:
-        retries: how often the task is tried again where trying again helps.
-        retry_policy: which errors those are; SyncRetryPolicy unless another is given.
 
     Example:
         ``HousekeepingOperator(task_id="keep_house")``
     """
-
-    ui_color = "#e8f1fb"
-
-    def __init__(
-        self,
-        *,
-        retries: int = RETRIES,
-        retry_delay: timedelta = timedelta(seconds=30),
-        retry_policy: RetryPolicy | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            retries=retries, retry_delay=retry_delay, retry_policy=retry_policy or SyncRetryPolicy(), **kwargs
-        )
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         """Do what the day asks for."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 from crm_airflow.operators.open_run_operator import boolean_of
-from crm_airflow.operators.provision_operator import ProvisionOperator
+from crm_airflow.operators.provision_open_operator import Lister, ProvisionOpenOperator
 
 __all__ = ["RemovalPlanOperator", "skip_unless"]
 
@@ -23,7 +24,7 @@ def skip_unless(param: str, wanted: bool) -> Callable[[Any], None]:  # noqa: FBT
     return check
 
 
-class RemovalPlanOperator(ProvisionOperator):
+class RemovalPlanOperator(ProvisionOpenOperator):
     """Open a run, log what a removal would take away and what it would leave, and return the run's number.
 
     Args:
@@ -39,19 +40,6 @@ class RemovalPlanOperator(ProvisionOperator):
             RemovalApplyOperator(task_id="apply_removal", answer=approve.output, **where)
     """
 
-    template_fields: Sequence[str] = ("connection", "plan_only")
-
-    def __init__(self, *, plan_only: bool | str = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.plan_only = plan_only
-
-    def execute(self, context: Mapping[str, Any]) -> int:
-        """Plan the removal."""
-        return self.guarded(lambda: self._plan(context["dag_run"].run_id))
-
-    def _plan(self, dag_run_id: str) -> int:
-        with self.hook().removal() as removal:
-            run_id: int
-            run_id, report = removal.plan(dag_run_id, dry_run=boolean_of(self.plan_only))
-        self.say(report)
-        return run_id
+    def lister(self) -> AbstractContextManager[Lister]:
+        """The removal of this connection's provisioning."""
+        return self.hook().removal()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
-from airflow.sdk import BaseOperator, RetryPolicy, get_current_context
+from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from crm_airflow.retry import RETRIES, SyncRetryPolicy
+from crm_airflow.operators.retrying_operator import RetryingOperator
 from crm_sync.errors import (
     ApprovalNeeded,
     BudgetExhausted,
@@ -47,18 +47,15 @@ class Report(Protocol):
         ...
 
 
-class StageOperator(BaseOperator):
+class StageOperator(RetryingOperator):
     """Base of the operators of the sync; a stage may be cleared and run again alone, at any time.
 
     Args:
         connection: name of the CRM connection, in GPTWeb's settings and in Airflow (template field).
         run_id: the number that OpenRunOperator returned: its ``.output``, or a template (template field).
-        retries: how often the task is tried again where trying again helps.
-        retry_policy: which errors those are; SyncRetryPolicy unless another is given.
     """
 
     template_fields: Sequence[str] = ("connection", "run_id")
-    ui_color = "#e8f1fb"
     calls_at_once = 1
     """How many calls have to be free for the stage to get anywhere; a stage of the sync keeps what each call brought."""
 
@@ -67,14 +64,9 @@ class StageOperator(BaseOperator):
         *,
         connection: str,
         run_id: int | str | None = None,
-        retries: int = RETRIES,
-        retry_delay: timedelta = timedelta(seconds=30),
-        retry_policy: RetryPolicy | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            retries=retries, retry_delay=retry_delay, retry_policy=retry_policy or SyncRetryPolicy(), **kwargs
-        )
+        super().__init__(**kwargs)
         self.connection = connection
         self.run_id = run_id
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import DagRunTriggerException
 
-from crm_airflow.retry import RETRIES, SyncRetryPolicy
+from crm_airflow.operators.retrying_operator import RetryingOperator
 
 __all__ = ["SyncTriggerOperator"]
 
 
-class SyncTriggerOperator(BaseOperator):
+class SyncTriggerOperator(RetryingOperator):
     """Trigger ``crm_sync__<connection>`` and go on without waiting for it; once for each Airflow run.
 
     The provider's TriggerDagRunOperator does the same, but loads Airflow's database models whenever a DAG file is parsed.
@@ -28,7 +27,7 @@ class SyncTriggerOperator(BaseOperator):
     template_fields: Sequence[str] = ("connection",)
 
     def __init__(self, *, connection: str, **kwargs: Any) -> None:
-        super().__init__(**{"retries": RETRIES, "retry_policy": SyncRetryPolicy(), **kwargs})
+        super().__init__(**kwargs)
         self.connection = connection
 
     def execute(self, context: Mapping[str, Any]) -> NoReturn:

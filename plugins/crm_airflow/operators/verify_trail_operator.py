@@ -4,44 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException
 
-from crm_airflow.retry import RETRIES, SyncRetryPolicy
+from crm_airflow.operators.retrying_operator import RetryingOperator
 
 __all__ = ["VerifyTrailOperator"]
 
 
-class VerifyTrailOperator(BaseOperator):
+class VerifyTrailOperator(RetryingOperator):
     """Check all chains of seals, and the rows that were sealed in the last days.
 
     Args:
         days: how many days; none (or an empty text, as a template gives it): all rows there are (template field).
-        retries: how often the task is tried again where trying again helps.
-        retry_policy: which errors those are; SyncRetryPolicy unless another is given.
 
     Example:
         ``VerifyTrailOperator(task_id="verify_trail", days=7)``
     """
 
     template_fields: Sequence[str] = ("days",)
-    ui_color = "#e8f1fb"
 
     def __init__(
         self,
         *,
         days: int | str | None = None,
-        retries: int = RETRIES,
-        retry_delay: timedelta = timedelta(seconds=30),
-        retry_policy: RetryPolicy | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            retries=retries, retry_delay=retry_delay, retry_policy=retry_policy or SyncRetryPolicy(), **kwargs
-        )
+        super().__init__(**kwargs)
         self.days = days
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.sdk import BaseOperator, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.observability import stats
 
-from crm_airflow.retry import RETRIES, SyncRetryPolicy
+from crm_airflow.operators.retrying_operator import RetryingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,33 +24,15 @@ AGE = "crm_sync.freshness_seconds"
 WAITING = "crm_sync.waiting_records"
 
 
-class WatchOperator(BaseOperator):
+class WatchOperator(RetryingOperator):
     """Look at all connections; one that can't be looked at, or a message that can't be delivered, makes the task red.
 
     What could not be delivered is tried again by the next run, for a day.  Metrics, with connection and object as tags:
     ``crm_sync.freshness_seconds``, the age of the oldest change that is not on the other side, and ``crm_sync.waiting_records``.
 
-    Args:
-        retries: how often the task is tried again where trying again helps.
-        retry_policy: which errors those are; SyncRetryPolicy unless another is given.
-
     Example:
         ``WatchOperator(task_id="watch")``
     """
-
-    ui_color = "#e8f1fb"
-
-    def __init__(
-        self,
-        *,
-        retries: int = RETRIES,
-        retry_delay: timedelta = timedelta(seconds=30),
-        retry_policy: RetryPolicy | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            retries=retries, retry_delay=retry_delay, retry_policy=retry_policy or SyncRetryPolicy(), **kwargs
-        )
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         """Look, tell, publish."""
