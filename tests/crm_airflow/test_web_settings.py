@@ -51,12 +51,25 @@ def form(client) -> dict[str, str]:
     return sent
 
 
-def test_the_page_shows_every_setting_but_the_mapping(admin, hub):
+def test_every_setting_has_a_field_somewhere(admin, hub):
     from crm_airflow.web.settings_form import NAMES
+    from crm_airflow.web.settings_words import ELSEWHERE
 
-    assert set(Settings.model_fields) - {"mapping"} == NAMES
+    assert set(Settings.model_fields) == {*NAMES, *ELSEWHERE}
     text = admin.get(PAGE).text
     assert all(f'name="{name}"' in text for name in NAMES)
+    for page in ("mapping", "scope", "alerts"):
+        assert f'href="/crm-sync/connections/{NAME}/{page}"' in text
+        assert admin.get(f"/crm-sync/connections/{NAME}/{page}").status_code == 200
+
+
+def test_each_number_says_its_unit_its_bounds_and_what_is_usual(admin, hub):
+    text = admin.get(PAGE).text
+    assert 'type="number" min="1" max="500" step="1"' in text
+    assert "Usually 500 records." in text
+    assert 'name="org_reserve" value="10" type="number" min="0" max="99"' in text
+    assert "Usually 10 %." in text
+    assert "Blank: it never waits. Usually 5,000 records." in text
 
 
 def test_a_form_that_is_sent_as_it_is_changes_nothing(admin, hub):
@@ -68,33 +81,41 @@ def test_a_form_that_is_sent_as_it_is_changes_nothing(admin, hub):
 
 def test_what_a_person_changes_is_stored_and_told(admin, hub):
     sent = {**form(admin), "frequency": "realtime", "daily_calls": "9000", "approve_creations_above": "",
-            "sales_users": "ann@sales.example\r\n 005000000000001AAA ", "org_reserve": "0.25",
-            "alerts": '[{"via": "webhook", "conn_id": "chat"}]'}  # fmt: skip
+            "sales_users": "ann@sales.example\r\n 005000000000001AAA ", "org_reserve": "12,5"}  # fmt: skip
     del sent["create_leads"]
     reply = admin.post(PAGE, data=sent, headers=BUTTON)
     assert reply.status_code == 303, reply.text
     found = settings(hub)
     assert (found.frequency, found.daily_calls, found.approve_creations_above) == ("realtime", 9000, None)
-    assert (found.create_leads, found.org_reserve, found.alerts[0].via) == (False, 0.25, "webhook")
+    assert (found.create_leads, found.org_reserve) == (False, 0.125)
     assert found.sales_users == ("ann@sales.example", "005000000000001AAA")
     text = admin.get(reply.headers["Location"]).text
     assert "Stored. The next run works by it." in text
-    assert re.search(r"<td>admin</td><td>daily calls</td><td>15000</td><td>9000</td>", text)
+    assert "<td>admin</td><td>All runs together, at most</td><td>15,000</td><td>9,000</td>" in text
+    assert "<td>Sync frequency</td><td>Every 5 minutes</td><td>Real-time (every minute)</td>" in text
+    assert "<td>10 %</td><td>12.5 %</td>" in text
     (newest, *_) = admin.get(f"{API}/changes").json()
     assert newest["who"] == "admin"
 
 
-def test_everything_wrong_is_said_and_nothing_is_stored_nor_lost(admin, hub):
-    sent = {**form(admin), "daily_calls": "many", "sales_users": "ann", "frequency": "hourly"}
+def test_everything_wrong_is_said_with_what_to_enter_and_nothing_is_stored_nor_lost(admin, hub):
+    sent = {**form(admin), "daily_calls": "many", "batch_size": "600", "org_reserve": "100", "sales_users": "ann",
+            "frequency": "hourly", "direction": "up"}  # fmt: skip
     reply = admin.post(PAGE, data=sent, headers=BUTTON)
     assert reply.status_code == 409
-    assert "daily_calls" in reply.text
-    assert "sales_users.0" in reply.text
+    for words in (
+        "All runs together, at most: enter a whole number, at least 1.",
+        "One batch, at most: enter a whole number from 1 to 500.",
+        "Left to the org&#39;s other users: enter a number from 0 to 99.",
+        "Users: ann is neither a username",
+        "Sync direction: enter one of the choices.",
+    ):
+        assert words in reply.text
+    assert '<a href="#daily_calls">' in reply.text
+    assert 'aria-invalid="true" aria-describedby="daily_calls-wrong daily_calls-help"' in reply.text
     assert 'value="many"' in reply.text
     assert 'value="hourly" checked' in reply.text
     assert settings(hub) == Settings()
-    reply = admin.post(PAGE, data={**form(admin), "scope": "{"}, headers=BUTTON)
-    assert "scope: this is no JSON" in reply.text
 
 
 def test_nobody_overwrites_what_somebody_else_has_stored_meanwhile(admin, hub):

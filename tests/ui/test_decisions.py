@@ -76,7 +76,7 @@ def test_a_setting_is_changed_and_its_history_says_who(admin: Person, story: str
     page.get_by_label("Create new leads").uncheck()
     page.get_by_role("button", name="Store").click()
     expect(page.get_by_role("status")).to_contain_text("Stored")
-    expect(page.get_by_role("row").filter(has_text="create leads")).to_contain_text("admin")
+    expect(page.get_by_role("row").filter(has_text="Create new leads")).to_contain_text("admin")
     admin.look_at("settings-changed", axe)
     found = admin.running.rows("select settings from crm_sync.connection where name = %s", NAME)
     assert found == [({"frequency": "hourly", "create_leads": False},)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 NAME = "salesforce_main"
-TABS = ("activity", "conflicts", "parked", "settings", "mapping")
+TABS = ("activity", "conflicts", "parked", "settings", "mapping", "scope", "alerts")
 PAGES = {
     "connections": "", "connection": f"connections/{NAME}", "nothing": "connections/nobody",
     **{tab: f"connections/{NAME}/{tab}" for tab in TABS},
+    "scope-value": f"connections/{NAME}/scope?object=lead&side=ours&field=total_score&op=%3E%3D&value=30",
+    "scope-operator": f"connections/{NAME}/scope?object=contact&side=theirs&field=Title",
 }  # fmt: skip
 
 

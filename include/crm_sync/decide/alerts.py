@@ -12,7 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from crm_sync.decide.condition import WORDS, ConditionName, Signs, condition_of
 
-__all__ = ["Alert", "AlertState", "AlertTarget", "Mail", "Watched", "Webhook", "alert_of", "state_of"]
+__all__ = [
+    "EVENTS",
+    "Alert",
+    "AlertState",
+    "AlertTarget",
+    "Mail",
+    "Watched",
+    "Webhook",
+    "alert_of",
+    "state_of",
+    "trial",
+]
 
 AlertState = ConditionName | Literal["stalled", "drifting", "values_parked"]
 _MORE: Final[Mapping[AlertState, str]] = MappingProxyType(
@@ -35,13 +46,25 @@ _REMEDIES: Final[Mapping[AlertState, str]] = MappingProxyType(
     }
 )
 
+EVENTS: Final[Mapping[AlertState, str]] = MappingProxyType(
+    {state: _MORE.get(state) or WORDS[state] for state in _REMEDIES}  # type: ignore[index]
+)
+"""What people can be told of, in words; that it has ended they are told as well."""
 
 ConnId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=250)]
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s,;]+@[^@\s,;]+$", max_length=254)]
 
 
 class _Target(BaseModel):
+    """``events``: what it is told of; none chosen: of everything."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    events: tuple[AlertState, ...] = Field(default=(), max_length=12)
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether this message is for it: what it asked for has begun, or has ended."""
+        return not self.events or alert.state in self.events or alert.was in self.events
 
 
 class Mail(_Target):
@@ -102,6 +125,8 @@ class Alert:
     @property
     def subject(self) -> str:
         """For the head of a mail."""
+        if self.state == self.was:
+            return f"CRM sync {self.connection}: test message"
         if self.state in _QUIET:
             return f"CRM sync {self.connection}: recovered ({_words(self.was)} before)"
         return f"CRM sync {self.connection}: {_words(self.state)}"
@@ -148,9 +173,19 @@ def alert_of(connection: str, was: AlertState, state: AlertState, message: str) 
     return Alert(connection, was, state, message, _REMEDIES.get(state, "Nothing is to be done."))
 
 
+def trial(connection: str) -> Alert:
+    """A message by which people see that messages arrive; it tells of no change."""
+    return Alert(
+        connection,
+        "healthy",
+        "healthy",
+        "Somebody tries out whether messages arrive: this one did.",
+        "Nothing is to be done.",
+    )
+
+
 def _words(state: AlertState) -> str:
-    words = _MORE.get(state) or next(words for name, words in WORDS.items() if name == state)
-    return words.lower()
+    return (EVENTS.get(state) or next(words for name, words in WORDS.items() if name == state)).lower()
 
 
 def _about(age: timedelta) -> str:

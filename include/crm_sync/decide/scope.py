@@ -25,7 +25,18 @@ from crm_sync.decide.mapping import FieldMapping, ObjectMapping
 from crm_sync.decide.values import canonical
 from crm_sync.model import Object, Row, Side, Value
 
-__all__ = ["Condition", "ObjectScope", "Scope", "admits", "problems"]
+__all__ = [
+    "Condition",
+    "ObjectScope",
+    "Op",
+    "Scope",
+    "admits",
+    "choosable",
+    "mapped_field",
+    "operators",
+    "problem",
+    "problems",
+]
 
 Op = Literal["=", "!=", ">", ">=", "<", "<=", "in", "is blank", "is not blank"]
 Scalar = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(min_length=1, max_length=255)]
@@ -89,22 +100,38 @@ def problems(scope: Scope, mappings: Mapping[Object, ObjectMapping]) -> list[str
         )  # fmt: skip
         for side, conditions in sides:
             for place, condition in enumerate(conditions):
-                problem = _problem(mappings[object], side, condition)
-                if problem:
-                    found.append(f"scope.{object}.{side}.{place}: {problem}")
+                words = problem(mappings[object], side, condition)
+                if words:
+                    found.append(f"scope.{object}.{side}.{place}: {words}")
     return found
 
 
 def admits(mapping: ObjectMapping, side: Side, conditions: Sequence[Condition], record: Row) -> bool:
     """Whether a record of ``side`` meets all conditions; ``record`` has our column names, and absent counts as blank."""
-    return all(_holds(_field(mapping, side, c.field), c, record) for c in conditions)
+    return all(_holds(mapped_field(mapping, side, c.field), c, record) for c in conditions)
 
 
-def _problem(mapping: ObjectMapping, side: Side, condition: Condition) -> str | None:
+def choosable(mapping: ObjectMapping, side: Side) -> list[FieldMapping]:
+    """The fields that a condition may ask for; theirs that only mirror a measure of ours are asked on our side."""
+    return [field for field in mapping.fields if side == "ours" or field.direction != "out"]
+
+
+def operators(field: FieldMapping) -> tuple[Op, ...]:
+    """What may be asked of a field."""
+    if field.type == "reference":
+        return "is blank", "is not blank"
+    if field.type == "boolean":
+        return ("=",)
+    ordered: tuple[Op, ...] = (">", ">=", "<", "<=") if field.type in ("number", "datetime") else ()
+    return "=", "!=", *ordered, "in", "is blank", "is not blank"
+
+
+def problem(mapping: ObjectMapping, side: Side, condition: Condition) -> str | None:
+    """Why a condition says nothing about records of this side, in words."""
     try:
-        mapped = _field(mapping, side, condition.field)
+        mapped = mapped_field(mapping, side, condition.field)
     except KeyError:
-        names = sorted(getattr(f, side) for f in mapping.fields if side == "ours" or f.direction != "out")
+        names = sorted(getattr(field, side) for field in choosable(mapping, side))
         return f"{condition.field} is not a mapped field; choose from {', '.join(names)}"
     if condition.op in _ORDER and mapped.type not in ("number", "datetime"):
         return f"{condition.field} is no number and no time, so {condition.op!r} says nothing about it"
@@ -128,8 +155,8 @@ def _suits(mapped: FieldMapping, value: Scalar) -> bool:
         return False
 
 
-def _field(mapping: ObjectMapping, side: Side, name: str) -> FieldMapping:
-    """KeyError where it is not mapped, or where theirs only mirrors a measure of ours."""
+def mapped_field(mapping: ObjectMapping, side: Side, name: str) -> FieldMapping:
+    """What a condition's field is mapped to; KeyError where it is not mapped, or where theirs only mirrors a measure of ours."""
     mapped = mapping.by_ours[name] if side == "ours" else mapping.by_theirs[name.lower()]
     if side == "theirs" and mapped.direction == "out":
         raise KeyError(name)

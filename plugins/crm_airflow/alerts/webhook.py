@@ -13,7 +13,7 @@ from airflow.sdk.bases.hook import BaseHook
 from crm_sync.access.login import is_loopback
 from crm_sync.errors import Misconfigured, RetryLater
 
-__all__ = ["WebhookNotifier"]
+__all__ = ["WebhookNotifier", "trusted"]
 
 TIMEOUT: Final = (5.0, 10.0)
 
@@ -53,13 +53,18 @@ class WebhookNotifier(BaseNotifier):
             )
 
 
+def trusted(address: str) -> bool:
+    """Whether what is sent to an address is kept from others on its way: https, or this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
 def _address(found: Any) -> str:
     host = found.host or ""
     base = host if "://" in host else f"{found.schema or 'https'}://{host}"
     if found.port:
         base = f"{base}:{found.port}"
-    parts = urlsplit(base)
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+    if not trusted(base):
         raise Misconfigured(
             f"Airflow connection {found.conn_id}: a webhook's address begins with https; put it into the host"
         )

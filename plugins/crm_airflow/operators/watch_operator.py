@@ -80,7 +80,7 @@ class WatchOperator(RetryingOperator):
         """Which targets have it now, and why the others don't."""
         had, problems = set(message.delivered), []
         for target in targets:
-            if target.key not in had:
+            if target.key not in had and target.wants(message.alert):
                 problem = self._send(target, message.alert, context)
                 if problem is None:
                     had.add(target.key)

@@ -71,6 +71,21 @@ class Airflow:
             )
         self._good(reply, f"storing the Airflow connection {name}")
 
+    def connection(self, conn_id: str) -> dict[str, Any] | None:
+        """What Airflow says of one of its connections, without its password; None where there is none."""
+        reply = self._ask("GET", f"connections/{conn_id}")
+        if reply.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        return self._good(reply, f"looking at the Airflow connection {conn_id}")
+
+    def store_connection(self, conn_id: str, conn_type: str, **content: Any) -> None:
+        """Make an Airflow connection, or change what is given of one; Airflow encrypts what is secret."""
+        known = self.connection(conn_id) is not None
+        given = {"connection_id": conn_id, "conn_type": conn_type, **content}
+        address = f"connections/{conn_id}?" + "&".join(f"update_mask={name}" for name in content)
+        reply = self._ask("PATCH", address, given) if known else self._ask("POST", "connections", given)
+        self._good(reply, f"storing the Airflow connection {conn_id}")
+
     def _good(self, reply: httpx.Response, what: str) -> dict[str, Any]:
         if reply.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise HTTPException(reply.status_code)

@@ -225,7 +225,7 @@ def _page(
     found = settings.load(tx, name)
     columns = sorted(captured(tx, object) - {"deleted_at"})
     return page(
-        request, "mapping.html", status=409 if problem else 200, name=name, tab="Mapping", tabs=TABS, object=object,
+        request, "mapping.html", status=409 if problem else 200, name=name, tab="Settings", part="Mapping", tabs=TABS, object=object,
         objects=OBJECTS, shown=_model(found, object), entered=entered, columns=columns, types=get_args(FieldType),
         directions=get_args(FieldDirection), policies=get_args(ConflictPolicy), changes=may_change(name, user),
         told="Stored. The next run works by it; where a new field is to be made, run provisioning." if told else "",

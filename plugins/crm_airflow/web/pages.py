@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from crm_airflow.web import chart
 from crm_airflow.web.static import address
+from crm_airflow.web.tabs import PARTS
 from crm_sync.decide.budget import in_words
 
 __all__ = ["page"]
@@ -73,4 +74,4 @@ def _words(name: str) -> str:
 
 
 TEMPLATES.filters.update(moment=_moment, number=_number, age=_age, words=_words)
-TEMPLATES.globals.update(static=address, bars=chart.bars)
+TEMPLATES.globals.update(static=address, bars=chart.bars, parts=PARTS)

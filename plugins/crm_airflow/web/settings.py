@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -10,11 +11,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from crm_airflow.web.forms import Sent
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change
 from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
 from crm_airflow.web.reading import Reading, writing
-from crm_airflow.web.settings_form import entered, entries
+from crm_airflow.web.settings_form import entered, entries, in_words, mistakes
+from crm_airflow.web.settings_words import GROUPS, TITLES
 from crm_airflow.web.tabs import TABS
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger import settings as ledger
@@ -96,12 +99,34 @@ def show(
 
 
 @router.post(SETTINGS, dependencies=CHANGE)
-async def change(request: Request, connection_id: ConnectionName, user: GetUserDep) -> Response:
+def change(request: Request, connection_id: ConnectionName, user: GetUserDep, sent: Sent) -> Response:
     """Store the form, or show it again with everything that is wrong in it."""
-    from starlette.concurrency import run_in_threadpool  # noqa: PLC0415
-
-    sent = {name: str(value) for name, value in (await request.form(max_fields=100)).items()}
-    return await run_in_threadpool(_change, request, connection_id, user, sent)
+    with writing() as tx:
+        current = _json(ledger.load(tx, connection_id).settings)
+    wanted = entered(sent)
+    wrong, refused = mistakes({**current, **wanted}), ""
+    if not wrong:
+        try:
+            store(connection_id, wanted, sent.get("mark"), user.get_name())
+        except Misconfigured as error:
+            refused = str(error)
+    if wrong or refused:
+        with writing() as tx:
+            # As entered, so that nobody types it all again; boxes that are off are absent.
+            again = {name: sent.get(name, "") for name in current}
+            return _page(
+                request,
+                tx,
+                connection_id,
+                again,
+                sent.get("mark", ""),
+                user,
+                None,
+                wrong=wrong,
+                refused=refused,
+            )
+    root = request.scope.get("root_path", "")
+    return RedirectResponse(f"{root}/connections/{connection_id}/settings?told=stored", 303)
 
 
 @api.get(SETTINGS, dependencies=READ)
@@ -124,31 +149,16 @@ def changes(connection_id: ConnectionName, tx: Reading, before: Before = None) -
     return [SettingChangeModel.model_validate(one) for one in found]
 
 
-def _change(request: Request, connection_id: str, user: Any, sent: dict[str, str]) -> Response:
-    try:
-        store(connection_id, entered(sent), sent.get("mark"), user.get_name())
-    except Misconfigured as error:
-        with writing() as tx:
-            current = _json(ledger.load(tx, connection_id).settings)
-            # As entered, so that nobody types it all again; boxes that are off are absent.
-            again = {name: sent.get(name, "") for name in current}
-            return _page(
-                request, tx, connection_id, again, sent.get("mark", ""), user, None, problem=str(error)
-            )
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/settings?told=stored", 303)
-
-
 def _page(
     request: Request, tx: Transaction, name: str, shown: dict[str, Any], mark: str, user: Any, before: int | None,
-    told: str = "", problem: str = "",
+    told: str = "", wrong: Mapping[str, str] | None = None, refused: str = "",
 ) -> HTMLResponse:  # fmt: skip
     found = settings_history.history(tx, name, SHOWN + 1, before)
     older = f"?before={found[SHOWN - 1].change_id}" if len(found) > SHOWN else ""
     return page(
-        request, "settings.html", status=409 if problem else 200, name=name, tab="Settings", tabs=TABS,
-        groups=entries(shown), mark=mark, changes=may_change(name, user), told=told, problem=problem,
-        history=found[:SHOWN], older=older,
+        request, "settings.html", status=409 if wrong or refused else 200, name=name, tab="Settings", part="General", tabs=TABS,
+        groups=[(group, entries(shown, group.settings, wrong)) for group in GROUPS], mark=mark, changes=may_change(name, user),
+        told=told, wrong=wrong or {}, refused=refused, history=found[:SHOWN], older=older, titles=TITLES, in_words=in_words,
     )  # fmt: skip
 
 

@@ -1,69 +1,132 @@
-"""The settings as a form: how each is entered, from what it may hold, and what was entered as settings again."""
+"""The settings as a form: how each is entered and within which bounds, what was entered as settings again, and what is wrong with it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, DecimalException
 from typing import Any, Final, Literal, get_args, get_origin
 
 import orjson
+from pydantic import ValidationError
 
-from crm_airflow.web.settings_words import CHOICES, GROUPS, Setting
-from crm_sync.errors import Misconfigured
+from crm_airflow.web.settings_words import CHOICES, GROUPS, STALL, TITLES, Group, Setting
 from crm_sync.ledger.settings import Settings
 
-__all__ = ["Entry", "Kind", "entered", "entries"]
+__all__ = ["NAMES", "STALLED", "Entry", "Kind", "entered", "entries", "in_words", "mistakes", "names_of"]
 
-Kind = Literal["choice", "box", "number", "text", "lines", "json"]
-NAMES: Final = frozenset(setting.name for _, group in GROUPS for setting in group)
+Kind = Literal["choice", "box", "number", "share", "text", "lines"]
+SHARES: Final = frozenset({"org_reserve", "approve_share_above"})
+"""Fractions, which people enter as per cent."""
+STALLED: Final = (STALL.name,)
+
+
+def names_of(groups: Iterable[Group]) -> tuple[str, ...]:
+    """The settings of some groups."""
+    return tuple(setting.name for group in groups for setting in group.settings)
+
+
+NAMES: Final = names_of(GROUPS)
+"""Everything on the page Settings itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One setting with what the form shows in it."""
+    """One setting with what the form shows in it; ``least``, ``most``: its bounds; ``usual``: its default, in words."""
 
     setting: Setting
     kind: Kind
     value: Any
     choices: Mapping[str, str]
+    least: str
+    most: str
+    usual: str
+    problem: str
+
+    @property
+    def notes(self) -> list[str]:
+        """What stands below the field."""
+        usual = f"Usually {self.usual}{' ' + self.setting.unit if self.setting.unit else ''}."
+        shown = (self.setting.help, self.setting.blank, usual if self.usual else "")
+        return [note for note in shown if note]
 
 
-def entries(shown: Mapping[str, Any]) -> list[tuple[str, list[Entry]]]:
-    """The form's groups; ``shown``: the settings as JSON, or what was entered where it could not be stored."""
-    return [(title, [_entry(setting, shown[setting.name]) for setting in group]) for title, group in GROUPS]
+def entries(
+    shown: Mapping[str, Any], settings: Iterable[Setting], problems: Mapping[str, str] | None = None
+) -> list[Entry]:
+    """The form's fields; ``shown``: the settings as JSON, or what was entered where it could not be stored."""
+    return [
+        _entry(setting, shown[setting.name], (problems or {}).get(setting.name, "")) for setting in settings
+    ]
 
 
-def entered(form: Mapping[str, str]) -> dict[str, Any]:
+def entered(form: Mapping[str, str], names: Iterable[str] = NAMES) -> dict[str, Any]:
     """What a sent form holds, as settings; texts where the model turns them into what it wants.
 
-    Misconfigured names the field that is no JSON.  A box that nobody ticked is absent from a form, so it is off.
+    A box that nobody ticked is absent from a form, so it is off.
     """
-    return {name: _value(name, form.get(name, "").strip()) for name in NAMES}
+    return {name: _value(name, form.get(name, "").strip()) for name in names}
+
+
+def mistakes(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with settings, by name, each with what to enter instead."""
+    try:
+        Settings.model_validate(settings)
+    except ValidationError as error:
+        return {str(each["loc"][0]): _remedy(str(each["loc"][0]), each) for each in reversed(error.errors())}
+    return {}
+
+
+def in_words(name: str, value: Any) -> str:
+    """A value of a setting as people read it; lists and objects come as the trail keeps them, as JSON."""
+    if name not in Settings.model_fields or value is None:
+        return "–" if value is None else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    kind = kind_of(name)
+    if kind == "choice":
+        return CHOICES[name].get(str(value), str(value))
+    if kind == "share":
+        return f"{_percent(value)} %"
+    if kind == "lines" and isinstance(value, str):
+        return ", ".join(orjson.loads(value)) or "–"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def kind_of(name: str) -> Kind:
     """How a setting is entered, by its type."""
-    annotation = Settings.model_fields[name].annotation
-    kinds = {get_origin(each) or each for each in (get_args(annotation) or (annotation,))}
     if name in CHOICES:
         return "choice"
+    if name in SHARES:
+        return "share"
+    annotation = Settings.model_fields[name].annotation
     if annotation is bool:
         return "box"
-    if kinds & {int, float}:
+    if int in {annotation, *get_args(annotation)}:
         return "number"
-    if get_origin(annotation) is tuple:
-        return "json" if name == "alerts" else "lines"
-    return "json" if get_origin(annotation) is dict else "text"
+    return "lines" if get_origin(annotation) is tuple and name != "alerts" else "text"
 
 
-def _entry(setting: Setting, value: Any) -> Entry:
+def _entry(setting: Setting, value: Any, problem: str) -> Entry:
     kind = kind_of(setting.name)
     shown = value
     if kind == "lines" and not isinstance(value, str):
         shown = "\n".join(value)
-    elif kind == "json" and not isinstance(value, str):
-        shown = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if value else ""
-    return Entry(setting, kind, "" if shown is None else shown, CHOICES.get(setting.name, {}))
+    elif kind == "share" and not isinstance(value, str) and value is not None:
+        shown = _percent(value)
+    least, most = _bounds(setting.name)
+    default = Settings.model_fields[setting.name].default
+    usual = in_words(setting.name, default).removesuffix(" %") if kind in ("number", "share") else ""
+    return Entry(
+        setting,
+        kind,
+        "" if shown is None else shown,
+        CHOICES.get(setting.name, {}),
+        least,
+        most,
+        usual,
+        problem,
+    )
 
 
 def _value(name: str, text: str) -> Any:
@@ -72,13 +135,40 @@ def _value(name: str, text: str) -> Any:
         return bool(text)
     if kind == "lines":
         return [line.strip() for line in text.splitlines() if line.strip()]
-    if kind == "json":
+    if kind == "share" and text:
         try:
-            return (
-                orjson.loads(text)
-                if text
-                else type(Settings.model_fields[name].get_default(call_default_factory=True))()
-            )
-        except orjson.JSONDecodeError as error:
-            raise Misconfigured(f"{name}: this is no JSON: {error}") from None
+            return float(Decimal(text.replace(",", ".")) / 100)
+        except DecimalException:
+            return text
     return text or None
+
+
+def _percent(share: float) -> str:
+    return format((Decimal(str(share)) * 100).normalize(), "f")
+
+
+def _bounds(name: str) -> tuple[str, str]:
+    """The least and the most that may be entered; blank: there is none."""
+    least = most = ""
+    for limit in Settings.model_fields[name].metadata:
+        least = str(getattr(limit, "ge", least))
+        most = str(getattr(limit, "le", getattr(limit, "lt", most)))
+    if name in SHARES:
+        # A reserve of all would leave nothing.
+        return least and _percent(float(least)), "99" if name == "org_reserve" else _percent(float(most))
+    return least, most
+
+
+def _remedy(name: str, error: Mapping[str, Any]) -> str:
+    kind = kind_of(name)
+    least, most = _bounds(name)
+    what = {"number": "a whole number", "share": "a number", "choice": "one of the choices"}.get(kind)
+    if what is None:
+        told = str(error["msg"]).removeprefix("Value error, ")
+        return (
+            f"{TITLES[name]}: {error['input']} {told}"
+            if error["type"] == "value_error"
+            else f"{TITLES[name]}: {told}"
+        )
+    range = f" from {least} to {most}" if least and most else f", at least {least}" if least else ""
+    return f"{TITLES[name]}: enter {what}{range}."

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from crm_airflow.web import acting
 from crm_airflow.web.airflow_api import Airflow, AirflowUser
+from crm_airflow.web.forms import Sent
 from crm_airflow.web.guards import (
     CHANGE,
     READ,
@@ -23,16 +24,16 @@ from crm_airflow.web.guards import (
 from crm_airflow.web.pages import page
 from crm_airflow.web.reading import Reading, writing
 from crm_airflow.web.settings import store
-from crm_airflow.web.settings_words import CHOICES
+from crm_airflow.web.settings_form import entered, entries, names_of
+from crm_airflow.web.settings_words import FIRST
 from crm_sync.decide.setup import STEP_OF, STEPS, Facts, Stage, Work, stage_of
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import overview, settings
+from crm_sync.ledger import overview
 from crm_sync.ledger import setup as ledger
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.overview import Overview, Progress
 from crm_sync.ledger.preflight import newest
 from crm_sync.ledger.setup import ProvisionRun
-from crm_sync.model import OBJECTS, ConflictPolicy, Direction
 from crm_sync.preflight_report import PreflightReport
 
 __all__ = ["SetUp", "look", "router"]
@@ -117,7 +118,8 @@ def show(
     step = STEP_OF[found.stage]
     return page(
         request, "setup.html", name=connection_id, found=found, step=step, steps=STEPS,
-        order=list(STEPS), changes=may_change(connection_id, user), chosen=found.view.connection.settings, choices=CHOICES, objects=OBJECTS,
+        order=list(STEPS), changes=may_change(connection_id, user),
+        entries=entries(found.view.connection.settings.model_dump(mode="json"), FIRST.settings),
         dags={"check": preflight_dag(connection_id), "provision": provision_dag(connection_id), "sync": sync_dag(connection_id)},
     )  # fmt: skip
 
@@ -130,23 +132,9 @@ def check(request: Request, connection_id: ConnectionName, airflow: AirflowUser)
 
 
 @router.post(f"{SETUP}/settings", dependencies=CHANGE)
-def choose(
-    request: Request,
-    connection_id: ConnectionName,
-    airflow: AirflowUser,
-    frequency: Annotated[settings.Frequency, Form()],
-    direction: Annotated[Direction, Form()],
-    conflict_policy: Annotated[ConflictPolicy, Form()],
-    creates: Annotated[list[str], Form()] = [],  # noqa: B006  what FastAPI makes of boxes that nobody ticked
-) -> Response:
+def choose(request: Request, connection_id: ConnectionName, airflow: AirflowUser, sent: Sent) -> Response:
     """Store the settings, and have provisioning planned under them."""
-    chosen: dict[str, Any] = {
-        "frequency": frequency,
-        "direction": direction,
-        "conflict_policy": conflict_policy,
-        **{f"create_{object}s": object in creates for object in OBJECTS},
-    }
-    store(connection_id, chosen, None, airflow.user)
+    store(connection_id, entered(sent, names_of([FIRST])), None, airflow.user)
     acting.plan_provisioning(airflow, connection_id)
     return _back(request, connection_id)
 
