@@ -131,6 +131,14 @@ def _contact_of(lead: Row) -> Row:
     return contact
 
 
+def purge(org: Org, id18: str) -> None:
+    """Take a record out of the recycle bin for good."""
+    table, row = _row(org, id18)
+    if not row.get("IsDeleted"):
+        raise RowError(Fault("DELETE_FAILED", "Entity is not in the recycle bin", ()))
+    org.put(table, id18, None)
+
+
 def touch(org: Org, ids18: list[str], seconds: float) -> str:
     """Move SystemModstamp alone, as automation does; a stamp in the past is a change that is seen late."""
     stamp = clock.stamp_of(org.clock.now() + seconds)

@@ -1,17 +1,20 @@
-"""SOAP's way in and out for older clients: login() with user name and password, logout(), and who one is."""
+"""SOAP for older clients: login() with user name and password, logout(), who one is, and the door to the data calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from salesforce_standin import xml_text
-from salesforce_standin.config import OLDEST
-from salesforce_standin.http_call import Incoming, Reply
+from salesforce_standin import rights, soap_calls, xml_text
+from salesforce_standin.config import LATEST, OLDEST
+from salesforce_standin.errors import ApiError
+from salesforce_standin.http_call import Call, Incoming, Reply
 from salesforce_standin.logins import BAD_PASSWORD, Refused, admit, with_password_and_token
 from salesforce_standin.sessions import Session
+from salesforce_standin.soap_request import Request
 from salesforce_standin.tables import Row
 
 if TYPE_CHECKING:
@@ -19,10 +22,22 @@ if TYPE_CHECKING:
 
 _LAST_WITH_LOGIN = 64
 _CONTENT_TYPE = "text/xml; charset=utf-8"
+_RECORDS = {"u": "urn:sobject.partner.soap.sforce.com", "c": "urn:sobject.enterprise.soap.sforce.com"}
+_QUERY_FAULTS = frozenset({"InvalidFieldFault", "InvalidSObjectFault", "MalformedQueryFault"})
+_FAULTS = {
+    "INVALID_FIELD": "InvalidFieldFault",
+    "INVALID_QUERY_LOCATOR": "InvalidQueryLocatorFault",
+    "INVALID_TYPE": "InvalidSObjectFault",
+    "MALFORMED_ID": "InvalidIdFault",
+    "MALFORMED_QUERY": "MalformedQueryFault",
+}
+_PLACE = re.compile(r"ERROR at Row:(\d+):Column:(\d+)")
 
 
-def serve(org: Org, incoming: Incoming, version: int, kind: str = "u") -> Reply:
-    """Answer a SOAP request; only what is about the session itself is known."""
+def serve(  # noqa: PLR0911 - one way out per refusal
+    org: Org, incoming: Incoming, version: int, kind: str = "u"
+) -> Reply:
+    """Answer a SOAP request; what is about records is done in soap_calls.py."""
     envelope = xml_text.read(incoming.content)
     call = None if envelope is None else _call_of(envelope)
     if envelope is None or call is None:
@@ -33,17 +48,60 @@ def serve(org: Org, incoming: Incoming, version: int, kind: str = "u") -> Reply:
     name = xml_text.local(call.tag)
     if name == "login" and version <= _LAST_WITH_LOGIN:
         return _login(org, incoming, call, version, kind)
-    if name not in _CALLS:
+    if name not in _CALLS and name not in soap_calls.CALLS:
         message = f"No operation available for request {call.tag}"
         return _fault("soapenv:Client", "UNKNOWN_EXCEPTION", message, kind)
-    session = org.sessions.find(_token_of(envelope))
+    header = xml_text.child(envelope, "Header")
+    headers = {xml_text.local(part.tag): part for part in (header if header is not None else ())}
+    session = org.sessions.find(_token_of(headers))
     user = org.tables["User"].rows.get(session.user_id) if session else None
     if session is None or user is None or not user.get("IsActive"):
         message = "Invalid Session ID found in SessionHeader: Illegal Session"
         return _fault("sf:INVALID_SESSION_ID", "INVALID_SESSION_ID", message, kind, "UnexpectedErrorFault")
     incoming.user_id = session.user_id
-    body = f"<{name}Response>{_CALLS[name](org, user, session)}</{name}Response>"
-    return Reply(200, _envelope(body, kind).encode(), content_type=_CONTENT_TYPE)
+    if name in _CALLS:
+        body = f"<{name}Response>{_CALLS[name](org, user, session)}</{name}Response>"
+        return Reply(200, _envelope(body, kind).encode(), content_type=_CONTENT_TYPE)
+    org.current_token = session.token
+    rest = Call("GET", "", min(version, LATEST), session.user_id, incoming.base)
+    return _data(org, incoming, Request(org, rest, call, headers, kind == "u"), kind)
+
+
+def _data(org: Org, incoming: Incoming, request: Request, kind: str) -> Reply:
+    """Answer a call about data: it counts as one to the REST API does, and says how many there were."""
+    name = xml_text.local(request.element.tag)
+    if not rights.may_use_api(org, incoming.user_id):
+        return _fault(f"sf:{rights.API_DISABLED[0]}", *rights.API_DISABLED, kind, "UnexpectedErrorFault")
+    if not org.meter.allows():
+        message = "TotalRequests Limit exceeded."
+        return _fault(
+            "sf:REQUEST_LIMIT_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", message, kind, "UnexpectedErrorFault"
+        )
+    org.meter.count()
+    incoming.counted += 1
+    try:
+        inside = soap_calls.CALLS[name](request)
+    except ApiError as error:
+        org.abandon()
+        return _refused(error, kind)
+    limit = {"current": org.meter.known(), "limit": org.meter.allowance, "type": "API REQUESTS"}
+    told = xml_text.spell("LimitInfoHeader", {"limitInfo": limit})
+    space = f' xmlns:sf="{_RECORDS[kind]}" xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
+    body = f"<{name}Response>{inside}</{name}Response>"
+    return Reply(200, _envelope(body, kind, space, told).encode(), content_type=_CONTENT_TYPE)
+
+
+def _refused(error: ApiError, kind: str) -> Reply:
+    """Say in SOAP what the REST API would have said; faults of queries tell the place in elements of their own."""
+    first = error.body[0]
+    code, message = str(first["errorCode"]), str(first["message"])
+    name = _FAULTS.get(code, "UnexpectedErrorFault")
+    place = _PLACE.search(message)
+    where = ""
+    if name in _QUERY_FAULTS:
+        row, column = place.groups() if place else ("-1", "-1")
+        where = f"<sf:row>{row}</sf:row><sf:column>{column}</sf:column>"
+    return _fault(f"sf:{code}", code, message, kind, name, where)
 
 
 def _login(org: Org, incoming: Incoming, call: Element, version: int, kind: str) -> Reply:
@@ -93,9 +151,8 @@ def _call_of(envelope: Element) -> Element | None:
     return body[0] if body is not None and len(body) else None
 
 
-def _token_of(envelope: Element) -> str:
-    header = xml_text.child(envelope, "Header")
-    session = None if header is None else xml_text.child(header, "SessionHeader")
+def _token_of(headers: Mapping[str, Element]) -> str:
+    session = headers.get("SessionHeader")
     return "" if session is None else xml_text.text(session, "sessionId")
 
 
@@ -157,24 +214,30 @@ def _elements(values: dict[str, str] | dict[str, str | None]) -> str:
     )
 
 
-def _envelope(body: str, kind: str, more: str = "") -> str:
+def _envelope(body: str, kind: str, more: str = "", header: str = "") -> str:
     urn = "urn:partner.soap.sforce.com" if kind == "u" else "urn:enterprise.soap.sforce.com"
+    return _around(body, f' xmlns="{urn}"{more}', header)
+
+
+def _around(body: str, spaces: str, header: str = "") -> str:
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns="{urn}"{more}'
-        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}"{spaces}'
+        f' xmlns:xsi="{xml_text.INSTANCE}">{f"<soapenv:Header>{header}</soapenv:Header>" if header else ""}'
         f"<soapenv:Body>{body}</soapenv:Body></soapenv:Envelope>"
     )
 
 
-def _fault(code: str, exception: str, message: str, kind: str, name: str = "LoginFault") -> Reply:
+def _fault(
+    code: str, exception: str, message: str, kind: str, name: str = "LoginFault", more: str = ""
+) -> Reply:
     """Return a SOAP fault; clients look for sf:exceptionCode and sf:exceptionMessage by these very names."""
     space = "urn:fault.partner.soap.sforce.com" if kind == "u" else "urn:fault.enterprise.soap.sforce.com"
     detail = (
         f'<sf:{name} xsi:type="sf:{name}"><sf:exceptionCode>{exception}</sf:exceptionCode>'
-        f"<sf:exceptionMessage>{escape(message)}</sf:exceptionMessage></sf:{name}>"
+        f"<sf:exceptionMessage>{escape(message)}</sf:exceptionMessage>{more}</sf:{name}>"
     )
     body = (
         f"<soapenv:Fault><faultcode>{code}</faultcode><faultstring>{exception}: {escape(message)}</faultstring>"
         f"<detail>{detail}</detail></soapenv:Fault>"
     )
-    return Reply(500, _envelope(body, kind, f' xmlns:sf="{space}"').encode(), content_type=_CONTENT_TYPE)
+    return Reply(500, _around(body, f' xmlns:sf="{space}"').encode(), content_type=_CONTENT_TYPE)

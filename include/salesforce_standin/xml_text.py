@@ -76,8 +76,12 @@ def spell(name: str, value: Any) -> str:
         return "".join(spell(name, one) for one in value)
     if isinstance(value, Mapping):
         return f"<{name}>{elements(value)}</{name}>"
-    plain = str(value).lower() if isinstance(value, bool) else escape(str(value))
-    return f"<{name}>{plain}</{name}>"
+    return f"<{name}>{plain(value)}</{name}>"
+
+
+def plain(value: Any) -> str:
+    """Spell a single value."""
+    return str(value).lower() if isinstance(value, bool) else escape(str(value))
 
 
 def elements(values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> str:
