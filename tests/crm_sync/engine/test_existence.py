@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import psycopg
+import pytest
 
 from tests.crm_sync.engine.world import LEASE, World
 
@@ -541,3 +542,58 @@ def test_deleted_there_before_a_repair_arrived(world: World) -> None:
     world.their_delete()
     world.assert_sound(3)
     assert world.image(id=world.linked(world.ours)).values["title"] == "T1"
+
+
+def test_edited_there_and_killed_after_a_clear_of_ours(make_world: MakeWorld) -> None:
+    """The value that our clear ran over is lost with the reply; the trail names the window, at once."""
+    world = make_world(policy="crm_wins").with_person()
+    world.our_edit("title", None)
+    run = world.start().to("pull")
+    world.their_edit("title", "v2")
+    run.to("written").kill()
+    world.run()
+    assert "unseen_window" in {line.outcome for line in world.trail("title")}
+    world.assert_sound(3)
+
+
+def test_undeleted_and_edited_between_our_read_and_making_it_again(make_world: MakeWorld) -> None:
+    """The upsert meets the old record, which nobody can have looked at before: the trail names that window."""
+    world = make_world(policy="gptweb_wins").with_person()
+    world.their_delete()
+    world.assert_sound()
+    run = world.start().to("pull")
+    world.their_undelete()
+    world.their_edit("title", "v1")
+    world.our_unarchive()
+    run.finish()
+    assert "unseen_window" in {line.outcome for line in world.trail("title")}
+    world.assert_sound(3)
+    assert world.linked(world.ours) == world.theirs["crm"]
+
+
+@pytest.mark.parametrize("steps", [0, 4, 12])
+def test_archived_here_and_merged_there_during_a_run(make_world: MakeWorld, steps: int) -> None:
+    """A stranger is merged into the counterpart of what we delete: what is typed there afterwards keeps it alive."""
+    world = make_world(policy="gptweb_wins", our_archive="delete").with_person()
+    other = world.their_new(title="w0", email="e9@example.com")
+    run = world.start()
+    for _ in range(steps):
+        run.step()
+    world.our_archive()
+    world.their_merge(world.theirs["crm"], other)
+    run.finish()
+    world.their_edit("phone", "v2")
+    world.assert_sound(3)
+
+
+def test_planned_once_more_between_their_undelete_and_reading_it(make_world: MakeWorld) -> None:
+    """An edit of ours that a sleeping link lets go of is work again when it wakes."""
+    world = make_world(policy="gptweb_wins", their_delete="keep").with_person()
+    earlier = world.start().finish()
+    world.their_delete()
+    world.run()
+    world.their_undelete()
+    world.our_edit("title", None)
+    world.again(earlier, "plan").finish()
+    world.assert_sound(3)
+    assert world.their_value("title") is None
