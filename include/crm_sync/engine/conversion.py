@@ -16,9 +16,9 @@ from crm_sync.decide.match import Ambiguous, Match, Verdict, judge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import conversions, existence, identity, linking, links, merges, trail
+from crm_sync.ledger import conversions, existence, identity, linking, links, merges, parking, trail
 from crm_sync.ledger.database import Transaction
-from crm_sync.model import Link, OurRecord, Write
+from crm_sync.model import Failure, Link, OurRecord, Outcome, Write
 from crm_sync.stores.database import DatabaseStore
 
 __all__ = ["convert_ours", "plan_conversions"]
@@ -29,6 +29,10 @@ SUPERSEDED = "the conversion can't be followed any more as it was planned; the n
 
 class _RefusedError(Exception):
     """Our database takes no such contact."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 def plan_conversions(engine: Engine, context: Context, tally: Tally) -> frozenset[str]:
@@ -60,6 +64,7 @@ def _plan(tx: Transaction, engine: Engine, context: Context, link_ids: Sequence[
         p
         for p in links.pairs(tx, lead, link_ids, lock=True)
         if not p[0].claimed_by_another(context.run_id, now)
+        and p[0].parked.get(("ours", EXISTS)) != p[0].converted_to
     ]
     if context.standing.direction == "push" or not context.settings.creates("contact"):
         conversions.end(tx, [(link, None) for link, _ in pairs])
@@ -95,44 +100,46 @@ def convert_ours(
     lead = context.mappings["lead"]
     outcomes: list[trail.OutcomeRow] = []
     ended: list[tuple[Link, str | None]] = []
+    refusals: list[parking.Refusal] = []
     found = {
         pair[0].link_id: pair for pair in links.pairs(tx, lead, [c.link_id or 0 for c in changes], lock=True)
     }
     for change in changes:
         link, ours = found.get(change.link_id or 0, (None, None))
+        successor: str | None = None
+        outcome: Outcome = "superseded"
         detail = SUPERSEDED
-        stands = link is not None and link.state in ("live", "gone") and not link.reread
-        if (
-            link is None
-            or not stands
-            or link.converted_to is None
-            or link.claimed_by_another(context.run_id, now)
-        ):
-            successor = None
-        else:
+        if link is not None and _stands(link) and not link.claimed_by_another(context.run_id, now):
             try:
                 with tx.connection.transaction():
                     successor = _goes_on_as(tx, context, link, ours, now)
-            except _RefusedError as refusal:
-                successor, detail = None, str(refusal)
-        if link is None or successor is None:
-            outcomes.append((change.change_id, "superseded", (EXISTS,), change.their_id, detail))
-            continue
-        outcomes.append(
-            (
-                change.change_id,
-                "acknowledged",
-                (EXISTS,),
-                change.their_id,
-                f"it goes on as contact {successor}",
-            )
-        )
-        ended.append((link, successor))
+            except _RefusedError as error:
+                refusals.append(_refusal(link, ours, error.failure))
+                outcome, detail = "parked", f"{refusals[-1].cause}. {refusals[-1].remedy}"
+            if successor is not None:
+                ended.append((link, successor))
+                outcome, detail = "acknowledged", f"it goes on as contact {successor}"
+        outcomes.append((change.change_id, outcome, (EXISTS,), change.their_id, detail))
+    parking.park(tx, context.run_id, context.name, refusals)
+    parking.lift_written(tx, "ours", {link.link_id: (EXISTS,) for link, _ in ended})
     existence.archive(tx, lead, [link.our_id for link, _ in ended])
     kept = links.pairs(tx, lead, [link.link_id for link, _ in ended], lock=True)
     settle_links(tx, context, lead, [(replace(link, state="converted"), ours) for link, ours in kept])
     conversions.end(tx, ended)
     return outcomes
+
+
+def _stands(link: Link) -> bool:
+    return link.state in ("live", "gone") and not link.reread and link.converted_to is not None
+
+
+def _refusal(link: Link, ours: OurRecord | None, failure: Failure) -> parking.Refusal:
+    """It stands until our lead is another one, or the settings, or a person says so: the contact is made of our lead."""
+    return parking.Refusal(
+        link.object, "ours", failure.code, f"GPTWeb's database refuses the contact that it became: {failure.message}",
+        failure.remedy, link.link_id, link.our_id, link.their_id, EXISTS, link.converted_to,
+        our_version=ours.version if ours else None,
+    )  # fmt: skip
 
 
 def _goes_on_as(
@@ -192,7 +199,7 @@ def _fill(
 
 def _write(tx: Transaction, context: Context, write: Write) -> None:
     for failure in DatabaseStore(tx, context.mappings).write("contact", [write], 0.0)[0].failures:
-        raise _RefusedError(f"GPTWeb's database refuses the contact: {failure.message}. {failure.remedy}")
+        raise _RefusedError(failure)
 
 
 def _line(link: Link, detail: str) -> trail.Line:

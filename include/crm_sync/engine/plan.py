@@ -27,6 +27,7 @@ __all__ = ["plan", "plan_links"]
 
 CHUNK = 2000
 PLANNED_AGAIN = "the run was planned again"
+HELD = "left to another run or its bulk job"
 
 
 def plan(engine: Engine, context: Context) -> PlanReport:
@@ -46,6 +47,10 @@ def plan(engine: Engine, context: Context) -> PlanReport:
         identify_theirs(engine, context, mapping, tally, expected)
         _plan_dirty_links(engine, context, mapping, tally)
         identify_ours(engine, context, mapping, tally)
+        with engine.database.transaction() as tx:
+            tally.add(
+                mapping.object, HELD, worklist.creates_elsewhere(tx, context.run, mapping, engine.now())
+            )
     if sum(count for name, count in tally.total().items() if name != OUTSIDE) > CHUNK:
         with engine.database.transaction() as tx:
             worklist.analyze(tx)
@@ -117,7 +122,10 @@ def plan_links(
     changed: list[tuple[int, Side, str]] = []
     agreed: list[Link] = []
     for link, ours in found:
-        if link.claimed_by_another(context.run_id, now) or link.their_id is None:
+        if link.claimed_by_another(context.run_id, now):
+            tally.add(mapping.object, HELD)
+            continue
+        if link.their_id is None:
             continue
         changed.extend(_parked_no_more(mapping, link, ours))
         planned, after = _plan_link(mapping, context, fall_asleep(link, ours), ours, parents)

@@ -18,6 +18,7 @@ __all__ = [
     "analyze",
     "analyze_links",
     "clear_outbox",
+    "creates_elsewhere",
     "dirty_links",
     "room",
 ]
@@ -55,6 +56,16 @@ def dirty_links(
         },
     )
     return [row[0] for row in rows]
+
+
+def creates_elsewhere(tx: Transaction, run: Run, mapping: ObjectMapping, now: datetime) -> int:
+    """How many records another run, or its bulk job, is creating there at this moment: they are not judged meanwhile."""
+    count: int = tx.one(
+        "select count(*) from crm_sync.link where connection = %s and object = %s and their_id is null "
+        "and claim_run is distinct from %s and claim_until >= %s",
+        (run.connection, mapping.object, run.run_id, now),
+    )
+    return count
 
 
 def clear_outbox(tx: Transaction, connection: str, object: str, settled: Sequence[tuple[str, int]]) -> None:

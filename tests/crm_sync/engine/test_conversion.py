@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from crm_sync.ledger import parking
 from crm_sync.model import Value
-from tests.crm_sync.engine.world import LEASE, World
+from tests.crm_sync.engine.world import LEASE, World, a_database_that
 
 MakeWorld = Callable[..., World]
 ALL = ("account", "contact", "lead")
@@ -231,3 +232,40 @@ def test_lead_that_was_converted_before_we_came_is_not_made_here(make_world: Mak
     leads = Leads(world)
     assert world.count("select count(*) from gptweb.leads") == 1
     assert len(leads.contacts()) == 1
+
+
+def test_a_contact_that_our_database_refuses_is_parked_until_the_lead_is_another_one(
+    make_world: MakeWorld,
+) -> None:
+    leads = Leads(make_world(), title="far too long")
+    short, long = (f"alter table gptweb.contacts alter title type {kind}" for kind in ("varchar(5)", "text"))
+    with a_database_that(leads.world, short, long):
+        leads.crm.person_converts(leads.theirs)
+        leads.run()
+        parked = "select field, tries, cause from crm_sync.parked_rows where connection = 'crm'"
+        ((field, tries, cause),) = leads.world.client.execute(parked.encode()).fetchall()
+        assert (field, tries) == ("exists", 1)
+        assert "refuses the contact" in cause
+        planned = leads.world._planned()
+        leads.later()
+        assert leads.world._planned() == planned  # and no run goes red for it
+        assert leads.contacts() == []
+        leads.edit("title", "short")
+        leads.settle()
+        assert leads.contacts()[0]["title"] == "short"
+        assert leads.world.client.execute(parked.encode()).fetchall() == []
+
+
+def test_a_contact_that_our_database_refused_is_tried_again_when_a_person_says_so(
+    make_world: MakeWorld,
+) -> None:
+    leads = Leads(make_world(), title="far too long")
+    short, long = (f"alter table gptweb.contacts alter title type {kind}" for kind in ("varchar(5)", "text"))
+    with a_database_that(leads.world, short, long):
+        leads.crm.person_converts(leads.theirs)
+        leads.run()
+        leads.world.client.execute(long.encode())
+        with leads.world.desk.transaction() as tx:
+            assert parking.try_again(tx, "crm") == 1
+        leads.settle()
+        assert leads.contacts()[0]["title"] == "far too long"

@@ -7,16 +7,14 @@ runs of one kind end those before them (their processes count as dead), so what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import psycopg
 import pytest
 
 from crm_sync.ledger import worklist
 from crm_sync.model import Object, Value, Write
 from crm_sync.stores.database import DatabaseStore
-from tests.crm_sync.engine.world import LAG, LEASE, MAPPINGS, World
+from tests.crm_sync.engine.world import LAG, LEASE, MAPPINGS, World, a_database_that
 
 MakeWorld = Callable[..., World]
 
@@ -695,18 +693,6 @@ def test_our_edit_while_the_record_is_being_made_there(world: World) -> None:
     assert world.their_value("title", id=world.linked(ours)) == "O2"
 
 
-@contextmanager
-def a_database_that(world: World, do: str, undo: str) -> Iterator[None]:
-    """Ours is somebody's own database: it may have triggers and limits of its own."""
-    world.client.execute(do.encode())
-    try:
-        yield
-    finally:
-        world.close()
-        with psycopg.connect(world.url, autocommit=True) as client:
-            client.execute(undo.encode())
-
-
 SHOUTS = """create function gptweb.shout() returns trigger language plpgsql as $$
 begin new.title := upper(new.title); return new; end $$;
 create trigger shout before insert on gptweb.contacts for each row execute function gptweb.shout()"""
@@ -839,3 +825,20 @@ def test_equal_stamps_on_pages_of_one_row(world: World) -> None:
     killed.kill()
     world.run()
     assert world.count("select count(*) from gptweb.contacts where last_name like 'L%%'") == 2001
+
+
+def test_what_another_run_holds_is_in_the_report_of_a_plan(world: World) -> None:
+    """Nothing is decided about it meanwhile, and that is said: the record, and one that is being made there."""
+    world.our_edit("title", "O1")
+    world.our_new(title="X", email="e9@example.com")
+    sending = world.start().to("sent")
+    other = world.start(kind="reconcile").to("opened")
+    assert other.run_id is not None
+    other.engine.pull(other.run_id)
+    held = "left to another run or its bulk job"
+    assert other.engine.plan(other.run_id).counts == {held: 1, "create in the CRM": 1}
+    sending.to("sent")
+    assert other.engine.plan(other.run_id).counts == {held: 1}
+    sending.finish()
+    other.kill()
+    world.assert_sound()

@@ -29,7 +29,18 @@ from crm_sync.model import Image, Object, RunKind, Value, Write
 from crm_sync.stores.memory import MemoryStore
 from tests.crm_sync.engine.truth import FIELDS, Cell, Recorded, Truth, plain
 
-__all__ = ["LAG", "LATE", "LEASE", "Killed", "Pool", "Running", "World", "is_refused", "stop_at"]
+__all__ = [
+    "LAG",
+    "LATE",
+    "LEASE",
+    "Killed",
+    "Pool",
+    "Running",
+    "World",
+    "a_database_that",
+    "is_refused",
+    "stop_at",
+]
 
 LAG, LEASE, LATE = 6, 10, 4
 """Seconds: how late a record may show up, how long a run holds a link, how long after that a write may commit."""
@@ -719,3 +730,15 @@ def stop_at(step: str) -> None:
 
 def is_refused(value: Value) -> bool:
     return isinstance(value, str) and value.startswith("bad")
+
+
+@contextmanager
+def a_database_that(world: World, do: str, undo: str) -> Iterator[None]:
+    """Ours is somebody's own database: it may have triggers and limits of its own."""
+    world.client.execute(do.encode())
+    try:
+        yield
+    finally:
+        world.close()
+        with psycopg.connect(world.url, autocommit=True) as client:
+            client.execute(undo.encode())
