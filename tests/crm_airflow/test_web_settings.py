@@ -7,8 +7,9 @@ from contextlib import closing
 
 import pytest
 
+from crm_sync.decide.settings import Settings
 from crm_sync.ledger.database import Database
-from crm_sync.ledger.settings import Settings, load
+from crm_sync.ledger.settings import load
 from tests.crm_airflow.real import NAME, rows
 from tests.crm_airflow.ui import airflow_app, browser
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Rules
+from crm_sync.decide.settings import Settings, check_scope
 from crm_sync.engine.reports import PlanReport, PullReport, PushReport, RunReport
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger import parking, replan, runs, settings
 from crm_sync.ledger.capture import check_columns
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.runs import Run
-from crm_sync.ledger.settings import Connection, Settings
+from crm_sync.ledger.settings import Connection
 from crm_sync.model import OBJECTS, Direction, Heal, Object, RunKind
 from crm_sync.ports import Store
 
@@ -119,7 +120,7 @@ class Engine:
             connection = settings.load(tx, options.connection)
             for mapping in self.mappings.values():
                 check_columns(tx, mapping)
-            settings.check_scope(connection.name, connection.settings, self.mappings)
+            check_scope(connection.name, connection.settings, self.mappings)
             if options.kind == "reconcile" and options.heal is None:
                 options = replace(options, heal=connection.settings.heal)
             chosen = {

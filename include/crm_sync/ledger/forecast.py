@@ -9,10 +9,10 @@ from datetime import timedelta
 from psycopg import sql
 
 from crm_sync.decide.budget import Backlog, Clocks, calls_needed, in_words, org_wait
+from crm_sync.decide.settings import Settings
 from crm_sync.ledger import allocation, runs, settings
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.pacing import WAITING
-from crm_sync.ledger.settings import Settings
 from crm_sync.ledger.spending import LaneRoom, database_clock, lane_room
 from crm_sync.model import Object, RunKind
 

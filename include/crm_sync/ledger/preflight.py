@@ -9,8 +9,9 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.preflight_facts import Expectations
 from crm_sync.decide.preflight_line import CheckLine
 from crm_sync.decide.schema_diff import wanted_fields
+from crm_sync.decide.settings import MINUTES
 from crm_sync.ledger.database import Database, Jsonb, Transaction
-from crm_sync.ledger.settings import MINUTES, Connection
+from crm_sync.ledger.settings import Connection
 from crm_sync.model import Object
 from crm_sync.preflight_report import PreflightReport
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from crm_sync.decide.settings import Settings
 from crm_sync.ledger.database import Transaction
-from crm_sync.ledger.settings import Settings
 from crm_sync.model import Value
 
 __all__ = ["SettingChange", "history", "mark"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from crm_sync.decide.settings import Frequency, Reconcile
     from crm_sync.ledger.database import Transaction
-    from crm_sync.ledger.settings import Frequency, Reconcile
 
 __all__ = ["ConnectionSnapshot", "path", "read", "write"]
 

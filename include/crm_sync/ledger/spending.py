@@ -29,10 +29,10 @@ from crm_sync.decide.budget import (
     reserve_of,
     runs_short,
 )
+from crm_sync.decide.settings import Settings, parse
 from crm_sync.errors import BudgetExhausted, CallCapReached, Misconfigured, SyncError
-from crm_sync.ledger import allocation, settings
+from crm_sync.ledger import allocation
 from crm_sync.ledger.database import Database, Transaction
-from crm_sync.ledger.settings import Settings
 from crm_sync.model import ApiUsage, RunKind
 from crm_sync.ports import LIMITS
 
@@ -140,7 +140,7 @@ class LedgerMeter:
         data = tx.one(
             "select settings from crm_sync.connection where name = %s for no key update", (self._connection,)
         )
-        self._chosen = settings.parse(self._connection, data)
+        self._chosen = parse(self._connection, data)
         return self._chosen
 
     def _clocks(self, tx: Transaction) -> Clocks:

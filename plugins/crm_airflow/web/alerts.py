@@ -25,6 +25,7 @@ from crm_airflow.web.settings_form import STALLED, entered, entries, mistakes
 from crm_airflow.web.settings_words import STALL
 from crm_airflow.web.tabs import TABS
 from crm_sync.decide.alerts import EVENTS, AlertTarget, Mail, Webhook, trial
+from crm_sync.decide.settings import Settings
 from crm_sync.errors import Misconfigured, Missing, RetryLater, SyncError
 from crm_sync.ledger import lifecycle, settings
 from crm_sync.ledger.database import Transaction
@@ -315,7 +316,7 @@ def _back(request: Request, connection_id: str, told: str) -> Response:
 
 
 def _page(
-    request: Request, name: str, user: Any, airflow: Airflow, found: settings.Settings, entered: Mapping[str, Any],
+    request: Request, name: str, user: Any, airflow: Airflow, found: Settings, entered: Mapping[str, Any],
     problem: str = "", told: str = "", stall: str | None = None, wrong: Mapping[str, str] | None = None,
 ) -> HTMLResponse:  # fmt: skip
     shown = {STALL.name: found.stall_minutes if stall is None else stall}

@@ -19,6 +19,7 @@ from crm_airflow.web.reading import Reading, writing
 from crm_airflow.web.settings_form import entered, entries, in_words, mistakes
 from crm_airflow.web.settings_words import GROUPS, TITLES
 from crm_airflow.web.tabs import TABS
+from crm_sync.decide.settings import Settings, parse
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger import settings as ledger
 from crm_sync.ledger import settings_history, snapshot
@@ -65,7 +66,7 @@ class SettingChangeModel(BaseModel):
     who: str
 
 
-def store(connection: str, wanted: dict[str, Any], mark: str | None, who: str) -> ledger.Settings:
+def store(connection: str, wanted: dict[str, Any], mark: str | None, who: str) -> Settings:
     """Store what differs, if the settings are still those of ``mark``; the next run works by them."""
     with writing() as tx:
         tx.run("select 1 from crm_sync.connection where name = %s for update", (connection,))
@@ -74,7 +75,7 @@ def store(connection: str, wanted: dict[str, Any], mark: str | None, who: str) -
             raise Misconfigured(
                 "Somebody changed the settings since you opened this page: open it again and look at them."
             )
-        chosen = ledger.parse(connection, {**_json(current), **wanted})
+        chosen = parse(connection, {**_json(current), **wanted})
         before, after = _json(current), _json(chosen)
         changed = {name: after[name] for name in wanted if name in after and after[name] != before[name]}
         if changed:
@@ -162,9 +163,9 @@ def _page(
     )  # fmt: skip
 
 
-def _json(settings: ledger.Settings) -> dict[str, Any]:
+def _json(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json")
 
 
-def _model(settings: ledger.Settings) -> SettingsModel:
+def _model(settings: Settings) -> SettingsModel:
     return SettingsModel(settings=_json(settings), mark=settings_history.mark(settings))

@@ -11,7 +11,7 @@ import orjson
 from pydantic import ValidationError
 
 from crm_airflow.web.settings_words import CHOICES, GROUPS, STALL, TITLES, Group, Setting
-from crm_sync.ledger.settings import Settings
+from crm_sync.decide.settings import Settings
 
 __all__ = ["NAMES", "STALLED", "Entry", "Kind", "entered", "entries", "in_words", "mistakes", "names_of"]
 

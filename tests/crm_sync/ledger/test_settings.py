@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from crm_sync.decide.schema import Choices
+from crm_sync.decide.settings import parse
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger.settings import parse
 
 
 def test_who_is_to_see_the_fields_is_part_of_the_settings() -> None:
