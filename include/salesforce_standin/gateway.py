@@ -31,7 +31,8 @@ MAX_HEAD = 16_384
 VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d+)(/.*)?\Z")
 _ASYNC = re.compile(r"/services/async/(\d+)\.0(/.*)\Z")
 _SOAP = re.compile(r"/services/Soap/([cu])/(\d+)\.0(?:/\w+)?/?\Z")
-_METADATA = re.compile(r"/services/Soap/m/(\d+)\.0(?:/\w*)?\Z")
+# Clients add a name of their own to it ("deployRequest/0Af…"), the org's id, or nothing.
+_METADATA = re.compile(r"/services/Soap/m/(\d+)\.0(?:/[\w/]*)?\Z")
 # Where a body may be something else than JSON.
 _BULK = re.compile(r"/services/data/v\d+\.0/jobs/ingest")
 _BULK_CONTENT = frozenset({"text/csv", "multipart/form-data"})

@@ -1,25 +1,24 @@
 """The Metadata API over SOAP, /services/Soap/m: components listed, read and written in the call that asks for it.
 
-Only the synchronous calls are served (facts/salesforce.md 7.3); what a component is, and how it is stored, stands
-in metadata_kinds.py.
+What a component is, and how it is stored, stands in metadata_kinds.py; packages of components in metadata_deploy.py
+and metadata_retrieve.py (facts/salesforce.md 7.3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
-from salesforce_standin import xml_text
+from salesforce_standin import metadata_deploy, metadata_retrieve, xml_text
 from salesforce_standin.config import LATEST, OLDEST
 from salesforce_standin.errors import Fault, RowError
 from salesforce_standin.http_call import Reply
-from salesforce_standin.metadata_envelope import Request, answer, fault
+from salesforce_standin.metadata_envelope import Caller, Request, answer, fault
 from salesforce_standin.metadata_kinds import EMPTY, KINDS, Kind
+from salesforce_standin.metadata_properties import properties
 from salesforce_standin.permissions import holds
-from salesforce_standin.tables import Row
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
@@ -41,13 +40,7 @@ def serve(org: Org, user_id: str, request: Request, version: int) -> Reply:
     served = _CALLS.get(request.name)
     if served is None:
         raise fault("Client", f"No operation available for request {request.call.tag}", "soapenv")
-    return answer(request.name, served(_Caller(org, user_id), request))
-
-
-@dataclass(frozen=True, slots=True)
-class _Caller:
-    org: Org
-    user_id: str
+    return answer(request.name, served(Caller(org, user_id), request))
 
 
 def _kind(name: str) -> Kind:
@@ -64,7 +57,7 @@ def _few(found: list[Any], most: int) -> list[Any]:
     return found
 
 
-def _describe(_caller: _Caller, _request: Request) -> str:
+def _describe(_caller: Caller, _request: Request) -> str:
     shown = [
         {
             "childXmlNames": list(kind.children),
@@ -86,42 +79,18 @@ def _describe(_caller: _Caller, _request: Request) -> str:
     return xml_text.spell("result", result)
 
 
-def _list(caller: _Caller, request: Request) -> str:
+def _list(caller: Caller, request: Request) -> str:
     queries = _few([one for one in request.call if xml_text.local(one.tag) == "queries"], _MOST_QUERIES)
     found = []
     for query in queries:
         name = xml_text.text(query, "type")
         if name not in EMPTY:
             kind = _kind(name)
-            found += [_properties(caller.org, name, kind, row) for row in kind.rows(caller.org)]
+            found += [properties(caller.org, name, kind, row) for row in kind.rows(caller.org)]
     return xml_text.spell("result", found)
 
 
-def _properties(org: Org, name: str, kind: Kind, row: Row) -> dict[str, Any]:
-    """Return what a list says of a component; moments end in Z here, unlike in JSON."""
-    users = org.tables["User"].rows
-    who = {key: users.get(row.get(key, ""), {}) for key in ("CreatedById", "LastModifiedById")}
-    full_name = kind.name(row)
-    return {
-        "createdById": row.get("CreatedById", ""),
-        "createdByName": who["CreatedById"].get("Name", ""),
-        "createdDate": _moment(row.get("CreatedDate")),
-        "fileName": f"{kind.directory}/{kind.file(full_name)}.{kind.suffix}",
-        "fullName": full_name,
-        "id": row.get("Id", ""),
-        "lastModifiedById": row.get("LastModifiedById", ""),
-        "lastModifiedByName": who["LastModifiedById"].get("Name", ""),
-        "lastModifiedDate": _moment(row.get("LastModifiedDate")),
-        "manageableState": "unmanaged",
-        "type": name,
-    }
-
-
-def _moment(stamp: str | None) -> str:
-    return (stamp or "1970-01-01T00:00:00.000+0000").replace("+0000", "Z")
-
-
-def _read(caller: _Caller, request: Request) -> str:
+def _read(caller: Caller, request: Request) -> str:
     name = xml_text.text(request.call, "type")
     kind = _kind(name)
     records = []
@@ -135,22 +104,22 @@ def _read(caller: _Caller, request: Request) -> str:
     return f"<result>{''.join(records)}</result>"
 
 
-def _create(caller: _Caller, request: Request) -> str:
+def _create(caller: Caller, request: Request) -> str:
     return _save(caller, request, lambda kind, full_name: kind.create)
 
 
-def _update(caller: _Caller, request: Request) -> str:
+def _update(caller: Caller, request: Request) -> str:
     return _save(caller, request, lambda kind, full_name: kind.update)
 
 
-def _upsert(caller: _Caller, request: Request) -> str:
+def _upsert(caller: Caller, request: Request) -> str:
     def choose(kind: Kind, full_name: str) -> Callable[..., None]:
         return kind.create if kind.find(caller.org, full_name) is None else kind.update
 
     return _save(caller, request, choose)
 
 
-def _save(caller: _Caller, request: Request, choose: Callable[[Kind, str], Callable[..., None]]) -> str:
+def _save(caller: Caller, request: Request, choose: Callable[[Kind, str], Callable[..., None]]) -> str:
     components = _few([one for one in request.call if xml_text.local(one.tag) == "metadata"], _MOST)
     for component in components:
         _refuse_scattered(component)
@@ -182,7 +151,7 @@ def _refuse_scattered(component: Element) -> None:
             raise fault("Client", text, "soapenv")
 
 
-def _delete(caller: _Caller, request: Request) -> str:
+def _delete(caller: Caller, request: Request) -> str:
     kind = _kind(xml_text.text(request.call, "type"))
     full_names = _few(xml_text.texts(request.call, "fullNames"), _MOST)
 
@@ -218,7 +187,11 @@ def _outcome(call: str, full_name: str, faults: tuple[Fault, ...], created: bool
     return {**made, "errors": errors, "fullName": full_name, "success": not faults}
 
 
-_CALLS: dict[str, Callable[[_Caller, Request], str]] = {
+_CALLS: dict[str, Callable[[Caller, Request], str]] = {
+    "deploy": metadata_deploy.deploy,
+    "checkDeployStatus": metadata_deploy.status,
+    "retrieve": metadata_retrieve.retrieve,
+    "checkRetrieveStatus": metadata_retrieve.status,
     "describeMetadata": _describe,
     "listMetadata": _list,
     "readMetadata": _read,

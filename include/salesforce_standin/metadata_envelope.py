@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
@@ -10,7 +11,10 @@ from salesforce_standin import xml_text
 from salesforce_standin.errors import ApiError
 from salesforce_standin.http_call import Reply
 
-_SPACE = "http://soap.sforce.com/2006/04/metadata"
+if TYPE_CHECKING:
+    from salesforce_standin.org import Org
+
+SPACE = "http://soap.sforce.com/2006/04/metadata"
 _CONTENT_TYPE = "text/xml;charset=UTF-8"
 
 
@@ -28,10 +32,18 @@ class Request:
         return xml_text.local(self.call.tag)
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and of which org."""
+
+    org: Org
+    user_id: str
+
+
 def fault(code: str, message: str, prefix: str = "sf") -> ApiError:
     """Return a request that fails as a whole; clients look for the code in faultcode and in faultstring."""
     body = (
-        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns:sf="{_SPACE}">'
+        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns:sf="{SPACE}">'
         f"<soapenv:Body><soapenv:Fault><faultcode>{prefix}:{code}</faultcode><faultstring>"
         f"{'' if prefix == 'soapenv' else code + ': '}{escape(message)}</faultstring></soapenv:Fault></soapenv:Body>"
         "</soapenv:Envelope>"
@@ -72,7 +84,7 @@ def answer(name: str, content: str) -> Reply:
     """Return the reply to a call, out of what stands inside of it."""
     instance = f' xmlns:xsi="{xml_text.INSTANCE}"' if "xsi:" in content else ""
     body = (
-        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns="{_SPACE}"'
+        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns="{SPACE}"'
         f"{instance}><soapenv:Body><{name}Response>{content}</{name}Response></soapenv:Body></soapenv:Envelope>"
     )
     return Reply(200, body.encode(), content_type=_CONTENT_TYPE)

@@ -60,6 +60,8 @@ class Org:
     field_changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     held: dict[str, Held] = field(default_factory=dict)
+    # How deployments and retrievals went, by their ids, until the process ends.
+    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     # The access token that the request at hand came with.
     current_token: str = ""
     schema_changed_at: float = 0.0

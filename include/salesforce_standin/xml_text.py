@@ -44,6 +44,11 @@ def text(element: Element, name: str) -> str:
     return next(iter(texts(element, name)), "")
 
 
+def flag(element: Element | None, name: str) -> bool:
+    """Whether the first child of a local name says yes, in any case: some clients write "True"."""
+    return element is not None and text(element, name).lower() in {"true", "1"}
+
+
 def type_of(element: Element) -> str:
     """Return the local name in an element's xsi:type."""
     return element.get(_TYPE, "").rpartition(":")[2]

@@ -295,7 +295,7 @@ class TestEnvelope:
         )
         assert "Element layoutSections is duplicated at this location" in soap(user, scattered).text
         assert "sf:UNSUPPORTED_API_VERSION" in soap(user, self.LIST, version="30.0").text
-        assert "No operation available for request" in soap(user, "<m:deploy/>").text
+        assert "No operation available for request" in soap(user, "<m:renameMetadata/>").text
         assert "<faultcode>soapenv:Client</faultcode>" in soap(user, "<m:list").text
 
 
