@@ -113,6 +113,10 @@ ROWS: dict[str, tuple[FailureKind, str]] = {
         "The integration user may not see the record referred to: share it with the user.",
     ),
 }
+NOTHING_TO_READ = (
+    "The new record refers to something that is missing or hidden in Salesforce, such as its owner: mend that, or the "
+    "connection's settings."
+)
 PARENT = ("INVALID_CROSS_REFERENCE_KEY", "ENTITY_IS_DELETED", "NOT_FOUND")
 BYSTANDER = Failure("transient", "COLLECTION_REFUSED", "sent together with a row that was refused", (), AGAIN)
 UNKNOWN: tuple[FailureKind, str] = ("permanent", CONTACT_ADMIN)
@@ -120,6 +124,7 @@ UNKNOWN: tuple[FailureKind, str] = ("permanent", CONTACT_ADMIN)
 LISTED = re.compile(r"(?:fields are missing|create/update fields|update fields): ?\[?([A-Za-z0-9_, ]+)")
 NO_COLUMN = re.compile(r"No such column '([^']+)'")
 DUPLICATED = re.compile(r"duplicate value found: ([A-Za-z0-9_]+) duplicates")
+UNREADABLE = re.compile(r"from VALUE_[A-Z_]+ value (.+?) or request may be missing", re.DOTALL)
 LABELLED = re.compile(r"^([^:\n]{1,80}): ")
 
 
@@ -141,6 +146,8 @@ def collection_failures(
     rows = [row_failures(body, mapping, write) for write in writes]
     if len(writes) == 1:
         return rows
+    if any(failure.code == "JSON_PARSER_ERROR" for failure in rows[0]):
+        return None  # of several values that can't be read it names the first
     if any(failure.kind == "permanent" and not failure.fields for failure in rows[0]):
         return None
     named = {column for failure in rows[0] for column in failure.fields}
@@ -153,12 +160,12 @@ def collection_failures(
 def _failure(error: VendorError, mapping: ObjectMapping, write: Write) -> Failure:
     kind, remedy = ROWS.get(error.code, UNKNOWN)
     named = list(_named_fields(error, mapping))
-    fields = _columns(named, mapping)
+    fields = _columns(named, mapping) or _holding(error.message, write)
     reference = mapping.reference.ours if mapping.reference else None
     if (
         error.code in PARENT
         and reference
-        and (reference in fields or (write.id is None and reference in write.values))
+        and (reference in fields or (write.id is None and not named and reference in write.values))
     ):
         # Not the row itself but the record it refers to: re-read the parent, park nothing (algorithm.md 6.3).
         kind, remedy, fields = (
@@ -166,6 +173,8 @@ def _failure(error: VendorError, mapping: ObjectMapping, write: Write) -> Failur
             "The record referred to is read again, then it is sent again.",
             (reference,),
         )
+    elif kind == "gone" and write.id is None:
+        kind, remedy = "permanent", NOTHING_TO_READ
     elif error.code == "DUPLICATE_VALUE" and write.id is None and mapping.key.theirs in named:
         # Somebody else's request created the record under our key in between: the next upsert hits it.
         kind, remedy = "transient", AGAIN
@@ -184,6 +193,12 @@ def _named_fields(error: VendorError, mapping: ObjectMapping) -> Iterator[str]:
         name := _labels(mapping).get(_squeezed(label.group(1)))
     ):
         yield name
+
+
+def _holding(message: str, write: Write) -> tuple[str, ...]:
+    """The columns of the value that an error names in the place of a field: one that can't be read as the field's type."""
+    unreadable = UNREADABLE.search(message)
+    return tuple(c for c, v in write.values.items() if unreadable and str(v) == unreadable.group(1))
 
 
 def _labels(mapping: ObjectMapping) -> dict[str, str]:

@@ -42,6 +42,8 @@ CONNECT_TIMEOUT = 10.0
 UNCOUNTED = re.compile(r"^/services/(oauth2/|data/?$)")
 """Salesforce counts neither the OAuth endpoints nor the list of versions (facts/salesforce.md 1, 3.2)."""
 VERSIONED = re.compile(r"^/services/data/v\d+\.0(?=/)")
+NUL, NUL_IN_JSON = "\0", b"\\u0000"
+"""The one character that Postgres can't hold; a record that had it could never be stored, nor any page that it is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,8 @@ class MeteredSession(requests.Session):
             raw.decode_content = True  # gzip
             raw.auto_close = False  # else the text could not be read to its end
             try:
-                yield Download(response.headers, TextIOWrapper(raw, encoding="utf-8", newline=""))
+                text = TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+                yield Download(response.headers, (line.replace(NUL, "") for line in text))
             except (urllib3.exceptions.HTTPError, OSError, UnicodeDecodeError) as error:
                 words = f"{what}: the reply broke off ({type(error).__name__}); it is asked again later"
                 raise RetryLater(words) from None
@@ -179,7 +182,8 @@ class MeteredSession(requests.Session):
         if not response.content:
             return None
         try:
-            return orjson.loads(response.content)
+            body = orjson.loads(response.content)
+            return _without_nul(body) if NUL_IN_JSON in response.content else body
         except orjson.JSONDecodeError:
             if response.status_code >= 300:
                 return None
@@ -294,6 +298,14 @@ class MeteredSession(requests.Session):
                 f"{_what(request)} was not sent: an answer may take {longest:.0f} s, "
                 f"but the claim on its records ends in {max(left, 0):.0f} s; the next run sends it"
             )
+
+
+def _without_nul(body: Any) -> Any:
+    if isinstance(body, str):
+        return body.replace(NUL, "")
+    if isinstance(body, list):
+        return [_without_nul(item) for item in body]
+    return {key: _without_nul(value) for key, value in body.items()} if isinstance(body, dict) else body
 
 
 def _what(request: requests.PreparedRequest) -> str:

@@ -197,21 +197,25 @@ def _line(
     )  # fmt: skip
 
 
-def refused(work: Work, sent: Sending, failures: Sequence[Failure], link: Link) -> None:
+def refused(work: Work, sent: Sending, answer: Written, link: Link) -> None:
     """Sort a refused row by what to do next: ask whether it exists, try again, or park what was refused."""
+    failures = answer.failures
     fields = tuple(sent.intent.values)
     words = "; ".join(f"{f.code}: {f.message}" for f in failures)
     say = work.outcomes.append
-    if any(f.kind == "gone" for f in failures):
+    gone = any(f.kind == "gone" for f in failures)
+    if gone and (answer.before is None or answer.before.fate):
         # Only a read of deleted rows proves a delete (algorithm.md 6.1.4): nothing is decided on this answer.
-        work.stored.append((replace(link, reread=True) if link.their_id else link, None))
+        work.stored.append((replace(link, reread=True), None))
         say(
             (sent.change.change_id, "superseded", fields, link.their_id, f"{words}; the record is read again")
         )
-    elif any(f.kind == "transient" for f in failures):
+    elif gone or any(f.kind == "transient" for f in failures):
+        # What was there in the same call, just before, is not gone: reading it once more would teach nothing.
         reference = work.mapping.reference
-        if reference and any(reference.ours in f.fields for f in failures):
-            work.parents.append(str(sent.write.values.get(reference.ours)))
+        parent = sent.write.values.get(reference.ours) if reference else None
+        if reference and (any(reference.ours in f.fields for f in failures) or (gone and parent is not None)):
+            work.parents.append(str(parent))
         elif work.last:
             _park(work, sent, failures, link, words, transient=True)
             return

@@ -9,7 +9,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.existence import OPS, fall_asleep, lost_lines
 from crm_sync.engine.keep import settle_links
-from crm_sync.ledger import existence, links, trail
+from crm_sync.ledger import existence, links, parking, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Link, OurRecord
 
@@ -46,7 +46,9 @@ def write_ours(
             else ()
         )
         done[change.op].append(link)
-    existence.archive(tx, mapping, [link.our_id for link in done["archive"]])
+    archived = [link.our_id for link in done["archive"]]
+    existence.archive(tx, mapping, archived)
+    parking.lift_gone(tx, context.name, mapping.object, archived)
     existence.unarchive(tx, mapping, [link.our_id for link in done["unarchive"]])
     _settle(tx, context, mapping, [link.link_id for kind in done.values() for link in kind])
     trail.note(tx, context.run_id, context.name, mapping.object, lines)

@@ -83,7 +83,7 @@ def keep_deletes(
         held.append(link.link_id)
         work.closed.append(sent.intent.id)
         if answer.failures:
-            refused(work, sent, answer.failures, link)
+            refused(work, sent, answer, link)
             continue
         work.outcomes.append((sent.change.change_id, "acknowledged", (EXISTS,), link.their_id, None))
         work.lines.extend(_lost(mapping, link, answer.before))
@@ -91,6 +91,7 @@ def keep_deletes(
         work.stored.append((deleted[-1], ours))
     settle_links(tx, context, mapping, work.stored, release=context.run_id)
     existence.store(tx, deleted)
+    parking.lift_gone(tx, context.name, mapping.object, [link.our_id for link in deleted], deletes_too=True)
     links.release(tx, held, context.run_id)
     intents.close_by_reply(tx, work.closed)
     trail.outcomes(tx, context.run_id, work.outcomes, carrier)

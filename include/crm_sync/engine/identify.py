@@ -181,6 +181,7 @@ def _judge_unlinked(
     tally.add(mapping.object, "create in the CRM", len(created))
     tally.add(mapping.object, OUTSIDE, outside)
     worklist.clear_outbox(tx, context.name, mapping.object, done)
+    parking.lift_gone(tx, context.name, mapping.object, [u.our_id for u in unlinked if u.deleted])
     _park(tx, context, mapping, parked, [u.our_id for u in unlinked], "our_id", tally)
 
 

@@ -74,7 +74,7 @@ def _keep_each(
             continue
         others = [i for i in open_intents.get(link.link_id, ()) if i.id != sent.intent.id]
         if answer.failures:
-            refused(work, sent, answer.failures, link)
+            refused(work, sent, answer, link)
         else:
             written(
                 work,

@@ -17,7 +17,8 @@ from crm_sync.ledger import existence, former, links, merges, parking, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.links import Pair
 from crm_sync.ledger.merges import End, Winner
-from crm_sync.model import Link, Side, Value
+from crm_sync.model import Link, Side, Value, Write
+from crm_sync.stores.database import DatabaseStore
 
 __all__ = ["follow_merges", "relinked"]
 
@@ -53,6 +54,10 @@ def _follow(
         if link.merged_into is None or link.reread or link.claimed_by_another(context.run_id, now):
             continue
         end = merges.end_of(tx, context.name, mapping, link_id, link.merged_into)
+        if end.kind == "stray" or (end.kind == "link" and end.link_id in pairs):
+            heir = pairs[link_id if end.kind == "stray" else end.link_id]
+            if not _inherit(tx, context, mapping, pairs[link_id], heir):
+                continue
         if end.kind == "stray":
             _relink(tx, context, mapping, link, end)
         elif end.link_id == link_id:
@@ -62,6 +67,45 @@ def _follow(
             _end(tx, context, mapping, pairs[link_id], pairs[end.link_id][0])
         followed += end.kind != "waiting"
     return followed
+
+
+def _inherit(tx: Transaction, context: Context, mapping: ObjectMapping, loser: Pair, heir: Pair) -> bool:
+    """A merge takes no opt-out back: that of the merged record is our record's that goes on, and travels from there.
+
+    False when this run may not write it: then a later one follows the merge.
+    """
+    (link, _), (_, ours) = loser, heir
+    if ours is None or ours.deleted or context.standing.direction == "push":
+        return True
+    left = [c for c in _opt_outs(mapping, loser) if not ours.values.get(c)]
+    if not left:
+        return True
+    if context.run.dry_run or context.rules.direction == "push":
+        return False
+    stamp = link.seen_stamp or ours.created_at
+    values = dict.fromkeys(left, True)
+    times = dict.fromkeys(left, stamp - context.rules.clock.offset)
+    DatabaseStore(tx, context.mappings).write(
+        mapping.object, [Write(ours.id, ours.id, "", values, times=times)], 0.0
+    )
+    trail.note(tx, context.run_id, context.name, mapping.object, [
+        trail.Line(
+            "opt_out_wins", "overruled", our_id=ours.id, their_id=link.their_id, side="ours", field=column, before=False,
+            after=True, detail="the record that was merged away had opted out, and that wins whatever the policy",
+        )
+        for column in left
+    ])  # fmt: skip
+    return True
+
+
+def _opt_outs(mapping: ObjectMapping, loser: Pair) -> Iterator[str]:
+    """What the person of a merged record has opted out of, unless ours has taken it back since."""
+    link, ours = loser
+    for mapped in mapping.fields:
+        name = mapped.ours
+        held = ours.values.get(name) if ours else None
+        if mapped.opts_out and (held or (link.seen.get(name) and not link.base_theirs.get(name))):
+            yield name
 
 
 def _relink(tx: Transaction, context: Context, mapping: ObjectMapping, link: Link, end: End) -> None:
@@ -113,6 +157,7 @@ def _unread(mapping: ObjectMapping, link: Link, winner: Winner) -> Iterator[trai
         shown, survives = link.seen.get(name), winner.values.get(name)
         if (
             mapped.direction != "out"
+            and not mapped.opts_out
             and name in link.seen
             and shown != link.base_theirs.get(name)
             and not same(shown, survives)

@@ -119,6 +119,8 @@ def plan_links(
     lines: list[trail.Line] = []
     stored: list[tuple[Link, bool]] = []
     clean: list[tuple[str, int]] = []
+    same: list[tuple[int, int]] = []
+    gone: tuple[list[str], list[str]] = ([], [])
     changed: list[tuple[int, Side, str]] = []
     agreed: list[Link] = []
     for link, ours in found:
@@ -142,14 +144,18 @@ def plan_links(
             stored.append((after, dirty))
         if not dirty:
             clean.append((link.our_id, ours.version if ours else worklist.ANY_VERSION))
+            if not lives(ours) or after.state == "gone":
+                gone[not lives(ours) and not after.their_alive].append(link.our_id)
+            elif ours is not None:
+                same.append((link.link_id, ours.version))
     held = held_back(tx, mapping, changes, now)
     changes = [c for c in changes if c.link_id not in held or not is_update(c)]
     trail.plan(tx, context.run_id, context.name, changes)
     trail.note(tx, context.run_id, context.name, mapping.object, lines)
     parking.lift_changed(tx, changed)
-    parking.lift_deleted(
-        tx, [link.link_id for link, ours in found if link.state == "merged" and not lives(ours)]
-    )
+    for both, our_ids in enumerate(gone):
+        parking.lift_gone(tx, context.name, mapping.object, our_ids, deletes_too=bool(both))
+    parking.lift_agreed(tx, same)
     tell_who_waits(tx, context, mapping, found, parents, tally)
     links.store(tx, mapping, stored)
     existence.store(tx, agreed)

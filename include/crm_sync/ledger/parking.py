@@ -11,6 +11,7 @@ from typing import Literal
 from psycopg import sql
 
 from crm_sync.decide.again import distance
+from crm_sync.decide.existence import EXISTS
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.trail import Line, note
 from crm_sync.model import Object, Side, Value
@@ -20,8 +21,10 @@ __all__ = [
     "Refusal",
     "calls_since",
     "keep",
+    "lift_agreed",
+    "lift_busy",
     "lift_changed",
-    "lift_deleted",
+    "lift_gone",
     "lift_linked",
     "lift_written",
     "park",
@@ -186,12 +189,37 @@ def lift_linked(
     )
 
 
-def lift_deleted(tx: Transaction, link_ids: Sequence[int]) -> None:
-    """Whoever of ours was left to a person, and was deleted by one, needs nobody any more."""
+def lift_gone(
+    tx: Transaction, connection: str, object: Object, our_ids: Sequence[str], *, deletes_too: bool = False
+) -> None:
+    """What was left to a person about a record that a side has deleted needs nobody; a delete that was refused still does."""
+    if our_ids:
+        tx.run(
+            """update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'its record was deleted'
+            where connection = %s and object = %s and our_id = any(%s::uuid[]) and lifted_at is null
+              and (%s or field is distinct from %s)""",
+            (connection, object, list(our_ids), deletes_too, EXISTS),
+        )
+
+
+def lift_agreed(tx: Transaction, agreed: Sequence[tuple[int, int]]) -> None:
+    """Lines that stood for one version of our record, where a later one has nothing left to send: (link id, version)."""
+    if agreed:
+        tx.run(
+            """update crm_sync.parked p set lifted_at = clock_timestamp(), lifted_because = 'the value changed'
+            from unnest(%s::bigint[], %s::bigint[]) as w (link_id, version)
+            where p.link_id = w.link_id and p.our_version <> w.version and p.field is not null and p.side = 'theirs'
+              and p.lifted_at is null""",
+            ([link_id for link_id, _ in agreed], [version for _, version in agreed]),
+        )
+
+
+def lift_busy(tx: Transaction, link_ids: Sequence[int]) -> None:
+    """A record that is gone is not busy: what waited to be sent to it is an edit that was never refused."""
     if link_ids:
         tx.run(
-            "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'deleted in GPTWeb' "
-            "where link_id = any(%s) and lifted_at is null",
+            "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'its record is gone there' "
+            "where link_id = any(%s) and next_try_at is not null and lifted_at is null",
             (list(link_ids),),
         )
 

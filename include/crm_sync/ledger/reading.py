@@ -190,6 +190,7 @@ def _observe(
     closed: list[Closed] = []
     owners: dict[int, Link] = {}
     moved: list[tuple[int, str]] = []
+    died: list[int] = []
     changed: list[Link] = []
     found: list[str] = []
     loaded = links.load(tx, list(differing))
@@ -211,6 +212,8 @@ def _observe(
             link.converted_to,
         ):
             changed.append(after)
+        if link.their_alive and not after.their_alive:
+            died.append(link.link_id)
         # A write found landed moves the base, so that what ours holds by now may have to travel once more.
         stale = bool(resolved.closed) or after.state != link.state
         stored.append((after, stale or _differs_from_base(mapping, after)))
@@ -223,6 +226,7 @@ def _observe(
         parking.lift_linked(tx, connection, mapping.object, [], found)
     # What was refused beside the old value of theirs may be accepted beside the new one (algorithm.md 1.1).
     parking.lift_changed(tx, [(link_id, "theirs", column) for link_id, column in moved])
+    parking.lift_busy(tx, died)
     _close(tx, run_id, connection, mapping.object, closed, owners)
 
 

@@ -13,7 +13,7 @@ from crm_sync.ledger.database import Jsonb, Transaction
 if TYPE_CHECKING:
     from crm_sync.ledger.settings import Connection
 
-__all__ = ["fill_outbox", "read_again", "replan_if_changed"]
+__all__ = ["DECISIVE", "fill_outbox", "forget_settings", "read_again", "replan_if_changed"]
 
 DECISIVE = {
     "direction", "conflict_policy", "create_accounts", "create_contacts", "create_leads", "their_delete", "our_archive",
@@ -45,6 +45,14 @@ def replan_if_changed(tx: Transaction, connection: Connection, mappings: Mapping
         )
         fill_outbox(tx, name)
     return changed
+
+
+def forget_settings(tx: Transaction, name: str) -> None:
+    """They were changed: a run under way may have worked by these, so the next one plans anew even if they are changed back."""
+    tx.run(
+        "update crm_sync.connection set settings_digest = '.' || split_part(settings_digest, '.', 2) where name = %s",
+        (name,),
+    )
 
 
 def read_again(tx: Transaction, name: str) -> None:

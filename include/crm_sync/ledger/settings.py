@@ -111,6 +111,8 @@ def change_settings(
     )
     tx.run("update crm_sync.connection set settings = %s where name = %s", (Jsonb(merged), name))
     changed = [setting for setting in after if before[setting] != after[setting]]
+    if not replan.DECISIVE.isdisjoint(changed):
+        replan.forget_settings(tx, name)
     trail.note(tx, None, name, "connection", [
         trail.Line("setting_changed", "noted", field=setting, before=_word(before[setting]), after=_word(after[setting]), detail=f"by {who}", actor=who)
         for setting in changed

@@ -185,3 +185,20 @@ def test_a_busy_collection_goes_again_as_it_is() -> None:
     rows = collection_failures(body, MAPPINGS["contact"], [UPDATE, UPDATE])
     assert rows is not None
     assert [[f.kind for f in row] for row in rows] == [["transient"], ["transient"]]
+
+
+def test_a_create_that_refers_to_nothing_by_name_has_nothing_to_be_read_again() -> None:
+    code, text = "INVALID_CROSS_REFERENCE_KEY", "Owner ID: invalid"
+    [named] = failures_of(code, text, ["OwnerId"], write=CREATE)
+    [lead] = failures_of(code, text, write=Write("o", None, "m", {"last_name": "Lee"}), of="lead")
+    assert (named.kind, lead.kind) == ("permanent", "permanent")
+
+
+def test_a_value_that_can_not_be_read_names_the_column_that_holds_it() -> None:
+    text = "Cannot deserialize instance of date from VALUE_STRING value Boss or request may be missing a required field"
+    [failure] = failures_of(
+        "JSON_PARSER_ERROR", text, write=Write("o", "003a", "m", {"title": "Boss", "phone": "1"})
+    )
+    assert failure.fields == ("title",)
+    body = [{"errorCode": "JSON_PARSER_ERROR", "message": text}]
+    assert collection_failures(body, MAPPINGS["contact"], [UPDATE, UPDATE]) is None

@@ -77,6 +77,17 @@ def test_an_empty_answer_has_no_body(server: Server, make: Make) -> None:
     assert write(make()) is None
 
 
+def test_a_character_that_postgres_can_not_hold_is_left_out(server: Server, make: Make) -> None:
+    server.script = [Answer(body={"a": ["x\0y", {"b": "\\u0000"}], "n": 1})]
+    assert read(make()) == {"a": ["xy", {"b": "\\u0000"}], "n": 1}
+
+
+def test_a_download_has_neither_it_nor_a_byte_order_mark(server: Server, make: Make) -> None:
+    server.script = [Answer(body='\ufeff"Id",Title\n1,a\0b\n'.encode())]
+    with make().download(QUERY, params={}, purpose="sync") as reply:
+        assert list(reply.lines) == ['"Id",Title\n', "1,ab\n"]
+
+
 @pytest.mark.parametrize(
     ("path", "booked"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.crm_sync.engine.cases.office import Office
 
 
@@ -144,3 +146,42 @@ def test_case_41_a_first_sync_of_known_people_makes_nobody_new(office: Office) -
     office.client.execute("update gptweb.contacts set department = 'all'")
     office.run(objects=("contact",))
     assert office.counts() == (60, 60)
+
+
+def test_an_opt_out_that_was_not_read_yet_outlives_a_merge(office: Office) -> None:
+    ours, loser = office.both()
+    office.people.edits(loser, "opted_out_of_email", True)
+    winner = office.theirs(email="winner@example.com")
+    office.people.merges(winner, loser)
+    dry = office.open(dry_run=True)
+    office.stage(dry, "pull", "plan")
+    office.settle(dry)
+    assert office.value(ours, "opted_out_of_email") is False, "a dry run writes nothing"
+    office.run()
+    office.run()
+    assert (office.value(ours, "opted_out_of_email"), office.shown(winner, "opted_out_of_email")) == (
+        True,
+        True,
+    )
+    assert office.one("select detail from crm_sync.audit_trail where rule = 'opt_out_wins' and side = 'ours'")
+    office.assert_silent()
+
+
+@pytest.mark.parametrize("said", ["there", "there, not read yet", "here"])
+def test_an_opt_out_outlives_a_merge_into_somebody_known(office: Office, said: str) -> None:
+    gone, loser = office.both()
+    stays = office.ours(email="e1@example.com")
+    office.run()
+    winner = office.linked(stays)
+    if said == "here":
+        office.edit(gone, do_not_call=True)
+    else:
+        office.people.edits(loser, "do_not_call", True)
+    if said == "there":
+        office.run()
+    office.people.merges(winner, loser)
+    office.run()
+    office.run()
+    assert (office.value(stays, "do_not_call"), office.shown(winner, "do_not_call")) == (True, True)
+    assert office.value(stays, "opted_out_of_email") is False
+    office.assert_silent()

@@ -71,3 +71,18 @@ def test_a_reply_that_was_lost_says_nothing_about_the_new_counterpart(office: Of
     office.run()
     assert (office.value(ours, "title"), office.shown(theirs, "department")) == ("O1", "O1")
     office.assert_silent()
+
+
+def test_a_setting_that_was_changed_and_changed_back_during_a_run_holds_nothing_back(office: Office) -> None:
+    """While it only pulls, our key is not written; nothing else would ever ask for it again."""
+    office.theirs(email="new@example.com")
+    run_id = office.open()
+    office.stage(run_id, "pull", "plan")
+    office.connect(direction="pull")
+    office.stage(run_id, "push_ours", "push_theirs")
+    office.settle(run_id)
+    office.connect(direction="bidirectional")
+    office.run()
+    ours = office.one("select our_id::text from crm_sync.link")
+    assert [contact["GPTWeb_Id__c"] for contact in office.query("SELECT GPTWeb_Id__c FROM Contact")] == [ours]
+    office.assert_silent()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from crm_sync.__main__ import main
+from crm_sync.decide.mapping import FieldMapping
+from crm_sync.decide.mapping_changes import MappingChanges, adjusted
 from crm_sync.ledger import parking
 from crm_sync.ledger.database import URL_VARIABLE
 from tests.crm_sync.engine.cases.office import Office
+from tests.crm_sync.stores.standin import MAPPINGS
 
 UPDATE = "/REST/Contact/update"
 INSERT = "/REST/Contact/insert"
@@ -152,3 +155,136 @@ def test_contact_whose_account_can_never_get_there(office: Office) -> None:
     assert office.shown(theirs, "account_id") == office.linked(account)
     assert office.parked() == []
     office.assert_silent()
+
+
+# ------------------------------------------------------- what nobody needs any more is not shown to anybody
+
+TOO_LONG = "x" * 129
+RULE = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+
+
+@pytest.mark.parametrize("by", ["them", "us", "us for good"])
+def test_what_is_parked_goes_with_its_record(office: Office, by: str) -> None:
+    ours, theirs = office.both()
+    office.edit(ours, title=TOO_LONG)
+    office.run()
+    assert office.parked() == [("STRING_TOO_LONG", "title")]
+    if by == "them":
+        office.people.deletes(theirs)
+    else:
+        how = "update gptweb.contacts set deleted_at = now()" if by == "us" else "delete from gptweb.contacts"
+        office.client.execute(how.encode())
+    office.run()
+    assert office.parked() == []
+
+
+@pytest.mark.parametrize(
+    "how", ["update gptweb.leads set deleted_at = now()", "delete from gptweb.leads"], ids=["archived", "deleted"]
+)  # fmt: skip
+def test_what_could_not_be_made_goes_with_its_record(office: Office, how: str) -> None:
+    office.ours("lead", company=None)
+    office.run()
+    assert office.parked() == [("REQUIRED_FIELD_MISSING", None)]
+    office.client.execute(how.encode())
+    office.run()
+    assert office.parked() == []
+
+
+def test_a_delete_that_was_refused_stays_until_the_record_is_gone(office: Office) -> None:
+    office.connect(our_archive="delete")
+    _ours, theirs = office.both()
+    office.client.execute("update gptweb.contacts set deleted_at = now()")
+    office.people.breaks(
+        action="refuse_rows", path="/REST/Contact/delete", code=RULE, message="No.", count=None
+    )
+    for _ in range(2):
+        office.run()
+        assert office.parked() == [(RULE, "exists")]
+    office.people.mends()
+    office.people.deletes(theirs)
+    office.run()
+    assert office.parked() == []
+
+
+def test_a_busy_value_that_was_taken_back_is_forgotten(office: Office) -> None:
+    ours, _theirs = office.both()
+    office.edit(ours, title="O1")
+    office.people.breaks(action="lock_rows", path=UPDATE, count=None)
+    office.run()
+    assert office.parked() == [("UNABLE_TO_LOCK_ROW", "title")]
+    office.edit(ours, title="n0")
+    office.run()
+    assert office.parked() == []
+    office.people.mends()
+    office.assert_silent()
+
+
+def test_an_edit_that_only_met_a_busy_record_wins_over_its_delete(office: Office) -> None:
+    """It was never refused, so it is unsent, and the record is made again."""
+    ours, theirs = office.both()
+    office.edit(ours, title="O1")
+    office.people.breaks(action="lock_rows", path=UPDATE, count=None)
+    office.run()
+    office.people.mends()
+    office.people.deletes(theirs)
+    office.run()
+    assert office.counts() == (1, 1)
+    assert office.shown(office.linked(ours), "title") == "O1"
+    assert office.parked() == []
+    office.assert_silent()
+
+
+# ---------------------------------------------------------------- refusals that speak of a record that is not there
+
+
+@pytest.mark.parametrize("large", ["composite", "bulk"])
+@pytest.mark.parametrize("fields", [["OwnerId"], []])
+def test_a_new_record_that_refers_to_nothing_is_parked(office: Office, large: str, fields: list[str]) -> None:
+    """It has nothing to be read again, and asking for it every run would cost calls for ever."""
+    office.connect(large_pushes=large)
+    office.people.breaks(
+        action="refuse_rows", path="/Lead/", code="INVALID_CROSS_REFERENCE_KEY", message="invalid cross reference id",
+        fields=fields, count=None,
+    )  # fmt: skip
+    lead = office.ours("lead", company="Acme")
+    assert office.run().state == "succeeded_with_parked"
+    assert office.parked() == [("INVALID_CROSS_REFERENCE_KEY", None)]
+    assert office.run().counts["planned"] == 0
+    office.people.mends()
+    office.edit(lead, "lead", phone="+49 1")
+    office.run()
+    assert office.linked(lead)
+    assert office.parked() == []
+
+
+def test_a_record_that_is_there_and_called_deleted_is_not_asked_for_every_run(office: Office) -> None:
+    """The same call shows that it is there: so it is tried again with growing distance, and somebody hears of it."""
+    ours, theirs = office.both()
+    office.edit(ours, title="O1")
+    office.people.breaks(
+        action="refuse_rows", path=UPDATE, code="ENTITY_IS_DELETED", message="entity is deleted", count=None
+    )
+    assert office.run().state == "succeeded_with_parked"
+    assert office.parked() == [("ENTITY_IS_DELETED", "title")]
+    report = office.run()
+    assert (report.counts["planned"], report.counts["api_calls"]) == (0, 1)
+    office.people.mends()
+    due(office)
+    office.run()
+    assert office.shown(theirs, "title") == "O1"
+    assert office.parked() == []
+    office.assert_silent()
+
+
+def test_a_value_that_can_not_be_read_as_its_type_is_parked_alone(office: Office) -> None:
+    chosen = {"contact": MappingChanges(fields=(FieldMapping(ours="department", theirs="Birthdate"),))}
+    office.mappings = adjusted(MAPPINGS, chosen)  # type: ignore[arg-type]
+    people = [office.ours(email=f"e{n}@example.com") for n in range(4)]
+    office.run()
+    for n, one in enumerate(people):
+        office.edit(one, department="29.03.1970" if n == 2 else "1970-03-29", phone="+49 1")
+    assert office.run().state == "succeeded_with_parked"
+    assert office.parked() == [("JSON_PARSER_ERROR", "department")]
+    assert {office.shown(office.linked(one), "phone") for one in people} == {"+49 1"}
+    born = [record["Birthdate"] for record in office.query("SELECT Birthdate FROM Contact ORDER BY Email")]
+    assert born == ["1970-03-29", "1970-03-29", None, "1970-03-29"]

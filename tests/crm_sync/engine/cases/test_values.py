@@ -124,3 +124,17 @@ def test_ids_of_15_and_18_characters_are_one(office: Office) -> None:
     assert office.value(ours, "account_id").hex
     assert office.shown(theirs, "account_id") == their_account
     office.assert_silent()
+
+
+@pytest.mark.parametrize("large", ["composite", "bulk"])
+def test_a_character_that_our_database_can_not_hold_stops_nobody(office: Office, large: str) -> None:
+    """Postgres refuses NUL in any text: without care the one record that has it would stop every read for ever."""
+    office.connect(large_pushes=large)
+    ours, theirs = office.both()
+    office.people.edits(theirs, "title", "a\x00b")
+    office.people.edits(theirs, "department", "\\u0000 in words")
+    stranger = office.theirs(email="new@example.com", title="\x00")
+    assert office.run().state == "succeeded"
+    assert (office.value(ours, "title"), office.value(ours, "department")) == ("ab", "\\u0000 in words")
+    assert office.one("select our_id from crm_sync.link where their_id = %s", stranger)
+    office.assert_silent()
