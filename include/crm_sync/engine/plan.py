@@ -119,8 +119,7 @@ def plan_links(
     lines: list[trail.Line] = []
     stored: list[tuple[Link, bool]] = []
     clean: list[tuple[str, int]] = []
-    same: list[tuple[int, int]] = []
-    gone: tuple[list[str], list[str]] = ([], [])
+    settled: list[links.Pair] = []
     changed: list[tuple[int, Side, str]] = []
     agreed: list[Link] = []
     for link, ours in found:
@@ -144,18 +143,13 @@ def plan_links(
             stored.append((after, dirty))
         if not dirty:
             clean.append((link.our_id, ours.version if ours else worklist.ANY_VERSION))
-            if not lives(ours) or after.state == "gone":
-                gone[not lives(ours) and not after.their_alive].append(link.our_id)
-            elif ours is not None:
-                same.append((link.link_id, ours.version))
+            settled.append((after, ours))
     held = held_back(tx, mapping, changes, now)
     changes = [c for c in changes if c.link_id not in held or not is_update(c)]
     trail.plan(tx, context.run_id, context.name, changes)
     trail.note(tx, context.run_id, context.name, mapping.object, lines)
     parking.lift_changed(tx, changed)
-    for both, our_ids in enumerate(gone):
-        parking.lift_gone(tx, context.name, mapping.object, our_ids, deletes_too=bool(both))
-    parking.lift_agreed(tx, same)
+    _lift_settled(tx, context, mapping, settled)
     tell_who_waits(tx, context, mapping, found, parents, tally)
     links.store(tx, mapping, stored)
     existence.store(tx, agreed)
@@ -202,6 +196,22 @@ def _parked_no_more(
             held = {} if column in mapping.by_ours and mapping.by_ours[column].references else link.seen
         if column in held and held[column] != value:
             yield link.link_id, side, column
+
+
+def _lift_settled(
+    tx: Transaction, context: Context, mapping: ObjectMapping, settled: Sequence[links.Pair]
+) -> None:
+    """Of links with nothing left to do: what is parked of a record that is gone, or for a version of ours that is."""
+    over = [(link, ours) for link, ours in settled if not lives(ours) or link.state == "gone"]
+    nobody = [link.our_id for link, ours in over if not lives(ours) and not link.their_alive]
+    parking.lift_gone(tx, context.name, mapping.object, [link.our_id for link, _ in over])
+    parking.lift_gone(tx, context.name, mapping.object, nobody, deletes_too=True)
+    both = [
+        (link.link_id, ours.version)
+        for link, ours in settled
+        if ours and lives(ours) and link.state != "gone"
+    ]
+    parking.lift_agreed(tx, both)
 
 
 _SIDES: tuple[tuple[Side, str], ...] = (("ours", "pull"), ("theirs", "push"))
