@@ -12,6 +12,7 @@ from salesforce_standin import (
     query,
     replication,
     rows,
+    search,
     sobject_collections,
     tooling,
     tooling_setup,
@@ -25,6 +26,8 @@ from salesforce_standin.router import Router
 def register(router: Router) -> None:
     """Fill the router; the first pattern that fits wins."""
     router.add(r"", GET=about.resources)
+    router.add(r"/search", GET=search.search)
+    router.add(r"/parameterizedSearch", GET=search.parameterized, POST=search.parameterized)
     router.add(r"/recent", GET=describe.recent)
     router.add(r"/limits", GET=about.limits)
     router.add(r"/limits/recordCount", GET=about.record_count)

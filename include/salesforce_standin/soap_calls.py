@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from salesforce_standin import (
     describe,
     query,
     replication,
+    search,
     soap_describe,
     soap_fates,
     soap_records,
@@ -64,6 +66,18 @@ def _query_more(request: Request) -> str:
     return soap_records.result("result", body, partner=request.partner)
 
 
+def _search(request: Request) -> str:
+    """Find records; a search has an id here, which nothing asks for."""
+    call = request.inner(query={"q": request.text("searchString")})
+    found = search.search(request.org, call).body
+    records = found["searchRecords"] if isinstance(found, dict) else found
+    told = "".join(
+        f"<searchRecords>{soap_records.spell('record', one, partner=request.partner)}</searchRecords>"
+        for one in records
+    )
+    return f"<result>{xml_text.spell('queryId', secrets.token_hex(8))}{told}</result>"
+
+
 def _retrieve(request: Request) -> str:
     fields = [name.strip() for name in request.text("fieldList").split(",")]
     call = request.inner(method="POST", body={"ids": request.texts("ids"), "fields": fields})
@@ -110,6 +124,7 @@ CALLS: dict[str, Callable[[Request], str]] = {
     "queryAll": _query_all,
     "queryMore": _query_more,
     "retrieve": _retrieve,
+    "search": _search,
     "update": _update,
     "upsert": _upsert,
 }

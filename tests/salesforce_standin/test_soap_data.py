@@ -178,6 +178,14 @@ def test_aggregates_and_children(soap):
     assert (contacts["size"], contacts["records"]["LastName"]) == ("1", "A")
 
 
+def test_a_search(soap):
+    id18 = account(soap, Name="Acme")
+    (found,) = soap.results(
+        "<search><searchString>FIND {Acme} RETURNING Account(Id, Name)</searchString></search>"
+    )
+    assert found["searchRecords"]["record"] == {"type": "Account", "Id": [id18, id18], "Name": "Acme"}
+
+
 @pytest.mark.parametrize(
     ("soql", "code", "kind", "column"),
     [
