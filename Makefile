@@ -50,8 +50,8 @@ browser: ## What the tests of the pages need beside Python: axe-core; and it say
 	@cp tests/ui/package.json tests/ui/package-lock.json tests/ui/.npmrc $(LOCAL)/axe/
 	@cd $(LOCAL)/axe && npm ci --silent --ignore-scripts --cache ../cache/npm
 
-test: $(READY) ## All tests (ARGS="-k word" for some)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## All tests, in two processes (PROCESSES=0: in one; ARGS="-k word" for some)
+	$(BIN)/python -m pytest -n $(or $(PROCESSES),2) $(ARGS)
 
 soak: $(READY) ## Random fault schedules until something breaks (SCHEDULES=100000 SEED=7; also ARGS="--scene 7/4711")
 	PYTHONPATH=$(PYTHONPATH):$(CURDIR) $(BIN)/python -m tests.crm_sync.soak \

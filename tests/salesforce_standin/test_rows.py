@@ -317,6 +317,7 @@ class TestByExternalId:
 
 class TestConditionalHeaders:
     def test_optimistic_lock(self, client, admin):
+        admin.post("/standin/clock", {"frozen": True})  # the header has whole seconds
         account = client.create("Account", Name="Acme")
         seen = client.get(f"/sobjects/Account/{account}").headers["Last-Modified"]
         path = f"/sobjects/Account/{account}"

@@ -1,9 +1,11 @@
 """Random fault schedules with a fixed seed, on the store in memory and on the stand-in over a socket.
 
-No lost update, no duplicate, no wrong silence; the ledger and our side are a real Postgres in both.  What is counted is printed, also when all is well.  ``make soak`` plays others, as many as one likes.
+No lost update, no duplicate, no wrong silence; the ledger and our side are a real Postgres in both.  What is counted is told at the end, also when all is well.  ``make soak`` plays others, as many as one likes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
@@ -27,9 +29,8 @@ def result(postgres_server: str) -> Result:
     return soak(postgres_server, SCHEDULES, SEED)
 
 
-def test_every_promise_holds(result: Result, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f"\nsoak on the memory store, seed {SEED}: {result}")
+def test_every_promise_holds(result: Result, record_property: Callable[[str, object], None]) -> None:
+    record_property(f"soak on the memory store, seed {SEED}", str(result))
     assert not result.problems
 
 
@@ -44,10 +45,9 @@ def standin_result(postgres_server: str) -> Result:
 
 
 def test_every_promise_holds_on_the_standin(
-    standin_result: Result, capsys: pytest.CaptureFixture[str]
+    standin_result: Result, record_property: Callable[[str, object], None]
 ) -> None:
-    with capsys.disabled():
-        print(f"\nsoak on the stand-in, seed {STANDIN_SEED}: {standin_result}")
+    record_property(f"soak on the stand-in, seed {STANDIN_SEED}", str(standin_result))
     assert not standin_result.problems
     assert standin_result.counts["schedules"] >= STANDIN_SCHEDULES
 
