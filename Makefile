@@ -24,7 +24,7 @@ unexport PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 export POSTGRES_PORT AIRFLOW_PORT SALESFORCE_PORT SALESFORCE_URL SALESFORCE_CLIENT_ID SALESFORCE_CLIENT_SECRET
 
 .DEFAULT_GOAL := help
-.PHONY: help venv browser lock demo up down status test check format bench clean
+.PHONY: help venv browser lock demo up down status test soak check format bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
