@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bench.figures import Figure, Report
 from bench.world import Measured, World, world
-from crm_sync.decide.mapping import ObjectMapping, load_mappings
+from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.mapping_files import load_mappings
 
 __all__ = ["measure", "measure_ours", "measure_stock"]
 

@@ -21,7 +21,7 @@ import requests
 from bench.figures import Figure, Report
 from bench.ours import STAGES
 from bench.people import copy_ours, records, their_row
-from crm_sync.decide.mapping import load_mappings
+from crm_sync.mapping_files import load_mappings
 from stack import airflow, env
 from stack.airflow_api import AirflowApi
 from stack.lifecycle import Stack

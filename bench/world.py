@@ -25,12 +25,13 @@ from crm_sync.access.login import MemoryLogin
 from crm_sync.access.oauth import OAuthEndpoint
 from crm_sync.access.transport import MeteredSession
 from crm_sync.access.vault import KEYS_VARIABLE, new_entry
-from crm_sync.decide.mapping import ObjectMapping, load_mappings
+from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.migrate import migrate
 from crm_sync.ledger.provisioning import SqlProvisionLedger
 from crm_sync.ledger.spending import LedgerMeter
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import Object
 from crm_sync.provision import Provisioning
 from crm_sync.stores.salesforce_schema import SalesforceSchema

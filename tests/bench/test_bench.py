@@ -13,7 +13,7 @@ from rich.console import Console
 from bench.cpu import Child, ChildFailed, on_cpu, peak_mb, run_child
 from bench.figures import Figure, Report, show, write
 from bench.people import measures, records, their_row
-from crm_sync.decide.mapping import load_mappings
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import OBJECTS
 
 SPIN = """

@@ -1,33 +1,25 @@
-"""Which field of ours is which field of theirs: the mapping files as frozen values.
-
-One YAML file per CRM and object under ``crm_sync/mappings``, one block per field.  Every problem of a file is
-reported at once, with file and line.
-"""
+"""Which field of ours is which field of theirs, as frozen values; ``crm_sync.mapping_files`` reads them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from operator import itemgetter
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
-    ValidationError,
     model_validator,
 )
 
-from crm_sync.errors import Misconfigured
-from crm_sync.model import OBJECTS, ConflictPolicy, Object
+from crm_sync.model import ConflictPolicy, Object
 
 __all__ = [
     "FieldDirection",
@@ -36,8 +28,8 @@ __all__ = [
     "FieldType",
     "Name",
     "ObjectMapping",
-    "load_mapping",
-    "load_mappings",
+    "ServiceField",
+    "Strict",
 ]
 
 FieldType = Literal["text", "number", "boolean", "datetime", "reference"]
@@ -68,15 +60,14 @@ def _interval_text(interval: timedelta) -> str:
 
 Interval = Annotated[timedelta, BeforeValidator(_interval), PlainSerializer(_interval_text)]
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-MAPPINGS = Path(__file__).parent.parent / "mappings"
 
+class Strict(BaseModel):
+    """What a person writes into a mapping: a word that nobody knows is a mistake."""
 
-class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FieldSpec(_Strict):
+class FieldSpec(Strict):
     """How provisioning creates a field in the CRM (facts/salesforce.md 7.1)."""
 
     type: Literal["Number", "Checkbox", "DateTime", "Text"]
@@ -96,7 +87,7 @@ class FieldSpec(_Strict):
         return self
 
 
-class FieldMapping(_Strict):
+class FieldMapping(Strict):
     """One field.  ``direction`` out: GPTWeb owns it and an edit in the CRM is restored; in: the CRM owns it.
 
     ``rule`` opt_out_wins: in a conflict, and at a first link, true wins whatever the policy.  ``min_interval``: a
@@ -142,21 +133,11 @@ class FieldMapping(_Strict):
         return self.rule == "opt_out_wins"
 
 
-class ServiceField(_Strict):
+class ServiceField(Strict):
     """A field of ours on their records that carries no data of people: our key, the marker of the last write."""
 
     theirs: Name
     create: FieldSpec
-
-
-class _File(_Strict):
-    object: Object
-    theirs: Name
-    match: tuple[Name, ...]
-    key: ServiceField
-    marker: ServiceField
-    policy: ConflictPolicy | None = None
-    fields: tuple[FieldMapping, ...]
 
 
 @dataclass(frozen=True)
@@ -216,91 +197,3 @@ class ObjectMapping:
     def reference(self) -> FieldMapping | None:
         """The field that points to another object of ours, if there is one."""
         return next((f for f in self.fields if f.references), None)
-
-
-def load_mappings(vendor: str, root: Path = MAPPINGS) -> dict[Object, ObjectMapping]:
-    """Read and check all mapping files of a CRM; Misconfigured lists every problem of every file."""
-    problems: list[str] = []
-    mappings: dict[Object, ObjectMapping] = {}
-    for name in OBJECTS:
-        try:
-            mappings[name] = load_mapping(root / vendor / f"{name}.yaml")
-        except Misconfigured as error:
-            problems.append(str(error))
-    if problems:
-        raise Misconfigured("\n".join(problems))
-    return mappings
-
-
-def load_mapping(path: Path) -> ObjectMapping:
-    """Read and check one mapping file."""
-    text = _read(path)
-    try:
-        node = yaml.compose(text, Loader=LOADER)
-        data = yaml.load(text, Loader=LOADER)  # noqa: S506  the safe loader, in C where it is
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise Misconfigured(f"{path}:{line}: not valid YAML: {error.problem}") from None
-    try:
-        file = _File.model_validate(data)
-    except ValidationError as error:
-        lines = sorted((_line(node, e["loc"]), _words(e)) for e in error.errors())
-        raise Misconfigured("\n".join(f"{path}:{line}: {words}" for line, words in lines)) from None
-    repeated = sorted(set(_repeated(file, node)))
-    if repeated:
-        raise Misconfigured("\n".join(f"{path}:{line}: {words}" for line, words in repeated))
-    return ObjectMapping(**{name: getattr(file, name) for name in _File.model_fields})
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Misconfigured(
-            f"{path}: the mapping file can't be read ({error.strerror}); create or restore it"
-        ) from None
-
-
-def _repeated(file: _File, node: yaml.Node | None) -> Iterator[tuple[int, str]]:
-    """A column mapped twice would be merged twice, and the two results would fight."""
-    for side in ("ours", "theirs"):
-        seen: dict[str, int] = {}
-        for index, field in enumerate(file.fields):
-            name = getattr(field, side).lower()
-            line = _line(node, ("fields", index, side))
-            if name in seen:
-                yield (
-                    line,
-                    f"{getattr(field, side)} is mapped already in line {seen[name]}; map each field once",
-                )
-            seen.setdefault(name, line)
-    for index, column in enumerate(file.match):
-        if column not in {f.ours for f in file.fields}:
-            yield (
-                _line(node, ("match", index)),
-                f"match: {column} is not a mapped field; map it or take it out",
-            )
-
-
-def _words(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "file"
-    given = "" if error["type"] in ("missing", "extra_forbidden") else f" (given: {error['input']!r})"
-    return f"{where}: {error['msg']}{given}"
-
-
-def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
-    """The line of the deepest part of ``loc`` that the file has."""
-    line = 1
-    for part in loc:
-        child: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == part:
-                    line, child = key.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            child = node.value[part]
-            line = child.start_mark.line + 1
-        if child is None:
-            break
-        node = child
-    return line

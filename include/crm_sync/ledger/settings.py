@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from crm_sync.decide.mapping import ObjectMapping, load_mappings
+from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.mapping_changes import adjusted
 from crm_sync.decide.mapping_changes import problems as mapping_problems
 from crm_sync.decide.settings import Settings, check_scope, parse, refuse
@@ -17,6 +17,7 @@ from crm_sync.errors import Misconfigured, Missing
 from crm_sync.ledger import replan, trail
 from crm_sync.ledger.capture import check_columns
 from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import Object, Value
 
 __all__ = [

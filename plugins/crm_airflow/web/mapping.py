@@ -15,20 +15,14 @@ from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
 from crm_airflow.web.reading import Reading, writing
 from crm_airflow.web.tabs import TABS
-from crm_sync.decide.mapping import (
-    FieldDirection,
-    FieldMapping,
-    FieldType,
-    Name,
-    ObjectMapping,
-    load_mappings,
-)
+from crm_sync.decide.mapping import FieldDirection, FieldMapping, FieldType, Name, ObjectMapping
 from crm_sync.decide.schema import WantedField
 from crm_sync.decide.schema_diff import field_problem
 from crm_sync.errors import Misconfigured, SyncError
 from crm_sync.ledger import settings
 from crm_sync.ledger.capture import captured
 from crm_sync.ledger.database import Transaction
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import OBJECTS, ConflictPolicy, Object
 
 __all__ = ["api", "router"]

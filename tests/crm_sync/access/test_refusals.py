@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crm_sync.access.refusals import BYSTANDER, ROWS, collection_failures, row_failures
-from crm_sync.decide.mapping import load_mappings
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import Failure, Object, Write
 
 MAPPINGS = load_mappings("salesforce")

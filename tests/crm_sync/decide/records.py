@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.decide.merge import Rules
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import ClockReading, Link, OurRecord, Row, Value
 
 __all__ = ["CONTACT", "KEY", "T0", "at", "link", "record", "rules"]

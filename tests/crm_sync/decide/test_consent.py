@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from crm_sync.decide.conversion import carry, fill
-from crm_sync.decide.mapping import load_mapping, load_mappings
 from crm_sync.decide.merge import merge, work_left
 from crm_sync.errors import Misconfigured
+from crm_sync.mapping_files import load_mapping, load_mappings
 from tests.crm_sync.decide.records import CONTACT, link, record, rules
 
 LEAD = load_mappings("salesforce")["lead"]

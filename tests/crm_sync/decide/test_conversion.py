@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crm_sync.decide.conversion import Carried, Filled, carry, edited_at, fill
-from crm_sync.decide.mapping import load_mappings
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import Value
 from tests.crm_sync.decide.records import CONTACT, T0, at, link, record
 

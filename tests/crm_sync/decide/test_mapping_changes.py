@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from crm_sync.decide.mapping import FieldMapping, load_mappings
+from crm_sync.decide.mapping import FieldMapping
 from crm_sync.decide.mapping_changes import MappingChanges, adjusted, counterparts, problems
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import Object
 
 FILES = load_mappings("salesforce")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from crm_sync.decide.mapping import load_mapping
 from crm_sync.decide.pacing import is_noise, waits_until
 from crm_sync.errors import Misconfigured
+from crm_sync.mapping_files import load_mapping
 from crm_sync.model import Row
 from tests.crm_sync.decide.records import CONTACT, T0, at
 

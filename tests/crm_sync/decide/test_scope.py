@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.decide.scope import Condition, ObjectScope, admits, problems
 from crm_sync.decide.settings import check_scope, parse
 from crm_sync.errors import Misconfigured
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import Row, Side
 from tests.crm_sync.decide.records import CONTACT
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_sync.decide.existence import EXISTS
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.decide.undo import undo
 from crm_sync.decide.undo_words import EFFECTIVE, Line, Recorded
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import Link, OurRecord, Value
 
 CONTACT = load_mappings("salesforce")["contact"]

@@ -9,9 +9,9 @@ from crm_sync.access.app import App
 from crm_sync.access.login import MemoryLogin
 from crm_sync.access.oauth import OAuthEndpoint, identity
 from crm_sync.access.transport import MeteredSession
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.engine import Engine
 from crm_sync.ledger.database import Database
+from crm_sync.mapping_files import load_mappings
 from crm_sync.stores.salesforce import SalesforceStore
 from tests.crm_sync.provision.standin import CLIENT
 from tests.crm_sync.stores.standin import CountingMeter

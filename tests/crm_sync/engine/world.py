@@ -19,12 +19,12 @@ from greenlet import getcurrent, greenlet
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.engine import Engine, RunOptions, RunReport
 from crm_sync.errors import ApprovalNeeded, SyncError
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database, Transaction
 from crm_sync.ledger.verify import verify
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import Image, Object, RunKind, Value, Write
 from crm_sync.stores.memory import MemoryStore
 from tests.crm_sync.engine.truth import FIELDS, Cell, Recorded, Truth, plain

@@ -9,11 +9,12 @@ import psycopg
 import pytest
 
 from crm_sync.__main__ import main
-from crm_sync.decide.mapping import FieldMapping, FieldType, load_mappings
+from crm_sync.decide.mapping import FieldMapping, FieldType
 from crm_sync.decide.mapping_changes import MappingChanges, adjusted
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger.capture import captured, check_columns, watch
 from crm_sync.ledger.database import Database
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import OBJECTS
 
 FILES = load_mappings("salesforce")

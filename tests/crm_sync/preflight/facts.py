@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.decide.preflight import check
 from crm_sync.decide.preflight_facts import (
     Allowance,
@@ -23,6 +22,7 @@ from crm_sync.decide.preflight_facts import (
 from crm_sync.decide.preflight_line import CheckLine
 from crm_sync.decide.schema import FoundField
 from crm_sync.decide.schema_diff import wanted_fields
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import ClockReading
 from crm_sync.preflight import PreflightReport
 from tests.crm_sync.provision.orgs import as_found

@@ -10,7 +10,6 @@ from typing import get_args
 import psycopg
 import pytest
 
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.decide.preflight_facts import Allowance, Facts
 from crm_sync.decide.preflight_line import CheckLine, not_known, ok, problem, warning
 from crm_sync.decide.settings import Frequency
@@ -18,6 +17,7 @@ from crm_sync.errors import BudgetExhausted, Misconfigured, RetryLater, SessionE
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.preflight import SqlPreflightLedger
+from crm_sync.mapping_files import load_mappings
 from crm_sync.preflight import Preflight, PreflightReport
 from tests.crm_sync.preflight.facts import EXPECTED, FACTS, HIDDEN, TYPES, MemoryLedger, new_org
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.decide.schema import FoundField, FoundSales, FoundSchema, Grant, WantedField
 from crm_sync.decide.schema_diff import access_problems, wanted_fields
 from crm_sync.decide.schema_made import Made
 from crm_sync.decide.schema_steps import Done, SchemaPlan, Step
+from crm_sync.mapping_files import load_mappings
 from crm_sync.provision_ledger import RunState, TrailLine
 
 MAPPINGS = load_mappings("salesforce")

@@ -14,7 +14,7 @@ from crm_sync.access.app import App
 from crm_sync.access.login import MemoryLogin
 from crm_sync.access.oauth import OAuthEndpoint, identity
 from crm_sync.access.transport import MeteredSession
-from crm_sync.decide.mapping import load_mappings
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import ApiUsage, Object, Value
 from crm_sync.provision import Provisioning
 from crm_sync.stores.salesforce import SalesforceStore

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database, Transaction
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import ChangedSince, Object, Value, Write
 from crm_sync.ports import Store
 from crm_sync.stores.database import DatabaseStore

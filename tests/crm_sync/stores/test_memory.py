@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.errors import NotSent, Unanswered
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import ById, ChangedSince, Object, Value, Write
 from crm_sync.stores.memory import MemoryStore
 from tests.crm_sync.stores.contract import StoreContract, ids, new, read_one, soon, write_one

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from crm_sync.decide.mapping import load_mappings
+from crm_sync.mapping_files import load_mappings
 from crm_sync.model import ById, ByMatchKey, ByOurKey, ChangedSince
 from crm_sync.stores.salesforce_soql import fields_of, instant, quote, statements
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crm_sync.decide.mapping import load_mappings
+from crm_sync.mapping_files import load_mappings
 
 MAPPINGS = load_mappings("salesforce")
 USER = "0055g000001AbCdEFG"

@@ -23,10 +23,10 @@ from crm_sync.access.login import MemoryLogin
 from crm_sync.access.oauth import OAuthEndpoint, identity
 from crm_sync.access.reply import Reply
 from crm_sync.access.transport import MeteredSession
-from crm_sync.decide.mapping import load_mappings
 from crm_sync.engine import Engine
 from crm_sync.ledger.database import Database, Transaction
 from crm_sync.ledger.spending import LedgerMeter
+from crm_sync.mapping_files import load_mappings
 from crm_sync.stores.salesforce import SalesforceStore
 from tests.crm_sync.provision.standin import CLIENT
 
