@@ -300,3 +300,15 @@ def test_the_setup_of_a_provisioned_connection_shows_its_sync(admin, hub):
         assert said in admin.get(f"{PAGE}/setup").text
     rows(hub, "delete from crm_sync.credential where connection = %s", NAME)
     rows(hub, "update crm_sync.connection set provisioned_at = null where name = %s", NAME)
+
+
+def test_forms_are_taken_where_airflow_has_teams(app, hub, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    with browser(app, "admin") as client:
+        assert client.post(f"{PAGE}/pause", data={"a": "b"}, headers=BUTTON).status_code == 303
+        assert client.post(f"{API}/{NAME}/resume", headers=BUTTON).status_code in {200, 409, 503}
+        assert client.post("/crm-sync/add", data={"name": ""}, headers=BUTTON).status_code == 422
+        assert "Go on with the set-up" in client.get(PAGE).text
+    with browser(app, "viewer") as client:
+        assert client.post(f"{PAGE}/pause", data={"a": "b"}, headers=BUTTON).status_code == 403
+    rows(hub, "update crm_sync.connection set active = true where name = %s", NAME)

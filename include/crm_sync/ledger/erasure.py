@@ -3,16 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.errors import Missing, RetryLater
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Image
 
-__all__ = ["erase", "kept_out"]
+__all__ = ["Person", "Reach", "Twin", "erase", "kept_out", "people", "reach"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A contact or lead of ours; blank texts where nothing is held."""
+
+    our_id: str
+    object: str
+    name: str
+    email: str
+    archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A record of a CRM that is one of these people; that CRM's users have to delete it."""
+
+    connection: str
+    object: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What an erasure would take: records of ours that links say to be one person, their twins, and lines by kind."""
+
+    people: tuple[Person, ...]
+    twins: tuple[Twin, ...]
+    changes: int
+    decisions: int
+    parked: int
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """Those whose records they are."""
+        return tuple(sorted({twin.connection for twin in self.twins}))
+
+
+def people(tx: Transaction, text: str) -> list[Person]:
+    """Whom a text means: our id, the id in any CRM, or the e-mail address of somebody who is not archived."""
+    text = text.strip()
+    rows = tx.rows(
+        """select our_id::text from crm_sync.link where their_id = %(t)s and object in ('contact', 'lead')
+          and connection in (select name from crm_sync.connection) and their_object in ('Contact', 'Lead')
+        union select id::text from gptweb.contacts where crm_sync.match_text(email) = crm_sync.match_text(%(t)s) and deleted_at is null
+        union select id::text from gptweb.leads where crm_sync.match_text(email) = crm_sync.match_text(%(t)s) and deleted_at is null""",
+        {"t": text},
+    )
+    return _records(tx, [row[0] for row in rows] + ([text] if _is_id(text) else []))
+
+
+def reach(tx: Transaction, our_id: UUID) -> Reach:
+    """What erasing this person would take; Missing where nobody is known by this id."""
+    ids = [row[0] for row in tx.rows(_SAME, {"id": our_id})]
+    twins = tx.rows(
+        """select l.connection, l.their_object, l.their_id from crm_sync.link l where l.our_id = any(%(ids)s::uuid[]) and l.their_id is not null
+          union select f.connection, f.their_object, f.their_id from crm_sync.former f join crm_sync.link l using (link_id)
+            where l.our_id = any(%(ids)s::uuid[]) order by 1, 2, 3""",
+        {"ids": ids},
+    )
+    counts = tx.rows(
+        """select (select count(*) from crm_sync.change where our_id = any(%(ids)s::uuid[]) and erased is null),
+          (select count(*) from crm_sync.decision where our_id = any(%(ids)s::uuid[]) and erased is null),
+          (select count(*) from crm_sync.parked p where lifted_at is null and exists (select 1 from crm_sync.link l
+             where l.link_id = p.link_id and l.our_id = any(%(ids)s::uuid[])))""",
+        {"ids": ids},
+    )[0]
+    found = _records(tx, ids)
+    if not found and not counts[0]:
+        raise Missing(f"neither GPTWeb nor the audit trail knows a person {our_id}")
+    return Reach(tuple(found), tuple(Twin(*row) for row in twins), *counts)
+
+
+# As crm_sync.same_person has it, which the application may not call.
+_SAME = """with recursive person (id) as (
+    select %(id)s::uuid
+    union
+    select x.id from person p cross join lateral (
+      select l.successor as id from crm_sync.link l where l.our_id = p.id and l.successor is not null
+      union all
+      select l.our_id from crm_sync.link l where l.successor = p.id) x)
+  select id::text from person"""
+_RECORDS = """select id::text, %(o)s, coalesce(concat_ws(' ', first_name, last_name), ''), coalesce(email, ''), deleted_at is not null
+  from {} where id = any(%(ids)s::uuid[])"""
+
+
+def _records(tx: Transaction, ids: Sequence[str]) -> list[Person]:
+    found = []
+    for object in ("contact", "lead"):
+        query = sql.SQL(_RECORDS).format(sql.Identifier("gptweb", f"{object}s"))
+        found += [Person(*row) for row in tx.rows(query, {"o": object, "ids": list(ids)})]
+    return sorted(found, key=lambda one: (one.object, one.name, one.our_id))
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def erase(tx: Transaction, our_id: UUID, who: str, why: str) -> list[str]:

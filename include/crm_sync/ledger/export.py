@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from io import RawIOBase, StringIO
 from itertools import islice
 from typing import IO, Any
 
@@ -18,12 +19,14 @@ from psycopg import sql
 
 from crm_sync.ledger.database import Database
 
-__all__ = ["COLUMNS", "Selection", "rows", "write_csv", "write_parquet"]
+__all__ = ["COLUMNS", "Selection", "csv_pieces", "parquet_pieces", "rows", "write_csv", "write_parquet"]
 
 COLUMNS = (
     "at", "run_id", "connection", "object", "our_id", "their_id", "side", "field", "before", "after", "base", "rule", "outcome",
     "detail", "who", "batch", "api_call_share", "change_id", "erased",
 )  # fmt: skip
+PIECE = 1 << 16
+"""Characters of CSV that are handed on at once, about."""
 GROUP = 20_000
 """Rows of a Parquet row group: what is held in memory at once."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|")
@@ -68,18 +71,21 @@ _SELECT = sql.SQL("""select {columns} from crm_sync.audit_trail
   order by at, change_id, field""")
 
 
-def write_csv(lines: Iterable[Sequence[Any]], file: IO[str]) -> int:
-    """Write lines as CSV (UTF-8, a line of names first); returns how many."""
-    writer = csv.writer(file)
+def csv_pieces(lines: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Lines as CSV, a line of names first, in pieces of some kilobytes."""
+    buffer = StringIO(newline="")
+    writer = csv.writer(buffer)
     writer.writerow(COLUMNS)
-    count = 0
-    for count, line in enumerate(lines, 1):  # noqa: B007  the last one is the sum
+    yield _taken(buffer)
+    for line in lines:
         writer.writerow([_cell(value) for value in line])
-    return count
+        if buffer.tell() >= PIECE:
+            yield _taken(buffer)
+    yield _taken(buffer)
 
 
-def write_parquet(lines: Iterable[Sequence[Any]], file: IO[bytes]) -> int:
-    """Write lines as Parquet, compressed, a row group at a time; returns how many."""
+def parquet_pieces(lines: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """Lines as Parquet, compressed, a row group at a time."""
     import pyarrow as pa  # noqa: PLC0415  heavy, and for nothing else
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -88,8 +94,8 @@ def write_parquet(lines: Iterable[Sequence[Any]], file: IO[bytes]) -> int:
         for name, kind in TYPED.items()
     }
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
-    count = 0
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    sink = _Sink()
+    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression="zstd") as writer:
         rest = iter(lines)
         while group := list(islice(rest, GROUP)):
             columns = [
@@ -97,8 +103,67 @@ def write_parquet(lines: Iterable[Sequence[Any]], file: IO[bytes]) -> int:
                 for column, field in zip(zip(*group, strict=True), schema, strict=True)
             ]
             writer.write_batch(pa.record_batch(columns, schema=schema))
-            count += len(group)
-    return count
+            yield sink.taken()
+    yield sink.taken()
+
+
+def write_csv(lines: Iterable[Sequence[Any]], file: IO[str]) -> int:
+    """Write lines as CSV (UTF-8); returns how many."""
+    counted = _Counted(lines)
+    for piece in csv_pieces(counted):
+        file.write(piece)
+    return counted.count
+
+
+def write_parquet(lines: Iterable[Sequence[Any]], file: IO[bytes]) -> int:
+    """Write lines as Parquet; returns how many."""
+    counted = _Counted(lines)
+    for piece in parquet_pieces(counted):
+        file.write(piece)
+    return counted.count
+
+
+class _Counted:
+    def __init__(self, lines: Iterable[Sequence[Any]]) -> None:
+        self._lines = lines
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        for line in self._lines:
+            self.count += 1
+            yield line
+
+
+class _Sink(RawIOBase):
+    """A file that is taken away piece by piece while it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written = bytearray()
+        self._place = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def write(self, content: Any) -> int:
+        self._written += content
+        self._place += len(content)
+        return len(content)
+
+    def taken(self) -> bytes:
+        piece = bytes(self._written)
+        self._written.clear()
+        return piece
+
+
+def _taken(buffer: StringIO) -> str:
+    piece = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return piece
 
 
 def _cell(value: object) -> object:

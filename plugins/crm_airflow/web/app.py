@@ -26,6 +26,7 @@ def create_app() -> FastAPI:
         api,
         connecting,
         connections,
+        erasing,
         exporting,
         mapping,
         parked,
@@ -35,6 +36,7 @@ def create_app() -> FastAPI:
         settings,
         setup,
         static,
+        trail,
     )
 
     app = FastAPI(title="GPTWeb CRM Sync", docs_url=None, redoc_url=None, openapi_url=None)
@@ -60,6 +62,10 @@ def create_app() -> FastAPI:
         mapping.api,
         settings.router,
         settings.api,
+        trail.router,
+        trail.api,
+        erasing.router,
+        erasing.api,
         api.router,
     ):
         app.include_router(router)

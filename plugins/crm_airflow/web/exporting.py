@@ -1,12 +1,11 @@
-"""The trail as a CSV file: the lines that a person looks for, in flat memory."""
+"""Lines of the audit trail as a file, sent while they are read: what a person looks for, or a whole period."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from tempfile import TemporaryFile
-from typing import IO, Any, Final
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
@@ -14,48 +13,67 @@ from fastapi.responses import StreamingResponse
 from crm_airflow.web.activity import ONE, Search, Searched, day
 from crm_airflow.web.guards import READ, ConnectionName
 from crm_airflow.web.problems import API, API_PROBLEMS
-from crm_sync.ledger import activity, export, settings
+from crm_airflow.web.reading import writing
+from crm_sync.ledger import activity, export, overview
 from crm_sync.ledger.database import Database, database_url
 
-__all__ = ["api", "router"]
+__all__ = ["CSV", "PARQUET", "Format", "api", "period", "router", "sent"]
 
-PIECE: Final = 1 << 16
+Format = Literal["csv", "parquet"]
 RUN, FIELD = export.COLUMNS.index("run_id"), export.COLUMNS.index("field")
-CSV: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The lines, oldest first"}
+MEDIA: Final = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+CSV: Final[dict[str, Any]] = {"text/csv": {"schema": {"type": "string"}}}
+PARQUET: Final[dict[str, Any]] = {MEDIA["parquet"]: {"schema": {"type": "string", "format": "binary"}}}
+FILE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": CSV, "description": "The lines, oldest first"}
 }
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
 
 
 @router.get(f"{ONE}/activity.csv", dependencies=READ)
-@api.get(f"{ONE}/changes.csv", dependencies=READ, response_class=StreamingResponse, responses=CSV)
+@api.get(f"{ONE}/changes.csv", dependencies=READ, response_class=StreamingResponse, responses=FILE)
 def changes(connection_id: ConnectionName, searched: Searched) -> StreamingResponse:
     """The lines of the trail, oldest first; values are JSON, and no text is taken for a formula."""
-    file = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115  closed when it has been sent
-    with closing(Database(database_url())) as database:
-        export.write_csv(_lines(database, connection_id, searched), file)
-    file.seek(0)
-    name = f"{connection_id}-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingResponse(_pieces(file), headers=headers, media_type="text/csv; charset=utf-8")
-
-
-def _lines(database: Database, connection: str, searched: Search) -> Iterator[tuple[Any, ...]]:
-    with database.transaction() as tx:
-        settings.load(tx, connection)
+    with writing() as tx:
+        overview.require(tx, connection_id)
         records: list[str | None] = [None]
         if searched.who.strip():
-            records = list(activity.people(tx, connection, searched.who))
-    until = day(searched.until + timedelta(days=1)) if searched.until else None
-    for record in records:
-        selection = export.Selection(connection, record, day(searched.since), until)
-        for line in export.rows(database, selection):
-            if searched.run in (None, line[RUN]) and searched.field.strip() in ("", line[FIELD]):
-                yield line
+            records = list(activity.people(tx, connection_id, searched.who))
+    return sent(connection_id, "csv", _found(connection_id, records, searched))
 
 
-def _pieces(file: IO[str]) -> Iterator[str]:
-    with file:
-        while piece := file.read(PIECE):
-            yield piece
+def sent(connection: str, format: Format, lines: Iterable[tuple[Any, ...]]) -> StreamingResponse:
+    """A file that is made while it is sent: one that breaks off is no whole answer, and browsers say so."""
+    name = f"{connection}-{datetime.now(UTC):%Y%m%d-%H%M%S}.{format}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    pieces: Iterator[str | bytes] = (
+        export.csv_pieces(lines) if format == "csv" else export.parquet_pieces(lines)
+    )
+    return StreamingResponse(pieces, headers=headers, media_type=MEDIA[format])
+
+
+def period(connection: str, since: date | None, until: date | None) -> Iterator[tuple[Any, ...]]:
+    """All lines of a period, both days whole, by UTC."""
+    with _database() as database:
+        yield from export.rows(database, export.Selection(connection, None, day(since), _end(until)))
+
+
+def _found(connection: str, records: list[str | None], searched: Search) -> Iterator[tuple[Any, ...]]:
+    with _database() as database:
+        for record in records:
+            selection = export.Selection(connection, record, day(searched.since), _end(searched.until))
+            for line in export.rows(database, selection):
+                if searched.run in (None, line[RUN]) and searched.field.strip() in ("", line[FIELD]):
+                    yield line
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    with closing(Database(database_url())) as database:
+        yield database
+
+
+def _end(until: date | None) -> datetime | None:
+    """The moment after a day; the last day that there is has none after it."""
+    return None if until in (None, date.max) else day(until + timedelta(days=1))

@@ -15,6 +15,7 @@ TABS: Final[Words] = (
     ("Parked", "/parked"),
     ("Reconciliation", "/reconciliations"),
     ("Settings", "/settings"),
+    ("Audit trail", "/trail"),
 )
 PARTS: Final[Mapping[str, Words]] = {
     "Settings": (
@@ -23,4 +24,5 @@ PARTS: Final[Mapping[str, Words]] = {
         ("Scope", "/scope"),
         ("Alerts", "/alerts"),
     ),
+    "Audit trail": (("Export and verify", "/trail"), ("Erase a person", "/erase")),
 }

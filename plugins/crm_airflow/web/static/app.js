@@ -39,15 +39,27 @@ function show(part, answer) {
   }
 }
 
-// A log-in opens beside the page, which then goes on by itself.
+// A log-in opens beside the page, which goes on by itself once the other window says that it is done; that one then closes. The other
+// window does not know the page that opened it: on its way it shows pages of others. Where it may not open, the link itself goes there.
+const told = new BroadcastChannel("crm-sync");
+const READABLE = 1500; // milliseconds for which "Connected" stays in sight
+
 function openBeside(event) {
+  const beside = window.open("about:blank", "_blank", "popup,width=640,height=820");
+  if (!beside) return;
   event.preventDefault();
-  window.open(event.currentTarget.href, "_blank", "popup,noopener,width=640,height=820");
+  beside.opener = null;
+  beside.location = event.currentTarget.href;
+  told.onmessage = () => location.reload();
 }
 
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("[data-live]").forEach(again);
   document.querySelectorAll("a[data-popup]").forEach((link) => link.addEventListener("click", openBeside));
+  if (document.querySelector("[data-connected]")) {
+    told.postMessage("connected");
+    setTimeout(() => window.close(), READABLE); // does nothing in a window that no page opened
+  }
   const next = document.querySelector("form[data-auto]");
   if (next) setTimeout(() => next.requestSubmit(), 300);
 });

@@ -1,0 +1,163 @@
+"""The right to erasure as pages: find the person, see what will be erased and what will not, confirm by typing, and who did it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_airflow.web.activity import org_address
+from crm_airflow.web.guards import CHANGE, OPEN, ConnectionName, may_change
+from crm_airflow.web.pages import page
+from crm_airflow.web.problems import API, API_PROBLEMS
+from crm_airflow.web.reading import Reading, writing
+from crm_airflow.web.tabs import TABS
+from crm_sync.errors import Misconfigured, SyncError
+from crm_sync.ledger import erasure, overview
+from crm_sync.ledger.erasure import Reach
+
+__all__ = ["api", "router"]
+
+ERASE: Final = "/connections/{connection_id}/erase"
+ONE: Final = ERASE + "/{our_id}"
+OurId = Annotated[UUID, Path(description="The id of the contact or lead in GPTWeb")]
+Why = Annotated[str, Form(max_length=500, pattern="^[^\x00]*$")]
+router = APIRouter(include_in_schema=False)
+api = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
+
+
+class TwinModel(BaseModel):
+    """A record of a CRM that is the person."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    connection: str
+    object: str
+    id: str
+
+
+class ReachModel(BaseModel):
+    """What an erasure would take."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    records: list[str] = Field(description="Our ids that links say to be this person")
+    twins: list[TwinModel] = Field(description="Their records, which the CRM's users have to delete")
+    changes: int
+    decisions: int
+    parked: int
+    confirm: str = Field(description="What has to be given as `confirm`")
+
+
+class ErasureWanted(BaseModel):
+    """The erasure of one person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    why: str = Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00]*[^\x00\s][^\x00]*$",
+        description="Kept in the trail: name no person in it",
+    )
+    confirm: str = Field(max_length=254, description="As the preview says it")
+
+
+class Erased(BaseModel):
+    """What was done, and what is left to do."""
+
+    lines: list[str]
+
+
+@router.get(ERASE, dependencies=OPEN)
+def find(
+    request: Request, connection_id: ConnectionName, tx: Reading,
+    who: Annotated[str, Query(max_length=254, pattern="^[^\x00]*$")] = "",
+) -> HTMLResponse:  # fmt: skip
+    """The search, and whom it found."""
+    overview.require(tx, connection_id)
+    found = erasure.people(tx, who) if who.strip() else []
+    return _page(request, "erase.html", connection_id, who=who.strip(), found=found)
+
+
+@router.get(ONE, dependencies=OPEN)
+def look(request: Request, connection_id: ConnectionName, our_id: OurId, tx: Reading) -> HTMLResponse:
+    """What would be erased, and the form that asks for it."""
+    overview.require(tx, connection_id)
+    return _asked(request, connection_id, our_id, erasure.reach(tx, our_id))
+
+
+@router.post(ONE, dependencies=CHANGE)
+def erase(
+    request: Request, connection_id: ConnectionName, our_id: OurId, user: GetUserDep,
+    why: Why = "", confirm: Annotated[str, Form(max_length=254)] = "",
+) -> HTMLResponse:  # fmt: skip
+    """Erase, and say what is left to do; shown at once, for nobody can look it up afterwards."""
+    try:
+        lines = _erase(connection_id, our_id, why, confirm, user)
+    except SyncError as error:
+        with writing() as tx:
+            found = erasure.reach(tx, our_id)
+        return _asked(request, connection_id, our_id, found, why=why, problem=str(error))
+    return _page(request, "erased.html", connection_id, lines=lines)
+
+
+@api.get(ONE, dependencies=OPEN)
+def preview(connection_id: ConnectionName, our_id: OurId, tx: Reading) -> ReachModel:
+    """What erasing this person would take."""
+    overview.require(tx, connection_id)
+    found = erasure.reach(tx, our_id)
+    return ReachModel(
+        records=[one.our_id for one in found.people], twins=[TwinModel.model_validate(one) for one in found.twins],
+        changes=found.changes, decisions=found.decisions, parked=found.parked, confirm=_word(found, our_id),
+    )  # fmt: skip
+
+
+@api.post(ONE, dependencies=CHANGE)
+def erase_person(
+    connection_id: ConnectionName, our_id: OurId, user: GetUserDep, wanted: ErasureWanted
+) -> Erased:
+    """Erase one person from GPTWeb's record, the ledger and the trail, for all connections."""
+    return Erased(lines=_erase(connection_id, our_id, wanted.why, wanted.confirm, user))
+
+
+def _erase(connection: str, our_id: UUID, why: str, confirm: str, user: Any) -> list[str]:
+    with writing() as tx:
+        overview.require(tx, connection)
+        found = erasure.reach(tx, our_id)
+        for other in found.connections:
+            if not may_change(other, user):
+                raise HTTPException(403, f"This person is in {other} too, and an erasure takes them out of all connections: ask somebody "
+                                         "who may edit that one as well.")  # fmt: skip
+        if not why.strip():
+            raise Misconfigured(
+                "Say why: the reason stays in the audit trail. Name no person in it; the number of the request is best."
+            )
+        if confirm.strip().casefold() != _word(found, our_id).casefold():
+            raise Misconfigured(
+                f"Type {_word(found, our_id)!r} to confirm: what was typed is something else."
+            )
+        return erasure.erase(tx, our_id, user.get_name(), why.strip())
+
+
+def _word(found: Reach, our_id: UUID) -> str:
+    """What a person types who means this one: the e-mail address, or what else there is."""
+    mine = next((one for one in found.people if one.our_id == str(our_id)), None)
+    return (mine and (mine.email.strip() or mine.name.strip())) or str(our_id)
+
+
+def _asked(
+    request: Request, name: str, our_id: UUID, found: Reach, why: str = "", problem: str = ""
+) -> HTMLResponse:
+    return _page(
+        request, "erase_confirm.html", name, status=409 if problem else 200, found=found, our_id=our_id, word=_word(found, our_id),
+        why=why, problem=problem, orgs={each: org_address(each) for each in found.connections},
+    )  # fmt: skip
+
+
+def _page(request: Request, template: str, name: str, **values: Any) -> HTMLResponse:
+    return page(request, template, name=name, tab="Audit trail", part="Erase a person", tabs=TABS, **values)

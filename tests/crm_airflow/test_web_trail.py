@@ -1,0 +1,170 @@
+"""The page of the audit trail: a period as a file, the verification, and the erasure of a person with everything that guards it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import closing
+from uuid import uuid4
+
+import pyarrow.parquet as pq
+import pytest
+
+from crm_sync.ledger.database import Database
+from crm_sync.ledger.seal import seal_connection
+from tests.crm_airflow.real import NAME, make_connection, rows
+from tests.crm_airflow.ui import airflow_app, browser
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
+HERE, API = f"/crm-sync/connections/{NAME}", f"/crm-sync/api/v1/connections/{NAME}"
+BUTTON = {"Sec-Fetch-Site": "same-origin"}
+NOTE = """insert into crm_sync.decision (connection, object, our_id, field, before, after, rule, outcome, at)
+  values (%s, 'contact', %s, 'title', '"=Clerk"', '"Head"', 'decided', 'noted', %s)"""
+
+
+@pytest.fixture(scope="module")
+def app():
+    return airflow_app()
+
+
+@pytest.fixture
+def admin(app, hub):
+    with browser(app, "admin") as client:
+        yield client
+
+
+@pytest.fixture
+def person(hub: str) -> Iterator[str]:
+    """Somebody in GPTWeb, linked, with a line in the trail."""
+    our_id, email = str(uuid4()), f"{uuid4().hex}@erase.example"
+    rows(
+        hub,
+        "insert into gptweb.contacts (id, first_name, last_name, email) values (%s, 'Zoe', 'Gone', %s)",
+        our_id,
+        email,
+    )
+    rows(hub, "insert into crm_sync.link (connection, object, their_object, our_id, their_id, state) "
+              "values (%s, 'contact', 'Contact', %s, %s, 'live')", NAME, our_id, "003" + our_id[:12].replace("-", "0"))  # fmt: skip
+    rows(hub, NOTE, NAME, our_id, "2026-03-04 12:00Z")
+    yield our_id
+    rows(hub, "delete from crm_sync.link where our_id = %s", our_id)
+    rows(hub, "delete from gptweb.contacts where id = %s", our_id)
+
+
+def email_of(hub: str, our_id: str) -> str | None:
+    email: str | None = rows(hub, "select email from gptweb.contacts where id = %s", our_id)[0][0]
+    return email
+
+
+def test_a_period_is_exported_in_both_forms_and_the_trail_says_who_did(admin, hub, person):
+    sent = {"since": "2026-03-04", "until": "2026-03-04", "format": "csv"}
+    reply = admin.post(f"{HERE}/trail/export", data=sent, headers=BUTTON)
+    assert reply.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert reply.headers["Content-Disposition"].endswith('.csv"')
+    lines = list(csv.DictReader(io.StringIO(reply.text)))
+    assert [
+        (line["our_id"], line["before"], line["after"]) for line in lines if line["our_id"] == person
+    ] == [(person, '"=Clerk"', '"Head"')]
+    assert {line["at"][:10] for line in lines} == {"2026-03-04"}
+    wanted = {"since": "2026-03-04", "until": "2026-03-04", "format": "parquet"}
+    table = pq.read_table(io.BytesIO(admin.post(f"{API}/trail/export", json=wanted, headers=BUTTON).content))
+    assert table.num_rows == len(lines)
+    assert person in table["our_id"].to_pylist()
+    text = admin.get(f"{HERE}/trail").text
+    assert text.count("from 2026-03-04 to 2026-03-04, as csv, by admin") >= 1
+    assert text.count("from 2026-03-04 to 2026-03-04, as parquet, by admin") >= 1
+    assert admin.post(f"{HERE}/trail/export", data={"since": "2026-02-31"}, headers=BUTTON).status_code == 409
+
+
+def test_the_trail_is_verified_and_what_was_changed_is_named(admin, hub, person):
+    with closing(Database(hub)) as database, database.transaction() as tx:
+        seal_connection(tx, NAME)
+    ((number,),) = rows(hub, "select decision_id from crm_sync.decision where our_id = %s", person)
+    assert (
+        f"decision {number} "
+        not in admin.post(f"{HERE}/trail/verify", data={"days": ""}, headers=BUTTON).text
+    )
+    forge = "set session_replication_role = replica; update crm_sync.decision set after = '\"{}\"' where decision_id = {}"
+    rows(hub, forge.format("Forged", number))
+    found = admin.post(f"{HERE}/trail/verify", data={"days": ""}, headers=BUTTON)
+    assert found.status_code == 200
+    assert "Not as sealed" in found.text
+    assert f"decision {number} was changed" in found.text
+    told = admin.post(f"{API}/trail/verify", json={"days": None}, headers=BUTTON).json()
+    assert told["as_sealed"] is False
+    assert any(f"decision {number} was changed" in line for line in told["findings"])
+    rows(hub, forge.format("Head", number))
+    assert told["head"] in admin.get(f"{HERE}/trail").text
+    assert "verified" in admin.get(f"{HERE}/trail").text
+
+
+def test_a_person_is_found_shown_and_erased_only_when_somebody_types_who_it_is(admin, hub, person):
+    email = email_of(hub, person)
+    found = admin.get(f"{HERE}/erase", params={"who": email}).text
+    assert f'href="/crm-sync/connections/{NAME}/erase/{person}"' in found
+    assert "Zoe Gone" in admin.get(f"{HERE}/erase", params={"who": person}).text
+    assert "Nobody found" in admin.get(f"{HERE}/erase", params={"who": "nobody@erase.example"}).text
+    page = admin.get(f"{HERE}/erase/{person}").text
+    assert f"Type <code>{email}</code>" in page
+    assert "its users have to delete it" in page
+
+    for sent, words in (
+        ({"why": "request 7", "confirm": "zoe"}, "what was typed is something else"),
+        ({"why": " ", "confirm": email}, "Say why"),
+    ):
+        refused = admin.post(f"{HERE}/erase/{person}", data=sent, headers=BUTTON)
+        assert refused.status_code == 409
+        assert words in refused.text
+    assert email_of(hub, person) == email
+
+    done = admin.post(
+        f"{HERE}/erase/{person}", data={"why": "request 7", "confirm": f" {email} ".upper()}, headers=BUTTON
+    )
+    assert done.status_code == 200, done.text
+    assert "still there: Contact 003" in done.text
+    assert email_of(hub, person) is None
+    assert rows(
+        hub,
+        "select actor, detail from crm_sync.decision where our_id = %s and rule = 'erasure' and connection = %s",
+        person,
+        NAME,
+    ) == [("admin", "request 7")]
+    assert "erased a person" in admin.get(f"{HERE}/trail").text
+
+
+def test_the_api_erases_by_the_word_that_its_preview_says(admin, hub, person):
+    preview = admin.get(f"{API}/erase/{person}").json()
+    assert preview["records"] == [person]
+    assert [twin["connection"] for twin in preview["twins"]] == [NAME]
+    wrong = {"why": "request 8", "confirm": "yes"}
+    assert admin.post(f"{API}/erase/{person}", json=wrong, headers=BUTTON).status_code == 409
+    right = {"why": "request 8", "confirm": preview["confirm"]}
+    assert "erased: " in "".join(
+        admin.post(f"{API}/erase/{person}", json=right, headers=BUTTON).json()["lines"]
+    )
+    assert admin.get(f"{API}/erase/{uuid4()}").status_code == 404
+
+
+def test_who_is_in_another_connection_is_shown_there_too(admin, hub, person):
+    make_connection(hub, "trail_other")
+    rows(hub, "insert into crm_sync.link (connection, object, their_object, our_id, their_id, state) "
+              "values ('trail_other', 'contact', 'Contact', %s, '003000000000OTHER', 'live')", person)  # fmt: skip
+    assert "003000000000OTHER</strong> in trail_other" in admin.get(f"{HERE}/erase/{person}").text
+    rows(hub, "delete from crm_sync.link where connection = 'trail_other'")
+
+
+def test_a_viewer_may_neither_export_nor_verify_nor_erase(app, hub, person):
+    with browser(app, "viewer") as viewer:
+        text = viewer.get(f"{HERE}/trail").text
+        assert "Who may edit the connection exports and verifies." in text
+        assert "<button" not in text
+        assert viewer.get(f"{HERE}/erase").status_code == 403
+        assert viewer.get(f"{HERE}/erase/{person}").status_code == 403
+        assert viewer.get(f"{API}/erase/{person}").status_code == 403
+        for path in ("trail/export", "trail/verify", f"erase/{person}"):
+            assert viewer.post(f"{HERE}/{path}", data={"why": "x"}, headers=BUTTON).status_code == 403
+            assert viewer.post(f"{API}/{path}", json={}, headers=BUTTON).status_code == 403
+    with browser(app, "admin") as admin:
+        elsewhere = {"Sec-Fetch-Site": "cross-site"}
+        assert admin.post(f"{HERE}/trail/export", data={}, headers=elsewhere).status_code == 403
