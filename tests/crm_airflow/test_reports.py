@@ -18,6 +18,7 @@ API, PAGE = (
     f"/crm-sync/api/v1/connections/{NAME}/reconciliations",
     f"/crm-sync/connections/{NAME}/reconciliations",
 )
+BUTTON = {"Sec-Fetch-Site": "same-origin"}
 OURS = "11111111-1111-1111-1111-111111111111"
 
 
@@ -53,10 +54,12 @@ def test_a_viewer_sees_the_report_and_it_is_whole_in_itself(app, run_id):
     assert "<script" not in reply.text
 
 
-def test_the_newest_report_is_found_without_its_number(app, run_id):
+def test_all_reports_are_listed_with_their_verdicts(app, run_id):
     with browser(app, "viewer") as client:
-        reply = client.get(PAGE)
-    assert (reply.status_code, reply.headers["Location"]) == (303, f"{PAGE}/{run_id}")
+        text = client.get(PAGE).text
+    assert f'<a href="{PAGE}/{run_id}">{run_id}</a>' in text
+    assert '<span class="badge bad">Drifted</span> 1 contact differs.' in text
+    assert "Reconcile now" not in text
 
 
 def test_the_same_as_json(app, run_id):
@@ -82,7 +85,8 @@ def test_what_is_not_there_is_said(app, run_id, hub):
     with closing(Database(hub)) as database, database.transaction() as tx:
         tx.run("delete from crm_sync.reconciliation")
     with browser(app, "viewer") as client:
-        for path in (PAGE, f"{PAGE}/999999", f"{API}/999999"):
+        for path in (f"{PAGE}/999999", f"{API}/999999"):
             assert client.get(path).status_code == 404, path
-        assert "trigger crm_reconcile__" in client.get(PAGE).text
+        assert "Never reconciled" in client.get(PAGE).text
+        assert client.post(PAGE, headers=BUTTON).status_code == 403
         assert client.get(f"{PAGE}/nonsense").status_code == 422

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 NAME = "salesforce_main"
-TABS = ("activity", "conflicts", "parked", "settings", "mapping", "scope", "alerts", "trail", "erase")
+TABS = (
+    "activity",
+    "conflicts",
+    "parked",
+    "settings",
+    "mapping",
+    "scope",
+    "alerts",
+    "trail",
+    "erase",
+    "reconciliations",
+)
 PAGES = {
     "connections": "", "connection": f"connections/{NAME}", "nothing": "connections/nobody",
     **{tab: f"connections/{NAME}/{tab}" for tab in TABS},

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from crm_airflow.hooks import connect_hook
 from crm_airflow.web.airflow_api import Airflow
-from crm_airflow.web.guards import preflight_dag, provision_dag, sync_dag
+from crm_airflow.web.guards import preflight_dag, provision_dag, reconcile_dag, sync_dag
 from crm_airflow.web.reading import writing
 from crm_sync.ledger import lifecycle, snapshot
 
-__all__ = ["check", "disconnect", "pause", "plan_provisioning", "provision", "resume", "run_now", "undo"]
+__all__ = [
+    "check",
+    "disconnect",
+    "pause",
+    "plan_provisioning",
+    "provision",
+    "reconcile",
+    "resume",
+    "run_now",
+    "undo",
+]
 
 
 def run_now(airflow: Airflow, connection: str, *, dry_run: bool) -> str:
@@ -51,6 +61,11 @@ def plan_provisioning(airflow: Airflow, connection: str) -> str:
 def provision(airflow: Airflow, connection: str) -> str:
     """Start a provisioning; when it is done, the first sync begins by itself."""
     return airflow.trigger(provision_dag(connection))
+
+
+def reconcile(airflow: Airflow, connection: str) -> str:
+    """Start a complete comparison at once; what it heals the settings say."""
+    return airflow.trigger(reconcile_dag(connection))
 
 
 def undo(airflow: Airflow, connection: str, run_id: int) -> str:

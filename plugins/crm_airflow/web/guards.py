@@ -33,6 +33,7 @@ __all__ = [
     "may_read",
     "preflight_dag",
     "provision_dag",
+    "reconcile_dag",
     "same_origin",
     "sync_dag",
 ]
@@ -56,6 +57,11 @@ def preflight_dag(connection_id: str) -> str:
 def provision_dag(connection_id: str) -> str:
     """The DAG that prepares the connection's org."""
     return f"crm_provision__{connection_id}"
+
+
+def reconcile_dag(connection_id: str) -> str:
+    """The DAG that compares the connection's two sides completely."""
+    return f"crm_reconcile__{connection_id}"
 
 
 def may_change(connection_id: str, user: Any) -> bool:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
+from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from crm_airflow.web.guards import READ, ConnectionName
+from crm_airflow.web import acting
+from crm_airflow.web.airflow_api import AirflowUser
+from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change, reconcile_dag
+from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
 from crm_airflow.web.reading import Reading
-from crm_sync.errors import Missing
-from crm_sync.ledger import reconciliation
+from crm_airflow.web.tabs import TABS
+from crm_sync.ledger import overview, reconciliation
+from crm_sync.ledger.database import Transaction
 
 __all__ = ["api", "router"]
 
@@ -32,36 +37,49 @@ api = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
 
 
 @router.get(REPORTS, dependencies=READ)
-def latest(request: Request, connection_id: ConnectionName, tx: Reading) -> RedirectResponse:
-    """The newest report."""
-    run_id = reconciliation.latest(tx, connection_id)
-    if run_id is None:
-        raise Missing(
-            f"{connection_id} was never reconciled: trigger crm_reconcile__{connection_id} in Airflow"
-        )
+def all_reports(
+    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: str = ""
+) -> HTMLResponse:
+    """The last reconciliations, the newest first, each with its verdict, and the button that starts one."""
+    overview.require(tx, connection_id)
+    return page(
+        request, "reconciliations.html", name=connection_id, tab="Reconciliation", tabs=TABS, found=_history(tx, connection_id),
+        changes=may_change(connection_id, user), told="A reconciliation was asked for: Airflow begins it in a moment." if told else "",
+        dag=reconcile_dag(connection_id),
+    )  # fmt: skip
+
+
+@router.post(REPORTS, dependencies=CHANGE)
+def reconcile(request: Request, connection_id: ConnectionName, airflow: AirflowUser) -> Response:
+    """Compare both sides completely, now."""
+    acting.reconcile(airflow, connection_id)
     root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/reconciliations/{run_id}", 303)
+    return RedirectResponse(f"{root}/connections/{connection_id}/reconciliations?told=asked", 303)
 
 
 @router.get(ONE, dependencies=READ)
 def report(request: Request, connection_id: ConnectionName, run_id: RunId, tx: Reading) -> HTMLResponse:
     """One report with charts and samples."""
-    from crm_sync.reconciliation_report import HISTORY, page  # noqa: PLC0415  pandas is loaded by who asks for it
+    from crm_sync import reconciliation_report  # noqa: PLC0415  pandas is loaded by who asks for it
 
     found = reconciliation.load(tx, connection_id, run_id)
-    past = reconciliation.history(tx, connection_id, run_id, HISTORY)
-    back = f"{request.scope.get('root_path', '')}/connections/{connection_id}"
-    return HTMLResponse(page(found, past, back), headers=HEADERS)
+    past = reconciliation.history(tx, connection_id, run_id, reconciliation_report.HISTORY)
+    back = f"{request.scope.get('root_path', '')}/connections/{connection_id}/reconciliations"
+    return HTMLResponse(reconciliation_report.page(found, past, back), headers=HEADERS)
 
 
 @api.get(REPORTS, dependencies=READ)
 def reports(connection_id: ConnectionName, tx: Reading) -> list[dict[str, Any]]:
     """The figures of the last reconciliations, the newest first, without samples."""
-    newest = reconciliation.latest(tx, connection_id)
-    return [] if newest is None else reconciliation.history(tx, connection_id, newest, MOST)[::-1]
+    return _history(tx, connection_id)
 
 
 @api.get(ONE, dependencies=READ)
 def figures(connection_id: ConnectionName, run_id: RunId, tx: Reading) -> dict[str, Any]:
     """The figures of one reconciliation, with samples."""
     return reconciliation.load(tx, connection_id, run_id)
+
+
+def _history(tx: Transaction, connection: str) -> list[dict[str, Any]]:
+    newest = reconciliation.latest(tx, connection)
+    return [] if newest is None else reconciliation.history(tx, connection, newest, MOST)[::-1]
