@@ -16,6 +16,8 @@ MOST: Final = 300.0
 """Milliseconds."""
 RUNS: Final = 20_000
 NAME: Final = "salesforce_main"
+CARDS: Final = 50
+"""Connections in the list of all."""
 
 
 def measure(count: int) -> Report:
@@ -30,7 +32,7 @@ def measure(count: int) -> Report:
                took["median"] < MOST, took["median"])
         for path, took in slow
     ]  # fmt: skip
-    found = f"{changes:,} changes with their outcomes in {RUNS:,} runs, {parked:,} parked rows, {parked:,} records that wait"
+    found = f"{changes:,} changes with their outcomes in {RUNS:,} runs, {parked:,} parked rows, {parked:,} records that wait, {CARDS} connections"
     return Report(f"Pages over {found}", figures, [
         "Asked one after the other through Airflow's own application, log-in and rights included; the first of each is left out.",
     ])  # fmt: skip
@@ -49,6 +51,9 @@ def _fill(made: World, changes: int, parked: int) -> None:
     )
     made.execute(_CONTACTS, (parked,))
     made.execute(_LINKS, (NAME,))
+    made.execute(_OTHERS, (CARDS - 1,))
+    for statement in (_OTHER_RUNS, _OTHER_CALLS, _OTHER_PARKED):
+        made.execute(statement, (NAME,))
     for statement in (_CHANGES, _OUTCOMES, _PARKED, _DECISIONS):
         made.execute(statement, {"changes": changes, "parked": parked, "runs": RUNS, "name": NAME})
     made.execute("vacuum analyze")
@@ -58,6 +63,19 @@ _CONTACTS = """insert into gptweb.contacts (first_name, last_name, email)
   select 'Ann', 'No ' || n, 'ann' || n || '@bench.example' from generate_series(1, %s) n"""
 _LINKS = """insert into crm_sync.link (connection, object, their_object, our_id, their_id, state, dirty, seen_stamp)
   select %s, 'contact', 'Contact', id, '003' || lpad(row_number() over ()::text, 15, '0'), 'live', true, now() from gptweb.contacts"""
+# Their names come after the one that is asked for by its pages.
+_OTHERS = """insert into crm_sync.connection (name, vendor, settings, provisioned_at)
+  select 'team_' || lpad(n::text, 2, '0'), 'salesforce', '{}', now() from generate_series(1, %s) n"""
+_OTHER_RUNS = """insert into crm_sync.run (connection, kind, state, started_at, ended_at, planned, acknowledged, parked, superseded,
+    in_doubt, conflicts)
+  select c.name, 'sync', 'succeeded', now() - (288 - n) * interval '5 minutes', now(), 50, 50, 0, 0, 0, 1
+  from crm_sync.connection c cross join generate_series(1, 288) n where c.name <> %s"""
+_OTHER_CALLS = """insert into crm_sync.spending (connection, lane, purpose, booked_at, run_id)
+  select r.connection, 'sync', 'sync', r.started_at, r.run_id from crm_sync.run r cross join generate_series(1, 4)
+  where r.connection <> %s"""
+_OTHER_PARKED = """insert into crm_sync.parked (connection, object, our_id, side, field, value, cause, code, remedy)
+  select c.name, 'contact', gen_random_uuid(), 'theirs', 'email', '"not an address"', 'Salesforce refused the value',
+    'INVALID_EMAIL_ADDRESS', 'Correct the address' from crm_sync.connection c cross join generate_series(1, 200) where c.name <> %s"""
 # Each run of the past has its share; the one under way has the last hundredth.
 _CHANGES = """insert into crm_sync.change (run_id, connection, object, link_id, our_id, their_id, side, op, before, after, base, rules,
     conflicts)

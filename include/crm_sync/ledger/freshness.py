@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,7 +13,7 @@ from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.pacing import WAITING
 from crm_sync.model import OBJECTS, Object
 
-__all__ = ["AT_MOST", "Freshness", "by_object", "freshness", "note"]
+__all__ = ["AT_MOST", "Freshness", "by_object", "freshness", "freshness_of", "note"]
 
 AT_MOST: Final = 1_000
 """Records of one object that are looked at: a page has no time for the backlog of a first sync."""
@@ -32,11 +33,22 @@ class Freshness:
 
 def freshness(tx: Transaction, connection: str) -> Freshness:
     """What waits at this moment; values that are parked wait for a person and do not count."""
-    found = by_object(tx, connection).values()
-    ages = [one.age for one in found if one.age is not None]
-    return Freshness(
-        sum(one.waiting for one in found), any(one.more for one in found), max(ages, default=None)
-    )
+    return _sum(by_object(tx, connection).values())
+
+
+def freshness_of(tx: Transaction, names: Sequence[str]) -> dict[str, Freshness]:
+    """The same of several connections: only where something may wait it is counted."""
+    busy = set(tx.rows(_BUSY, {"names": list(names), "objects": list(OBJECTS)}))
+    return {
+        name: _sum(_of_object(tx, name, object) for object in OBJECTS if (name, object) in busy)
+        for name in names
+    }
+
+
+def _sum(found: Iterable[Freshness]) -> Freshness:
+    each = list(found)
+    ages = [one.age for one in each if one.age is not None]
+    return Freshness(sum(one.waiting for one in each), any(one.more for one in each), max(ages, default=None))
 
 
 def by_object(tx: Transaction, connection: str) -> dict[Object, Freshness]:
@@ -88,3 +100,8 @@ def _of_object(tx: Transaction, connection: str, object: Object) -> Freshness:
     count, more, oldest = tx.rows(query, {"c": connection, "o": object, "now": now})[0]
     age = max(now - oldest, timedelta(0)) if oldest else None
     return Freshness(int(count), bool(more), age)
+
+
+_BUSY = """select c.name, o.name from unnest(%(names)s::text[]) c (name) cross join unnest(%(objects)s::text[]) o (name)
+  where exists (select 1 from crm_sync.outbox b where b.connection = c.name and b.object = o.name offset 0)
+    or exists (select 1 from crm_sync.link l where l.connection = c.name and l.object = o.name and l.dirty offset 0)"""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 
 from psycopg import sql
 
@@ -13,7 +16,7 @@ from crm_sync.ledger import settings
 from crm_sync.ledger.credentials import Credential
 from crm_sync.ledger.credentials import load as load_credential
 from crm_sync.ledger.database import Transaction
-from crm_sync.ledger.freshness import Freshness, freshness
+from crm_sync.ledger.freshness import Freshness, freshness_of
 from crm_sync.ledger.settings import Connection
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "RunFigures",
     "names",
     "overview",
+    "overviews",
     "progress",
     "require",
     "run",
@@ -106,15 +110,31 @@ def require(tx: Transaction, name: str) -> None:
 def overview(tx: Transaction, name: str) -> Overview:
     """One connection; Missing for a name that there is not."""
     require(tx, name)
-    connection = settings.load(tx, name)
-    credential = load_credential(tx, name)
-    newest = tuple(runs(tx, name, limit=CHART_RUNS))
-    last = _last_sync(tx, name)
-    waiting = next((run for run in newest if run.state == "waiting_approval"), None)
-    condition = condition_of(_signs(connection, credential, waiting or last))
-    used, conflicts, parked = tx.rows(_FIGURES, {"c": name})[0]
-    fresh = freshness(tx, name)
-    return Overview(connection, credential, condition, fresh, newest, last, used, conflicts, parked)
+    return overviews(tx, [name])[0]
+
+
+def overviews(tx: Transaction, names: Sequence[str]) -> list[Overview]:
+    """Some connections, each by its name; a statement for each kind of figure, however many there are."""
+    connections = {found.name: found for found in settings.connections(tx)}
+    newest = _by_connection(tx, _NEWEST, names)
+    last = _by_connection(tx, _LAST, names)
+    figures = {row[0]: row[1:] for row in tx.rows(_FIGURES, {"names": list(names)})}
+    fresh = freshness_of(tx, names)
+    found = []
+    for name in names:
+        connection, credential, runs = connections[name], load_credential(tx, name), newest.get(name, ())
+        synced = next(iter(last.get(name, ())), None)
+        waiting = next((run for run in runs if run.state == "waiting_approval"), None)
+        condition = condition_of(_signs(connection, credential, waiting or synced))
+        found.append(Overview(connection, credential, condition, fresh[name], runs, synced, *figures[name]))
+    return found
+
+
+def _by_connection(
+    tx: Transaction, query: sql.Composed, names: Sequence[str]
+) -> dict[str, tuple[RunFigures, ...]]:
+    runs = [RunFigures(*row) for row in tx.rows(query, {"names": list(names)})]
+    return {name: tuple(group) for name, group in groupby(runs, attrgetter("connection"))}
 
 
 def _signs(connection: Connection, credential: Credential, run: RunFigures | None) -> Signs:
@@ -125,13 +145,6 @@ def _signs(connection: Connection, credential: Credential, run: RunFigures | Non
         run=run.state if run else None,
         message=run.message if run else None,
     )
-
-
-def _last_sync(tx: Transaction, connection: str) -> RunFigures | None:
-    query = sql.SQL("""{run} where r.connection = %s and r.kind = 'sync'
-        and not coalesce((r.options ->> 'dry_run')::boolean, false) order by r.run_id desc limit 1""")
-    rows = tx.rows(query.format(run=_RUN), (connection,))
-    return RunFigures(*rows[0]) if rows else None
 
 
 def runs(tx: Transaction, connection: str, limit: int, before: int | None = None) -> list[RunFigures]:
@@ -168,9 +181,20 @@ _RUN = sql.SQL("""select r.run_id, r.connection, r.kind, r.dag_run_id, r.started
   case when r.state = 'paused_budget' then r.paused_until end, r.calls_left, r.calls_needed,
   coalesce((r.options ->> 'dry_run')::boolean, false) from crm_sync.run r""")
 
-_FIGURES = """select
-  (select count(*) from crm_sync.spending where connection = %(c)s and booked_at > clock_timestamp() - interval '24 hours'),
+_EACH = """select r.* from unnest(%(names)s::text[]) with ordinality c (name, place) cross join lateral (
+    {run} where r.connection = c.name and {which} order by r.run_id desc limit {most}) r order by c.place, r.run_id desc"""
+_NEWEST = sql.SQL(_EACH).format(
+    run=_RUN, which=sql.SQL("r.kind <> 'provision'"), most=sql.Literal(CHART_RUNS)
+)
+_LAST = sql.SQL(_EACH).format(
+    run=_RUN, most=sql.Literal(1),
+    which=sql.SQL("r.kind = 'sync' and not coalesce((r.options ->> 'dry_run')::boolean, false)"),
+)  # fmt: skip
+
+_FIGURES = """select c.name,
+  (select count(*) from crm_sync.spending where connection = c.name and booked_at > clock_timestamp() - interval '24 hours'),
   (select coalesce(sum(conflicts), 0)::bigint from (
-     select started_at, conflicts from crm_sync.run where connection = %(c)s order by run_id desc limit 500) newest
+     select started_at, conflicts from crm_sync.run where connection = c.name order by run_id desc limit 500) newest
    where started_at > clock_timestamp() - interval '24 hours'),
-  (select count(*) from crm_sync.parked where connection = %(c)s and lifted_at is null and ignored_by is null)"""
+  (select count(*) from crm_sync.parked where connection = c.name and lifted_at is null and ignored_by is null)
+  from unnest(%(names)s::text[]) c (name)"""

@@ -53,7 +53,7 @@ def _described(app: FastAPI, root: str) -> dict[str, Any]:
 def connections(tx: Reading, user: GetUserDep) -> Connections:
     """The connections that you may read, by name."""
     readable = [name for name in overview.names(tx) if may_read(name, user)]
-    return Connections(connections=[ConnectionModel.of(overview.overview(tx, name)) for name in readable])
+    return Connections(connections=[ConnectionModel.of(view) for view in overview.overviews(tx, readable)])
 
 
 @router.get(ONE, dependencies=READ)

@@ -56,7 +56,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/", dependencies=SIGNED_IN)
 def all_connections(request: Request, tx: Reading, user: GetUserDep) -> HTMLResponse:
     """Every connection that the user may read, as a card."""
-    views = [overview.overview(tx, name) for name in overview.names(tx) if may_read(name, user)]
+    views = overview.overviews(tx, [name for name in overview.names(tx) if may_read(name, user)])
     return page(request, "connections.html", views=views, tones=STATE_TONES, adds=may_add(user))
 
 
