@@ -187,9 +187,18 @@ def _outcome(call: str, full_name: str, faults: tuple[Fault, ...], created: bool
     return {**made, "errors": errors, "fullName": full_name, "success": not faults}
 
 
+def _check_status(caller: Caller, request: Request) -> str:
+    """Say that a deployment or a retrieval is done, as older clients ask before they fetch what it brought."""
+    id18 = xml_text.text(request.call, "asyncProcessId")
+    if id18 not in caller.org.reports:
+        raise fault("INVALID_ID_FIELD", f"Invalid async process ID: {id18}")
+    return xml_text.spell("result", {"done": True, "id": id18, "state": "Completed"})
+
+
 _CALLS: dict[str, Callable[[Caller, Request], str]] = {
     "deploy": metadata_deploy.deploy,
     "checkDeployStatus": metadata_deploy.status,
+    "checkStatus": _check_status,
     "retrieve": metadata_retrieve.retrieve,
     "checkRetrieveStatus": metadata_retrieve.status,
     "describeMetadata": _describe,

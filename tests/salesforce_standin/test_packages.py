@@ -95,6 +95,8 @@ class Metadata:
             f"<unpackaged>{listed}</unpackaged></{tag}></retrieve>"
         )
         id18 = queued.findtext("{*}result/{*}id")
+        asked = self.send(f"<checkStatus><asyncProcessId>{id18}</asyncProcessId></checkStatus>")
+        assert asked.findtext("{*}result/{*}state") == "Completed"
         result = self.send(
             f"<checkRetrieveStatus><asyncProcessId>{id18}</asyncProcessId></checkRetrieveStatus>"
         ).find("{*}result")
@@ -207,7 +209,7 @@ def test_an_object_brings_its_fields_and_a_folder_unless_single(metadata):
     assert "Score__c" in files["unpackaged/objects/Account.object"]
 
 
-@pytest.mark.parametrize("call", ["checkDeployStatus", "checkRetrieveStatus"])
+@pytest.mark.parametrize("call", ["checkDeployStatus", "checkRetrieveStatus", "checkStatus"])
 def test_an_unknown_job(metadata, call):
     body = metadata.send(f"<{call}><asyncProcessId>0Af5g0000180009CAA</asyncProcessId></{call}>")
     assert str(body.findtext("faultcode")).endswith("INVALID_ID_FIELD")
