@@ -72,6 +72,7 @@ class Stage(World):
         self.strange: list[str] = []
         self.twins: set[str] = set()
         self.winners: set[Record] = set()
+        self.unread: set[str] = set()
         self._logged = 0
 
     def new_crm(self) -> FaultyStore:

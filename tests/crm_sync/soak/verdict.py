@@ -215,6 +215,7 @@ class _Ends:
             ):
                 overruled = line.outcome == "overruled" and not self._goes_with_its_record(line.rule)
                 person = self._truth(("ours", line.our_id or "")).person("ours", line.our_id or "")
+                overruled &= not self._may_be_typed(person, line.after)
                 recorded.setdefault(owner, []).append(
                     Recorded(person, line.field or "", self.stage.label(line.before), self.stage.label(line.after),
                              overruled, line.outcome == "unseen_window")
@@ -224,6 +225,10 @@ class _Ends:
             for number, truth in enumerate(self.stage.truths)
             for text in self._lost_of(number, truth, recorded.get(number, []))
         ]
+
+    def _may_be_typed(self, person: str, winner: Value) -> bool:
+        """Somebody edited what we had made before we read it: what the CRM spells its own way may be typed, for all we know."""
+        return person in self.stage.unread and winner != plain(winner)
 
     def _goes_with_its_record(self, rule: str) -> bool:
         """Whether a value was lost with a record that a person deleted or merged, and not to another value.
