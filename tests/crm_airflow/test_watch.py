@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 from airflow.sdk.exceptions import AirflowFailException
 
 from crm_airflow.operators.watch_operator import WatchOperator
-from crm_sync.ledger import settings
+from crm_sync.ledger import credentials, settings
 from crm_sync.ledger.database import Database
 from tests.crm_airflow.real import NAME, rows
 
@@ -96,6 +96,11 @@ def letters() -> Letters:
 def told(hub: str, chat: Chat, letters: Letters, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A connection that is in order, with people to tell."""
     rows(hub, "truncate crm_sync.alert, crm_sync.alert_state")
+    rows(
+        hub,
+        "update crm_sync.run set ended_at = ended_at - interval '8 days' where connection = %s and state = 'failed'",
+        NAME,
+    )
     with closing(Database(hub)) as database, database.transaction() as tx:
         settings.change_settings(tx, NAME, {"alerts": ALERTS})
         settings.mark_provisioned(tx, NAME)
@@ -176,3 +181,31 @@ def test_drift_is_told_unless_the_next_sync_carries_it_anyhow(told: str, chat: C
     assert watch()["told"] == 1
     assert (chat.got[0][2]["state"], chat.got[0][2]["message"]) == ("drifting", "Drifted: 3 contacts differ.")
     rows(told, "delete from crm_sync.reconciliation")
+
+
+@pytest.mark.parametrize("kind", ["reconcile", "undo", "provision", "backfill"])
+def test_a_failed_run_of_any_kind_is_told_until_one_of_its_kind_ends_well(
+    told: str, chat: Chat, kind: str
+) -> None:
+    ended = """insert into crm_sync.run (connection, kind, state, message, ended_at)
+      values (%s, %s, %s, %s, clock_timestamp()) returning run_id"""
+    (failed,) = rows(told, ended, NAME, kind, "failed", "the org said no")
+    assert watch()["told"] == 1
+    (_, _, body) = chat.got[0]
+    assert (body["state"], body["message"].partition(" failed: ")[2]) == ("run_failed", "the org said no.")
+    assert watch()["told"] == 0
+    (succeeded,) = rows(told, ended, NAME, kind, "succeeded", None)
+    assert watch()["told"] == 1
+    assert chat.got[1][2]["state"] == "healthy"
+    rows(told, "delete from crm_sync.run where run_id = any(%s)", [*failed, *succeeded])
+
+
+def test_a_rotation_that_failed_is_told(told: str, chat: Chat) -> None:
+    rows(told, "insert into crm_sync.credential (connection) values (%s) on conflict do nothing", NAME)
+    with closing(Database(told)) as database, database.transaction() as tx:
+        credentials.note_rotation(tx, NAME, "its key is in no ring")
+    assert watch()["told"] == 1
+    assert chat.got[0][2]["message"] == "The rotation of the vault's key failed: its key is in no ring"
+    with closing(Database(told)) as database, database.transaction() as tx:
+        credentials.note_rotation(tx, NAME, None)
+    assert watch()["told"] == 1

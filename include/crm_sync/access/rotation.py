@@ -43,13 +43,17 @@ def rotate(database: Database, vault: Vault) -> Rotation:
     with database.transaction() as tx:
         names = credentials.sealed_connections(tx)
     for name in names:
+        problem = None
         try:
             if _reseal(database, vault, name):
                 resealed += 1
             else:
                 kept += 1
         except Misconfigured as error:
-            problems.append(str(error))
+            problem = str(error)
+            problems.append(problem)
+        with database.transaction() as tx:
+            credentials.note_rotation(tx, name, problem)
     rotation = Rotation(vault.ring.first, resealed, kept)
     if problems:
         raise Misconfigured("; ".join([*problems, rotation.lines()[0]]))

@@ -25,13 +25,18 @@ __all__ = [
     "trial",
 ]
 
-AlertState = ConditionName | Literal["stalled", "drifting", "values_parked"]
+AlertState = ConditionName | Literal["stalled", "run_failed", "drifting", "values_parked"]
 _MORE: Final[Mapping[AlertState, str]] = MappingProxyType(
-    {"stalled": "Stalled", "drifting": "Drifting", "values_parked": "Values parked"}
+    {
+        "stalled": "Stalled",
+        "run_failed": "A run failed",
+        "drifting": "Drifting",
+        "values_parked": "Values parked",
+    }
 )
 _QUIET: Final = frozenset[AlertState]({"healthy", "not_provisioned"})
 """Nobody is told of these unless they end something that people were told of."""
-_GOING: Final = frozenset[AlertState]({"healthy", "drifting", "values_parked"})
+_GOING: Final = frozenset[AlertState]({"healthy", "run_failed", "drifting", "values_parked"})
 """While it is like this, syncs are expected to succeed."""
 _REMEDIES: Final[Mapping[AlertState, str]] = MappingProxyType(
     {
@@ -41,6 +46,7 @@ _REMEDIES: Final[Mapping[AlertState, str]] = MappingProxyType(
         "paused_budget": "It goes on by itself. If it happens often, raise daily_calls, or narrow the scope.",
         "failing": "Open the newest run of the connection's sync in Airflow; settle names what is left and what to do.",
         "stalled": "Look whether Airflow's scheduler runs, whether the sync's DAG is paused, and at its newest run.",
+        "run_failed": "Open that run in Airflow: its last task says what and why. Once that is mended, start it again.",
         "drifting": "Open the report of the newest reconciliation, and run it again with heal = safe, or all for what safe leaves.",
         "values_parked": "Open CRM Sync, page Parked: each value has its cause and its remedy.",
     }
@@ -100,7 +106,7 @@ class Watched:
     """What is looked at.
 
     ``silent``: since the last sync that succeeded; ``under_way``: one is at work; ``waiting``: the age of the oldest
-    change that is not on the other side; ``drift``: headline of the newest reconciliation if it found drift that nobody
+    change that is not on the other side; ``failed``: what else failed last, a sentence each; ``drift``: headline of the newest reconciliation if it found drift that nobody
     sees to; ``parked``: values and records that wait for a person.
     """
 
@@ -108,6 +114,7 @@ class Watched:
     silent: timedelta | None = None
     under_way: bool = False
     waiting: timedelta | None = None
+    failed: tuple[str, ...] = ()
     drift: str | None = None
     parked: int = 0
 
@@ -146,6 +153,8 @@ def state_of(
     late = _late(watched, patience, was)
     if late and (was == "stalled" or (was in _GOING and (known is None or known > patience))):
         return "stalled", late
+    if watched.failed:
+        return "run_failed", " ".join(watched.failed)
     if watched.drift is not None:
         return "drifting", watched.drift
     if watched.parked:

@@ -88,12 +88,23 @@ def _watched(tx: Transaction, connection: Connection) -> Watched:
     )  # fmt: skip
     silent, under_way, drift, parked = tx.rows(_FIGURES, {"c": name})[0]
     ages = [one.age for one in freshness.by_object(tx, name).values() if one.age is not None]
-    return Watched(signs, silent, under_way, max(ages, default=timedelta(0)), drift, parked)
+    failed = tuple(row[0] for row in tx.rows(_FAILED, {"c": name}))
+    return Watched(signs, silent, under_way, max(ages, default=timedelta(0)), failed, drift, parked)
 
 
 # A run under way says nothing yet; a paused one and one that waits for approval have not ended, and are a state.
 _LAST_RUN = """select state, message from crm_sync.run where connection = %s and kind = 'sync' and state <> 'running'
   and not coalesce((options ->> 'dry_run')::boolean, false) order by run_id desc limit 1"""
+# Nobody has to run an undo or a provisioning again: after a week it is no news any more.
+_FAILED = """select initcap(k.kind) || ' run ' || r.run_id || ' failed: ' || coalesce(r.message, 'its task settle says why') || '.'
+  from unnest(array['reconcile', 'undo', 'provision', 'backfill', 'agent']) with ordinality as k (kind, place)
+  cross join lateral (select run_id, state, message, ended_at from crm_sync.run
+    where connection = %(c)s and kind = k.kind and kind <> 'sync' and ended_at is not null
+      and not coalesce((options ->> 'dry_run')::boolean, false) order by run_id desc limit 1) r
+  where r.state = 'failed' and r.ended_at > clock_timestamp() - interval '7 days'
+  union all
+  select 'The rotation of the vault''s key failed: ' || rotation_problem from crm_sync.credential
+  where connection = %(c)s and rotation_problem is not null"""
 _FIGURES = """select
   (select clock_timestamp() - r.ended_at from crm_sync.run r where r.connection = %(c)s and r.kind = 'sync'
      and r.state in ('succeeded', 'succeeded_with_parked') order by r.run_id desc limit 1),

@@ -23,6 +23,7 @@ __all__ = [
     "learn",
     "load",
     "lock",
+    "note_rotation",
     "reseal",
     "sealed_connections",
     "store",
@@ -129,6 +130,14 @@ def reseal(tx: Transaction, connection: str, sealed: str, key_id: str) -> None:
     tx.run(
         "update crm_sync.credential set sealed = %s, key_id = %s where connection = %s",
         (sealed, key_id, connection),
+    )
+
+
+def note_rotation(tx: Transaction, connection: str, problem: str | None) -> None:
+    """Keep why the last rotation could not seal its tokens anew; None: it could."""
+    tx.run(
+        "update crm_sync.credential set rotation_problem = %s where connection = %s and rotation_problem is distinct from %s",
+        (problem, connection, problem),
     )
 
 

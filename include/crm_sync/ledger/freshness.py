@@ -73,12 +73,14 @@ def _line(object: Object, one: Freshness) -> str:
 
 
 def _of_object(tx: Transaction, connection: str, object: Object) -> Freshness:
-    """Ours by the time of the edit, theirs by the CRM's own stamp; a record with changes on both sides counts once.
+    """Ours by the time of the edit, theirs by the CRM's own stamp, and what no edit made work by the time of that.
+
+    A record with changes on both sides counts once.
 
     With offset 0 each record is looked up by key; as a join, all that is parked would be read for it (adr/0004).
     """
     query = sql.SQL("""with ours as materialized (
-          select b.our_id, b.version from crm_sync.outbox b
+          select b.our_id, b.since from crm_sync.outbox b
           where b.connection = %(c)s and b.object = %(o)s
             and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
               and l.our_id = b.our_id and {waiting})
@@ -86,12 +88,12 @@ def _of_object(tx: Transaction, connection: str, object: Object) -> Freshness:
               and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null offset 0)
           limit {at_most}),
         theirs as materialized (
-          select l.our_id, l.seen_stamp from crm_sync.link l
+          select l.our_id, greatest(l.seen_stamp, l.dirty_since) as at from crm_sync.link l
           where l.connection = %(c)s and l.object = %(o)s and l.dirty limit {at_most}),
         waiting as (
-          select w.our_id, (select t.updated_at from {table} t where t.id = w.our_id) as at from ours w
+          select w.our_id, greatest(w.since, (select t.updated_at from {table} t where t.id = w.our_id)) as at from ours w
           union all
-          select our_id, seen_stamp from theirs where our_id not in (select our_id from ours))
+          select our_id, at from theirs where our_id not in (select our_id from ours))
         select count(*), (select count(*) from ours) = {at_most} or (select count(*) from theirs) = {at_most}, min(at)
         from waiting""").format(
         waiting=WAITING, at_most=sql.Literal(AT_MOST), table=sql.Identifier("gptweb", f"{object}s")

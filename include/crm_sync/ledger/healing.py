@@ -87,12 +87,13 @@ def make_work(
 ) -> None:  # fmt: skip
     """Let the next plan look at these links and at these records of ours; absent ones are asked for by id before."""
     tx.run(
-        "update crm_sync.link set dirty = true, reread = reread or link_id = any(%s) where link_id = any(%s)",
+        "update crm_sync.link set dirty = true, reread = reread or link_id = any(%s), "
+        "dirty_since = case when dirty then dirty_since else clock_timestamp() end where link_id = any(%s)",
         (list(absent), list(link_ids)),
     )
     tx.run(
-        sql.SQL("""insert into crm_sync.outbox (connection, object, our_id, version)
-        select %s, %s, o.id, o.version from unnest(%s::uuid[]) as w (id)
+        sql.SQL("""insert into crm_sync.outbox (connection, object, our_id, version, since)
+        select %s, %s, o.id, o.version, clock_timestamp() from unnest(%s::uuid[]) as w (id)
         cross join lateral (select o.id, o.version from {} o where o.id = w.id offset 0) o
         on conflict (connection, object, our_id) do nothing""").format(table(mapping)),
         (connection, mapping.object, list(our_ids)),

@@ -23,6 +23,8 @@ DONE: dict[str, LiteralString] = {
       join crm_sync.reconciliation r using (run_id) where r.at < clock_timestamp() - interval '90 days' limit %s)""",
     "query jobs that nobody took up": """delete from crm_sync.query_job where run_id = any(array(
       select run_id from crm_sync.query_job where began < clock_timestamp() - interval '7 days' limit %s))""",
+    "alerts that were told": """delete from crm_sync.alert where alert_id = any(array(
+      select alert_id from crm_sync.alert where closed_at < clock_timestamp() - interval '90 days' limit %s))""",
     "log-ins that nobody finished": """delete from crm_sync.authorization where state_digest = any(array(
       select state_digest from crm_sync.authorization where expires_at < clock_timestamp() - interval '1 day' limit %s))""",
 }

@@ -96,11 +96,20 @@ def wake(tx: Transaction, connection: str) -> int:
     """What is due is work again: a record of theirs by its dirty link, one to be created by our outbox, where it still is."""
     due = tx.rows(
         """update crm_sync.parked set held = false where connection = %s and lifted_at is null and held
-          and next_try_at <= clock_timestamp() returning link_id""",
+          and next_try_at <= clock_timestamp() returning link_id, object, our_id::text, field""",
         (connection,),
     )
     links = [row[0] for row in due if row[0] is not None]
-    tx.run("update crm_sync.link set dirty = true where link_id = any(%s) and not dirty", (links,))
+    tx.run(
+        "update crm_sync.link set dirty = true, dirty_since = clock_timestamp() where link_id = any(%s) and not dirty",
+        (links,),
+    )
+    whole = [(object, our_id) for _, object, our_id, column in due if column is None and our_id is not None]
+    tx.run(
+        """update crm_sync.outbox b set since = clock_timestamp() from unnest(%s::text[], %s::uuid[]) as w (object, our_id)
+        where b.connection = %s and b.object = w.object and b.our_id = w.our_id""",
+        ([object for object, _ in whole], [our_id for _, our_id in whole], connection),
+    )
     return len(due)
 
 

@@ -37,7 +37,10 @@ def replan_if_changed(tx: Transaction, connection: Connection, mappings: Mapping
         tx.run("update crm_sync.connection set settings_digest = %s where name = %s", (digest, name))
         if before is not None and before.rpartition(".")[2] != digest.rpartition(".")[2]:
             read_again(tx, name)  # a field that is new was never read
-        tx.run("update crm_sync.link set dirty = true where connection = %s and not dirty", (name,))
+        tx.run(
+            "update crm_sync.link set dirty = true, dirty_since = clock_timestamp() where connection = %s and not dirty",
+            (name,),
+        )
         tx.run(
             "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'settings or mapping changed' "
             "where connection = %s and lifted_at is null",
@@ -63,10 +66,10 @@ def read_again(tx: Transaction, name: str) -> None:
 def fill_outbox(tx: Transaction, name: str) -> None:
     """Let the next sync look at every record of ours."""
     tx.run(
-        """insert into crm_sync.outbox (connection, object, our_id, version)
-        select %(c)s, 'account', id, version from gptweb.accounts union all
-        select %(c)s, 'contact', id, version from gptweb.contacts union all
-        select %(c)s, 'lead', id, version from gptweb.leads
+        """insert into crm_sync.outbox (connection, object, our_id, version, since)
+        select %(c)s, 'account', id, version, now() from gptweb.accounts union all
+        select %(c)s, 'contact', id, version, now() from gptweb.contacts union all
+        select %(c)s, 'lead', id, version, now() from gptweb.leads
         on conflict (connection, object, our_id) do nothing""",
         {"c": name},
     )

@@ -403,6 +403,12 @@ def test_a_value_that_can_not_be_opened_stops_no_other_and_is_named(server, data
         Misconfigured, match=r"of connection emea need vault key 'gone'.*1 values sealed anew"
     ):
         rotation.rotate(database, Vault(ring))
+    with database.transaction() as tx:
+        problems = tx.rows(
+            "select connection, rotation_problem ~ 'vault key' from crm_sync.credential order by 1"
+        )
+    assert dict(problems)["emea"]
+    assert [told for _, told in problems].count(True) == 1
 
 
 def test_a_row_copied_to_another_connection_does_not_log_in(server, database, logs_in, own_app):

@@ -31,6 +31,8 @@ HOUR = timedelta(hours=1)
         (replace(FINE, drift="12 contacts differ", waiting=2 * HOUR), "stalled"),
         (replace(FINE, drift="12 contacts differ", parked=3), "drifting"),
         (replace(FINE, parked=3), "values_parked"),
+        (replace(FINE, failed=("Undo run 7 failed: x.",), drift="12 contacts differ"), "run_failed"),
+        (replace(FINE, failed=("Undo run 7 failed: x.",), waiting=2 * HOUR), "stalled"),
     ],
 )
 def test_the_state_that_people_have_to_know_first(watched: Watched, state: AlertState) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from crm_sync.errors import Missing
-from crm_sync.ledger import lifecycle, overview, settings
+from crm_sync.ledger import lifecycle, overview, parking, settings
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.freshness import AT_MOST, freshness
 
@@ -143,6 +143,27 @@ def test_what_waits_is_counted_once_with_the_age_of_the_oldest(database, databas
     assert (found.waiting, found.more) == (4, False)
     assert found.age is not None
     assert 3 <= found.age.total_seconds() / 3600 < 4
+
+
+def test_what_no_edit_made_work_waits_since_then(database, database_url):
+    """A retry takes up what was last changed long ago, on either side."""
+    do(database_url, CONTACTS, 1)
+    do(database_url, "alter table gptweb.contacts disable trigger user")
+    do(database_url, "update gptweb.contacts set updated_at = now() - interval '9 hours'")
+    do(database_url, "alter table gptweb.contacts enable trigger user")
+    do(database_url, """with l as (insert into crm_sync.link (connection, object, their_object, our_id, their_id, state, dirty, seen_stamp)
+      values (%s, 'contact', 'Contact', gen_random_uuid(), 'another', 'live', false, now() - interval '9 hours')
+      returning link_id, our_id)
+      insert into crm_sync.parked (connection, object, link_id, our_id, side, field, cause, code, remedy, next_try_at)
+      select %s, 'contact', link_id, our_id, 'theirs', 'title', 'c', 'C', 'r', now() from l
+      union all select %s, 'contact', null, id, 'theirs', null, 'c', 'C', 'r', now() from gptweb.contacts""",
+       NAME, NAME, NAME)  # fmt: skip
+    with database.transaction() as tx:
+        assert parking.wake(tx, NAME) == 2
+        found = freshness(tx, NAME)
+    assert found.waiting == 2
+    assert found.age is not None
+    assert found.age.total_seconds() < 3600
 
 
 def test_a_record_that_is_parked_whole_does_not_wait(database, database_url):
