@@ -10,12 +10,13 @@ import pytest
 from tests.crm_sync.engine.mutants import MUTANTS, without
 from tests.crm_sync.soak.runner import Result, soak
 
-SCHEDULES, SEED = 200, 1
+SCHEDULES, SEED = 250, 1
 RULES = {
     "what was seen is the work list": "wrong silence",
     "a base moves per field": "wrong silence",
     "an intent is stored before it is sent": "lost update",
     "a lost reply names its window": "lost update",
+    "who shares a key with a linked record is left to a person": "duplicate",
 }
 """A rule, and a kind of problem that shows without it."""
 
