@@ -47,6 +47,11 @@ def person(hub: str) -> Iterator[str]:
     rows(hub, "insert into crm_sync.link (connection, object, their_object, our_id, their_id, state) "
               "values (%s, 'contact', 'Contact', %s, %s, 'live')", NAME, our_id, "003" + our_id[:12].replace("-", "0"))  # fmt: skip
     rows(hub, NOTE, NAME, our_id, "2026-03-04 12:00Z")
+    # Runs that other tests left open: nobody is erased under a run.
+    rows(
+        hub,
+        "update crm_sync.run set state = 'failed', ended_at = now() where state = 'running' and ended_at is null",
+    )
     yield our_id
     rows(hub, "delete from crm_sync.link where our_id = %s", our_id)
     rows(hub, "delete from gptweb.contacts where id = %s", our_id)
