@@ -37,3 +37,13 @@ def test_a_row_that_was_changed_makes_the_task_red_and_nothing_is_dropped_then(h
         verify.execute({})
     rows(hub, edit.format("crm_wins", run_id))
     assert VerifyTrailOperator(task_id="verify_trail", days=1).execute({})["rows"] >= 2
+
+
+def test_an_alert_that_was_told_long_ago_is_cleared_away(hub):
+    told = """insert into crm_sync.alert (connection, was, state, message, remedy, closed_at)
+      values (%s, 'healthy', %s, 'm', 'r', now() - %s::interval)"""
+    for state, ago in (("old", "91 days"), ("young", "89 days"), ("open", None)):
+        rows(hub, told, NAME, state, ago)
+    HousekeepingOperator(task_id="keep_house").execute({})
+    kept = rows(hub, "delete from crm_sync.alert where message = 'm' returning state")
+    assert sorted(state for (state,) in kept) == ["open", "young"]
