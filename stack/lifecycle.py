@@ -84,6 +84,8 @@ class Stack:
             state[standin.NAME] = f"up, {standin.url(settings)}" if standin.answers(settings) else "down"
         for name in airflow.COMMANDS:
             state[name] = "up" if self.processes.alive(name) else "down"
+        if not any(self.processes.alive(name) for name in airflow.COMMANDS):
+            return {**state, "airflow": "down"}
         sick = airflow.sick(airflow.health(settings))
         state["airflow"] = f"not healthy: {', '.join(sick)}" if sick else f"healthy, {settings.airflow_url}"
         return state

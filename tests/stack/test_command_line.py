@@ -38,4 +38,6 @@ def test_status_of_nothing_is_down_and_exit_status_1(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["status"]) == 1
-    assert "postgres             down" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert "postgres             down" in said
+    assert {line.split()[1] for line in said} == {"down"}
