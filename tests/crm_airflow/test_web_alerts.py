@@ -100,8 +100,11 @@ def test_people_are_told_changed_and_taken_out(admin, hub):
     gone = {"target": "mail smtp_default: ann@sales.example"}
     assert admin.post(f"{PAGE}/remove", data=gone, headers=BUTTON).status_code == 303
     assert told(hub) == []
-    who = "select distinct who from crm_sync.audit_trail where connection = %s and rule = 'setting_changed' and field = 'alerts'"
-    assert rows(hub, who, NAME) == [("admin",)]
+    who = (
+        "select who from crm_sync.audit_trail where connection = %s and rule = 'setting_changed' and field = 'alerts' "
+        "order by at desc limit 3"  # other tests change it as well
+    )
+    assert rows(hub, who, NAME) == [("admin",)] * 3
 
 
 @pytest.mark.parametrize(
