@@ -9,7 +9,7 @@
 - **Red** means work left undone: `settle` names it and says what to do; the next run takes it up.
 - **Paused: budget** means that the day's calls are used up: the task waits without a worker and goes on by itself.
 - **Awaiting input** means that the plan overwrites, deletes or (first sync) makes so much that a person has to approve it:
-  Browse → Required Actions shows it. Not approved, it is skipped; see docs/flow.md, "Approval".
+  its page in CRM Sync and Browse → Required Actions show it. Not approved, it is skipped; see docs/flow.md, "Approval".
 - **Parked** is a value that was refused, with cause and remedy; everything else flows on, and the run is green.
 - **Look** at `crm_sync.run_summary` for the runs, at `crm_sync.audit_trail` for every value changed or overruled.
 """

@@ -3,7 +3,7 @@
 `open_undo` → `plan_undo` → `apply_undo` → `sync_now` → `settle`
 
 - **Shown first**: `plan_undo` says what would be put back, what is kept because somebody changed it since, and what can't be
-  undone and why. It waits for your answer under Browse → Required Actions; without a yes nothing happens.
+  undone and why. It waits for your answer, on its run's page in CRM Sync or under Browse → Required Actions; without a yes nothing happens.
 - **In GPTWeb's records alone**: the values before are written here, and the next sync carries them into the CRM, with its usual
   checks. **Sync now** starts that at once.
 - **A later edit is kept**, on whichever side, also one that was made between the plan and the answer.

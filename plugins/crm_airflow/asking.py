@@ -16,7 +16,7 @@ from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 if TYPE_CHECKING:
     from crm_sync.errors import ApprovalNeeded
 
-__all__ = ["NO", "Answer", "answer_of", "ask"]
+__all__ = ["NO", "Answer", "answer_of", "ask", "yes"]
 
 YES = "Approve plan "  # before its digest: so the answer itself names what was approved
 NO = "Reject"
@@ -35,13 +35,18 @@ def ask(context: Mapping[str, Any], connection: str, error: ApprovalNeeded, meth
     """Show the question under Browse → Required Actions, and come back to ``method`` with the answer; none means no."""
     upsert_hitl_detail(
         ti_id=context["ti"].id,
-        options=[YES + error.digest, NO],
+        options=[yes(error.digest), NO],
         subject=f"Carry out plan {error.digest} of {connection}?",
         body=error.preview,
         defaults=[NO],
         params={},
     )
     raise TaskAwaitingInput(method_name=method, timeout=error.within)
+
+
+def yes(digest: str) -> str:
+    """The option that approves this plan."""
+    return YES + digest
 
 
 def answer_of(event: Mapping[str, Any] | None) -> Answer:

@@ -22,6 +22,8 @@ from tests.crm_airflow.ui import airflow_app, browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's runner imports warns
 NAME = "asking"
+PAGE, API = f"/crm-sync/connections/{NAME}", f"/crm-sync/api/v1/connections/{NAME}"
+BUTTON = {"Sec-Fetch-Site": "same-origin"}
 WHEN = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
 ANN = {"id": "1", "name": "Ann"}
 YES = "Approve plan 00ff00ff00ff00ff"
@@ -63,8 +65,11 @@ def test_a_run_that_was_not_approved_is_green_unless_a_task_failed():
 class Person:
     """Waits for the question as a client of Airflow's API does, and answers it with the option that begins so."""
 
-    def __init__(self, user: str, option: str, dag: str = f"crm_sync__{NAME}") -> None:
-        self.user, self.option, self.dag = user, option, dag
+    def __init__(
+        self, user: str, option: str, dag: str = f"crm_sync__{NAME}", *, on_our_page: bool = False
+    ) -> None:
+        self.user, self.option, self.dag, self.on_our_page = user, option, dag, on_our_page
+        self.pages: list[str] = []
         self.question: dict[str, Any] = {}
         self.replies: list[int] = []
         self._thread = threading.Thread(target=self._answer)
@@ -84,11 +89,28 @@ class Person:
                 time.sleep(0.2)
                 found = client.get(asked).json().get("hitl_details", [])
                 self.question = next((q for q in found if q["task_instance"]["dag_id"] == self.dag), {})
+            if self.on_our_page:
+                self._press([viewer, client])
+                return
             at = self.question["task_instance"]
             where = f"/api/v2/dags/{at['dag_id']}/dagRuns/{at['dag_run_id']}/taskInstances/{at['task_id']}/-1/hitlDetails"
             chosen = next(option for option in self.question["options"] if option.startswith(self.option))
             for who in (viewer, client):
                 self.replies.append(who.patch(where, json={"chosen_options": [chosen]}).status_code)
+
+    def _press(self, people: list[Any]) -> None:
+        """Each of them looks at the run's page, and presses the button, seen or not; then the program asks once more."""
+        [newest] = people[0].get(f"{API}/runs?limit=1").json()["runs"]
+        run = f"runs/{newest['run_id']}"
+        digest = people[0].get(f"{API}/{run}/question").json()["digest"]
+        for who in people:
+            self.pages.append(who.get(f"{PAGE}/{run}").text)
+            for form in ({"digest": "0" * 16, "take": "approve"}, {"digest": digest, "take": self.option}):
+                self.replies.append(who.post(f"{PAGE}/{run}/answer", data=form, headers=BUTTON).status_code)
+        again = people[-1].post(
+            f"{API}/{run}/answer", json={"digest": digest, "approve": True}, headers=BUTTON
+        )
+        self.replies.append(again.status_code)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +138,7 @@ def asking(tmp_path_factory):
 SUMMARY = "select state, message, planned, superseded from crm_sync.run_summary where connection = %s order by run_id desc limit 1"
 
 
-def test_a_plan_is_rejected_and_then_approved_through_airflows_api(asking):
+def test_a_plan_is_rejected_through_airflows_api_and_then_approved_on_our_page(asking):
     url, org = asking
     with Person("admin", "Reject") as person:
         state, tasks = run("sync", NAME)
@@ -135,8 +157,16 @@ def test_a_plan_is_rejected_and_then_approved_through_airflows_api(asking):
     assert message.endswith("was rejected by admin")
     assert org.query("SELECT Id FROM Contact") == []
 
-    with Person("admin", "Approve plan ") as person:
+    with Person("admin", "approve", on_our_page=True) as person:
         state, tasks = run("sync", NAME)
+    assert person.replies == [403, 403, 409, 303, 409], (
+        "who may only look, another plan, the plan, a second time"
+    )
+    seen, acted = person.pages
+    for page in person.pages:
+        assert "the first sync would make 3 records (3 in the CRM, 0 in GPTWeb), more than 2" in page
+        assert "for about 2 API calls" in page
+    assert ("Approve this plan" in seen, "Approve this plan" in acted) == (False, True)
     assert (state, set(tasks.values())) == ("success", {"success"}), rows(url, SUMMARY, NAME)
     assert len(org.query("SELECT Id FROM Contact")) == 3
     digest = person.question["options"][0].removeprefix("Approve plan ")

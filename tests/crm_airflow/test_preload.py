@@ -13,7 +13,8 @@ from tests.crm_airflow.airflow_env import ROOT, airflow_home
 
 COMMANDS = ("__main__", "audit_commands", "ledger.export", "ledger.migrate", "ledger.roles")
 PAGES = (
-    "decide.setup", "ledger.activity", "ledger.custody", "ledger.deciding", "ledger.scoping", "ledger.settings_history", "ledger.setup", "reconciliation_",
+    "decide.setup", "ledger.activity", "ledger.custody", "ledger.deciding", "ledger.questions", "ledger.scoping",
+    "ledger.settings_history", "ledger.setup", "reconciliation_",
 )  # fmt: skip
 NOT_NEEDED = (*COMMANDS, *PAGES, "stores.memory")
 """How the names of those parts of the product begin that no task imports."""

@@ -140,6 +140,23 @@ def test_pages_escape_what_people_typed(admin, story):
         assert "<b>7</b>" not in text
 
 
+def test_a_run_names_its_undos_and_an_undo_its_own_dag(admin, hub, story):
+    first, options = story["first"], json.dumps({"undo": {"runs": [story["first"]]}})
+    undo = insert(
+        hub,
+        "run",
+        connection=NAME,
+        kind="undo",
+        state="refused",
+        dag_run_id="crm_undo/manual__u",
+        options=options,
+    )
+    assert f'/runs/{undo}">run {undo}</a>, refused' in admin.get(f"{PAGE}/runs/{first}").text
+    assert f"/runs/{undo}" not in admin.get(f"{PAGE}/runs/{story['second']}").text
+    assert "dags/crm_undo/runs/manual__u" in admin.get(f"{PAGE}/runs/{undo}").text
+    assert admin.get(f"{API}/runs/{first}/question").status_code == 404
+
+
 @pytest.mark.parametrize("query", ["since=tomorrow", "since=2026-13-01", "field=a'b", "run=x", "who=%00"])
 def test_a_search_that_says_nothing_is_refused_in_words(admin, query):
     assert admin.get(f"{PAGE}/activity?{query}").status_code in {409, 422}

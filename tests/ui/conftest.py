@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.ui import office as offices
 from tests.ui import stack
 from tests.ui.person import Person
 
@@ -49,27 +50,47 @@ def axe() -> str:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser that nobody has signed in with."""
-    fresh = browser.new_context(viewport={"width": 1280, "height": 900})
-    fresh.set_default_timeout(PATIENCE)
-    yield fresh
-    fresh.close()
+def windows(browser: Browser) -> Iterator[Callable[[], BrowserContext]]:
+    """Makes browsers that nobody has signed in with; each has cookies of its own."""
+    opened: list[BrowserContext] = []
+
+    def open_one() -> BrowserContext:
+        fresh = browser.new_context(viewport={"width": 1280, "height": 900})
+        fresh.set_default_timeout(PATIENCE)
+        opened.append(fresh)
+        return fresh
+
+    yield open_one
+    for each in opened:
+        each.close()
 
 
 @pytest.fixture
-def stranger(context: BrowserContext) -> Page:
+def stranger(windows: Callable[[], BrowserContext]) -> Page:
     """A page of a browser that nobody has signed in with."""
-    return context.new_page()
+    return windows().new_page()
 
 
 @pytest.fixture
-def admin(context: BrowserContext, running: stack.Running) -> Person:
+def admin(windows: Callable[[], BrowserContext], running: stack.Running) -> Person:
     """The administrator, signed in."""
-    return Person.sign_in(context, running, "admin")
+    return Person.sign_in(windows(), running, "admin")
 
 
 @pytest.fixture
-def viewer(context: BrowserContext, running: stack.Running) -> Person:
+def viewer(windows: Callable[[], BrowserContext], running: stack.Running) -> Person:
     """Somebody who may look only, signed in."""
-    return Person.sign_in(context, running, "viewer")
+    return Person.sign_in(windows(), running, "viewer")
+
+
+@pytest.fixture(scope="session")
+def _office(running: stack.Running) -> Iterator[offices.Office]:
+    with offices.working(running) as working:
+        yield working
+
+
+@pytest.fixture
+def office(_office: offices.Office) -> Iterator[offices.Office]:
+    """The connection that is at work; each story begins with its usual settings."""
+    yield _office
+    _office.tidy()

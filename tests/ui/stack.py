@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import requests
+from psycopg import sql
 
 from stack import env
 from stack.lifecycle import Stack
@@ -19,6 +20,8 @@ from stack.settings import ROOT, Settings
 
 USERS = ("admin", "viewer")
 INTEGRATION_USER = "integration@gptweb.example"
+TABLES = """select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'connection'
+  where c.relnamespace = 'crm_sync'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition"""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,20 @@ def running() -> Iterator[Running]:
     finally:
         stack.down()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget(running: Running, names: list[str]) -> None:
+    """Take connections out again with all that is theirs; the trail refuses deletes, but for a replica's session."""
+    with psycopg.connect(running.values["CRM_SYNC_DATABASE_URL"]) as database:
+        database.execute("set session_replication_role = replica")
+        runs = "select run_id from crm_sync.run where connection = any(%s)"
+        database.execute(f"delete from crm_sync.outcome where run_id in ({runs})".encode(), (names,))
+        for (table,) in database.execute(TABLES).fetchall():
+            mine = sql.SQL("delete from {} where connection = any(%s)").format(
+                sql.Identifier("crm_sync", table)
+            )
+            database.execute(mine, (names,))
+        database.execute("delete from crm_sync.connection where name = any(%s)", (names,))
 
 
 def pictures() -> Path:

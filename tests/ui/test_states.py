@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 from playwright.sync_api import expect
-from psycopg import sql
 
 from tests.ui.person import Person
-from tests.ui.stack import Running
+from tests.ui.stack import Running, forget
 
 STATES = {
     "acme": ("succeeded_with_parked", "Healthy"),
@@ -42,9 +40,6 @@ CHANGES = """insert into crm_sync.change (run_id, connection, object, our_id, si
 OUTCOMES = """insert into crm_sync.outcome (change_id, run_id, outcome, fields)
   select change_id, run_id, 'acknowledged', '{title}' from crm_sync.change where connection = %s order by change_id limit 190"""
 
-TABLES = """select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'connection'
-  where c.relnamespace = 'crm_sync'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition"""
-
 
 @pytest.fixture
 def states(running: Running) -> Iterator[Running]:
@@ -65,20 +60,6 @@ def states(running: Running) -> Iterator[Running]:
     )
     yield running
     forget(running, list(STATES))
-
-
-def forget(running: Running, names: list[str]) -> None:
-    """Take connections out again with all that is theirs; the trail refuses deletes, but for a replica's session."""
-    with psycopg.connect(running.values["CRM_SYNC_DATABASE_URL"]) as database:
-        database.execute("set session_replication_role = replica")
-        runs = "select run_id from crm_sync.run where connection = any(%s)"
-        database.execute(f"delete from crm_sync.outcome where run_id in ({runs})".encode(), (names,))
-        for (table,) in database.execute(TABLES).fetchall():
-            mine = sql.SQL("delete from {} where connection = any(%s)").format(
-                sql.Identifier("crm_sync", table)
-            )
-            database.execute(mine, (names,))
-        database.execute("delete from crm_sync.connection where name = any(%s)", (names,))
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ _GOING: Final = frozenset[AlertState]({"healthy", "run_failed", "drifting", "val
 _REMEDIES: Final[Mapping[AlertState, str]] = MappingProxyType(
     {
         "reconnect_needed": "Open CRM Sync in Airflow, choose the connection and press Reconnect; nothing is lost meanwhile.",
-        "waiting_approval": "Open the run in Airflow under Required Actions, look at the preview, and approve or reject it.",
+        "waiting_approval": "Open CRM Sync in Airflow, choose the connection, look at the plan of its run, and approve or reject it.",
         "paused": "Resume it in CRM Sync when edits shall travel again; all of them are kept.",
         "paused_budget": "It goes on by itself. If it happens often, raise daily_calls, or narrow the scope.",
         "failing": "Open the newest run of the connection's sync in Airflow; settle names what is left and what to do.",

@@ -12,7 +12,7 @@ and, when the answer comes, from whoever asked the person::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from crm_sync.decide.mapping import ObjectMapping
@@ -38,11 +38,16 @@ Counts = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Why a person has to approve the plan of a run, its digest and its preview; all of them empty when it is safe."""
+    """Why a person has to approve the plan of a run, its digest and its preview; all of them empty when it is safe.
+
+    ``counts`` and ``calls``: what the plan would do, and about how many API calls that takes, None for none.
+    """
 
     reasons: tuple[str, ...] = ()
     digest: str = ""
     preview: str = ""
+    counts: Counts = field(default_factory=dict)
+    calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,9 @@ def assess(tx: Transaction, context: Context, counts: Counts, more: Sequence[str
         return Assessment()
     digest = approval.digest_of(tx, context.run_id, context.mappings)
     samples = approval.samples(tx, context.run_id)
-    return Assessment(
-        reasons, digest,
-        preview(context.name, context.run_id, digest, reasons, counts, samples, _all_calls(context, counts)),
-    )  # fmt: skip
+    calls = _all_calls(context, counts)
+    shown = preview(context.name, context.run_id, digest, reasons, counts, samples, calls)
+    return Assessment(reasons, digest, shown, counts, calls)
 
 
 def require(engine: Engine, context: Context, assessment: Assessment) -> None:
@@ -78,7 +82,9 @@ def require(engine: Engine, context: Context, assessment: Assessment) -> None:
         return
     digest, run_id = assessment.digest, context.run_id
     with engine.database.transaction() as tx:
-        question = approval.ask(tx, run_id, context.name, digest, assessment.reasons, _within(context))
+        question = approval.ask(
+            tx, run_id, context.name, digest, assessment.reasons, _within(context), assessment.counts, assessment.calls
+        )  # fmt: skip
         if context.run.approve == digest:
             _approve(
                 tx,

@@ -91,7 +91,9 @@ def await_approval(engine: Engine, plan: UndoPlan) -> None:
     """Raise ApprovalNeeded until a person has approved this very plan; an undo is always shown before it is done."""
     if plan.run_id is not None and plan.digest:
         why = ("an undo is carried out after a person has seen its plan",)
-        require(engine, engine.context(plan.run_id), Assessment(why, plan.digest, plan.markdown))
+        require(
+            engine, engine.context(plan.run_id), Assessment(why, plan.digest, plan.markdown, plan.by_object)
+        )
 
 
 def apply_undo(engine: Engine, run_id: int) -> PushReport:

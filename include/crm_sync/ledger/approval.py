@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Literal
 
 from psycopg import sql
@@ -179,14 +180,18 @@ _QUESTION = sql.SQL("approval_id, run_id, digest, work, expires_at, answer, answ
 
 
 def ask(
-    tx: Transaction, run_id: int, connection: str, digest: str, reasons: Sequence[str], within: timedelta
-) -> Question:
-    """Keep the question about the run's plan."""
+    tx: Transaction, run_id: int, connection: str, digest: str, reasons: Sequence[str], within: timedelta,
+    counts: Mapping[str, Mapping[str, int]] = MappingProxyType({}), calls: int | None = None,
+) -> Question:  # fmt: skip
+    """Keep the question about the run's plan, with what a page shows of it: ``counts`` by object, and ``calls``."""
     rows = tx.rows(
-        sql.SQL("""insert into crm_sync.approval (connection, run_id, digest, reasons, work, expires_at)
-        values (%s, %s, %s, %s, %s, clock_timestamp() + %s) returning {}""").format(_QUESTION),
-        (connection, run_id, digest, list(reasons), work_digest(tx, connection), within),
-    )
+        sql.SQL("""insert into crm_sync.approval (connection, run_id, digest, reasons, work, expires_at, counts, calls)
+        values (%s, %s, %s, %s, %s, clock_timestamp() + %s, %s, %s) returning {}""").format(_QUESTION),
+        (
+            connection, run_id, digest, list(reasons), work_digest(tx, connection), within,
+            Jsonb({object: dict(row) for object, row in counts.items()}), calls,
+        ),
+    )  # fmt: skip
     return Question(*rows[0])
 
 

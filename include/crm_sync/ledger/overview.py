@@ -31,6 +31,7 @@ __all__ = [
     "require",
     "run",
     "runs",
+    "undos",
 ]
 
 CHART_RUNS = 30
@@ -173,6 +174,14 @@ def progress(tx: Transaction, connection: str, run_id: int) -> Progress:
         {"run": run_id},
     )[0]
     return Progress(found, changes, min(changes, done))
+
+
+def undos(tx: Transaction, connection: str, run_id: int) -> list[RunFigures]:
+    """The undos of a run, the newest first, a few of them."""
+    query = sql.SQL("""{run} where r.connection = %(c)s and r.kind = 'undo' and r.run_id > %(run)s
+        and r.options -> 'undo' -> 'runs' @> to_jsonb(%(run)s::bigint) order by r.run_id desc limit 5""")
+    rows = tx.rows(query.format(run=_RUN), {"c": connection, "run": run_id})
+    return [RunFigures(*row) for row in rows]
 
 
 _RUN = sql.SQL("""select r.run_id, r.connection, r.kind, r.dag_run_id, r.started_at, r.ended_at, r.state, r.planned,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from crm_airflow.asking import NO, yes
 from crm_airflow.hooks import connect_hook
 from crm_airflow.web.airflow_api import Airflow
-from crm_airflow.web.guards import preflight_dag, provision_dag, reconcile_dag, sync_dag
+from crm_airflow.web.guards import in_airflow, preflight_dag, provision_dag, reconcile_dag, sync_dag
 from crm_airflow.web.reading import writing
-from crm_sync.ledger import lifecycle, snapshot
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger import lifecycle, overview, questions, snapshot
 
 __all__ = [
+    "answer",
     "check",
     "disconnect",
     "pause",
@@ -71,3 +74,16 @@ def reconcile(airflow: Airflow, connection: str) -> str:
 def undo(airflow: Airflow, connection: str, run_id: int) -> str:
     """Ask for the undo of a run: it shows what it would take back, and waits for a person; gives the Airflow run's id."""
     return airflow.trigger("crm_undo", connection=connection, runs=str(run_id))
+
+
+def answer(airflow: Airflow, connection: str, run_id: int, digest: str, *, approve: bool) -> None:
+    """Answer the question about a run's plan, through Airflow and with the user's own rights there.
+
+    The run itself then keeps who answered, in the trail.  Refused where it asks about another plan than the one looked at.
+    """
+    with writing() as tx:
+        run = overview.run(tx, connection, run_id)
+        asked = questions.asked(tx, connection, run_id)
+    if asked.answer is not None or asked.digest != digest:
+        raise Misconfigured(f"Run {run_id} no longer asks about plan {digest}: open its page again.")
+    airflow.answer(*in_airflow(connection, run.dag_run_id or ""), yes(digest) if approve else NO)

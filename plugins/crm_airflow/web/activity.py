@@ -10,36 +10,43 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_airflow.hooks.sync_hook import CrmSyncHook
-from crm_airflow.web import acting
-from crm_airflow.web.airflow_api import AirflowUser
-from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change, sync_dag
+from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change
 from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
 from crm_airflow.web.reading import Reading, writing
 from crm_airflow.web.tabs import TABS
 from crm_sync.errors import Misconfigured, SyncError
-from crm_sync.ledger import activity, deciding, overview, settings
+from crm_sync.ledger import activity, deciding, settings
 from crm_sync.ledger.activity import Wanted
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Object, Value
 
-__all__ = ["BIGGEST", "ONE", "Search", "Searched", "api", "day", "org_address", "router"]
+__all__ = [
+    "BIGGEST",
+    "ONE",
+    "SHOWN",
+    "Before",
+    "Search",
+    "Searched",
+    "api",
+    "day",
+    "older",
+    "org_address",
+    "router",
+]
 
 ONE: Final = "/connections/{connection_id}"
 SHOWN: Final = 30
 TOLD: Final[Mapping[str, str]] = {
-    "undo": "The undo was asked for: it first says what it would take back, and waits for your answer in Airflow, under Browse → "
-    "Required Actions.",
     "decided": "Decided: the value is in GPTWeb's record now, and the next sync carries it.",
 }
 BIGGEST: Final = 2**63 - 1
 Before = Annotated[int | None, Query(ge=1, le=BIGGEST, description="The page after this change")]
-RunId = Annotated[int, Path(ge=1, le=BIGGEST)]
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
 
@@ -150,39 +157,9 @@ def show(
     found = activity.changes(tx, connection_id, searched.wanted(tx, connection_id), SHOWN + 1, before)
     return page(
         request, "activity.html", name=connection_id, tab="Activity", tabs=TABS, searched=searched, found=found[:SHOWN],
-        older=_older(found, searched.query), org=org_address(connection_id), fields=_fields(tx, connection_id),
+        older=older(found, searched.query), org=org_address(connection_id), fields=_fields(tx, connection_id),
         query=urlencode(searched.query),
     )  # fmt: skip
-
-
-@router.get(f"{ONE}/runs/{{run_id}}", dependencies=READ)
-def one_run(
-    request: Request,
-    connection_id: ConnectionName,
-    run_id: RunId,
-    tx: Reading,
-    user: GetUserDep,
-    before: Before = None,
-    told: str = "",
-) -> HTMLResponse:
-    """One run: its sums, its plan, and what became of it."""
-    progress = overview.progress(tx, connection_id, run_id)
-    found = activity.changes(tx, connection_id, Wanted(run_id=run_id), SHOWN + 1, before)
-    return page(
-        request, "run.html", name=connection_id, tab="Activity", tabs=TABS, run=progress.run, progress=progress,
-        found=found[:SHOWN], older=_older(found, {}), org=org_address(connection_id), dag=_dag(progress.run.kind, connection_id),
-        changes=may_change(connection_id, user), told=TOLD.get(told, ""),
-    )  # fmt: skip
-
-
-@router.post(f"{ONE}/runs/{{run_id}}/undo", dependencies=CHANGE)
-def undo(request: Request, connection_id: ConnectionName, run_id: RunId, airflow: AirflowUser) -> Response:
-    """Ask for the undo of a run."""
-    with writing() as tx:
-        overview.run(tx, connection_id, run_id)
-    acting.undo(airflow, connection_id, run_id)
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/runs/{run_id}?told=undo", 303)
 
 
 @router.get(f"{ONE}/conflicts", dependencies=READ)
@@ -196,7 +173,7 @@ def conflicts(
     found = activity.changes(tx, connection_id, wanted, SHOWN + 1, before)
     return page(
         request, "conflicts.html", name=connection_id, tab="Conflicts", tabs=TABS, searched=searched, found=found[:SHOWN],
-        older=_older(found, searched.query), org=org_address(connection_id), changes=may_change(connection_id, user),
+        older=older(found, searched.query), org=org_address(connection_id), changes=may_change(connection_id, user),
         told=TOLD.get(told, ""), fields=_fields(tx, connection_id),
     )  # fmt: skip
 
@@ -267,7 +244,8 @@ def _fields(tx: Transaction, name: str) -> list[str]:
     )
 
 
-def _older(found: list[activity.RecordChange], query: dict[str, Any]) -> str:
+def older(found: list[activity.RecordChange], query: dict[str, Any]) -> str:
+    """The query of the next page; blank where this is the last one."""
     return "" if len(found) <= SHOWN else "?" + urlencode({**query, "before": found[SHOWN - 1].change_id})
 
 
@@ -276,10 +254,6 @@ def org_address(name: str) -> str:
     with suppress(SyncError):
         return CrmSyncHook(name).endpoint().app.address
     return ""
-
-
-def _dag(kind: str, name: str) -> str:
-    return f"crm_reconcile__{name}" if kind == "reconcile" else sync_dag(name)
 
 
 def day(begins: date | None) -> datetime | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import httpx
 from airflow.api_fastapi.core_api.security import GetUserDep
@@ -59,6 +60,22 @@ class Airflow:
             return False, None
         found = self._good(reply, f"looking at the runs of {dag_id}")["dag_runs"]
         return True, found[0] if found else None
+
+    def answer(self, dag_id: str, dag_run_id: str, option: str) -> None:
+        """Give a run that asks a person (human in the loop) one of the answers that it offers."""
+        run = f"dags/{quote(dag_id, safe='')}/dagRuns/{quote(dag_run_id, safe='')}"
+        what = f"looking for the question of {dag_run_id}"
+        found = self._good(self._ask("GET", f"{run}/hitlDetails?response_received=false"), what)[
+            "hitl_details"
+        ]
+        asked = next((each for each in found if option in each["options"]), None)
+        if asked is None:
+            raise Misconfigured(
+                f"Airflow's run {dag_run_id} of {dag_id} asks nothing like that now, or was answered already: look at it there."
+            )
+        task = asked["task_instance"]
+        where = f"{run}/taskInstances/{task['task_id']}/{task['map_index']}/hitlDetails"
+        self._good(self._ask("PATCH", where, {"chosen_options": [option]}), "the answer")
 
     def make_connection(self, name: str, extra: str, login: str = "") -> None:
         """Store what a connection comes in with, encrypted by Airflow; one that there is already is left alone."""

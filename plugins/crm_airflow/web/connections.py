@@ -68,9 +68,10 @@ def one_connection(
     view = overview.overview(tx, connection_id)
     under_way = next((run for run in view.runs if run.state == "running"), None)
     progress = overview.progress(tx, connection_id, under_way.run_id) if under_way else None
+    waiting = next((run for run in view.runs if run.state == "waiting_approval"), None)
     return page(
         request, "connection.html", view=view, name=connection_id, tab="Overview", tabs=TABS, tones=STATE_TONES,
-        dag=sync_dag(connection_id), progress=progress, told=TOLD.get(told, ""), changes=may_change(connection_id, user),
+        dag=sync_dag(connection_id), progress=progress, waiting=waiting, told=TOLD.get(told, ""), changes=may_change(connection_id, user),
     )  # fmt: skip
 
 

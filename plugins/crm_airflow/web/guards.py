@@ -28,6 +28,7 @@ __all__ = [
     "READ",
     "SIGNED_IN",
     "ConnectionName",
+    "in_airflow",
     "may_add",
     "may_change",
     "may_read",
@@ -62,6 +63,12 @@ def provision_dag(connection_id: str) -> str:
 def reconcile_dag(connection_id: str) -> str:
     """The DAG that compares the connection's two sides completely."""
     return f"crm_reconcile__{connection_id}"
+
+
+def in_airflow(connection_id: str, dag_run_id: str) -> tuple[str, str]:
+    """The DAG and its run, from how the ledger names them: the run of another DAG than the sync's has that before it."""
+    dag_id, _, run_id = dag_run_id.rpartition("/")
+    return dag_id or sync_dag(connection_id), run_id
 
 
 def may_change(connection_id: str, user: Any) -> bool:
