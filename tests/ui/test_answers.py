@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import requests
 from playwright.sync_api import Page, expect
@@ -101,7 +102,7 @@ def test_a_first_sync_that_makes_much_waits_is_rejected_here_and_approved_in_air
 
     run = office.run(admin)
     expect(state(page)).to_have_text("waiting approval")
-    approve_in_airflow(admin, page.locator("code").first.inner_text())
+    approve_in_airflow(admin, page.locator("code").first.inner_text(), fact(page, "In Airflow"))
     expect(state(page)).to_have_text("succeeded", timeout=LONG)
     assert fact(page, "Its plan").startswith("approved by admin")
     assert len(office.org.rows(new)) == 3
@@ -114,7 +115,7 @@ def who_may_not(viewer: Person, stranger: Page, path: str) -> None:
     page = viewer.go(path)
     expect(page.get_by_role("heading", name="This run waits for a person")).to_be_visible()
     assert page.locator("main form[method=post]").count() == 0
-    form = {"digest": page.locator("code").first.inner_text(), "take": "approve"}
+    form: dict[str, Any] = {"digest": page.locator("code").first.inner_text(), "take": "approve"}
     headers = {"Sec-Fetch-Site": "same-origin"}
     refused = page.request.post(page.url + "/answer", form=form, headers=headers, max_redirects=0)
     assert refused.status == 403
@@ -123,11 +124,12 @@ def who_may_not(viewer: Person, stranger: Page, path: str) -> None:
     assert requests.post(page.url + "/answer", data=form, headers=headers, timeout=30).status_code == 401
 
 
-def approve_in_airflow(admin: Person, digest: str) -> None:
+def approve_in_airflow(admin: Person, digest: str, dag_run_id: str) -> None:
     """The same question on Airflow's own page, for those who work there."""
     page = admin.page.context.new_page()
     page.goto(f"{admin.running.airflow}/required_actions")
-    page.get_by_role("link", name=f"Carry out plan {digest} of {NAME}").click()
-    page.get_by_role("button", name=f"Approve plan {digest}").click()
-    expect(page.get_by_role("button", name=f"Approve plan {digest}")).to_be_disabled()
+    page.locator(f"a[href*='{dag_run_id}/tasks/plan']", has_text=f"Carry out plan {digest} of {NAME}").click()
+    approve = page.get_by_role("button", name=f"Approve plan {digest}")
+    approve.click()
+    expect(approve).to_be_disabled()
     page.close()

@@ -90,7 +90,8 @@ def require(engine: Engine, context: Context, assessment: Assessment) -> None:
                 tx,
                 context,
                 question,
-                f"whoever started {context.run.dag_run_id or 'the run'} with its digest",
+                context.run.approve_by
+                or f"whoever started {context.run.dag_run_id or 'the run'} with its digest",
             )
             return
         rejected = _reject_like_before(tx, context, question)

@@ -33,6 +33,7 @@ __all__ = [
     "open_question",
     "pass_first_sync",
     "refuse",
+    "remember",
     "samples",
     "touched",
     "withdraw",
@@ -236,6 +237,12 @@ def approve(tx: Transaction, run_id: int, digest: str) -> None:
         "where run_id = %s",
         (Jsonb({"approved": digest}), run_id),
     )
+
+
+def remember(tx: Transaction, run_id: int, digest: str, by: str) -> None:
+    """A person approved this plan: where the task is tried again before it took the answer, nobody is asked once more."""
+    query = "update crm_sync.run set options = options || %s where run_id = %s and ended_at is null"
+    tx.run(query, (Jsonb({"approve": digest, "approve_by": by}), run_id))
 
 
 def refuse(tx: Transaction, run_id: int, why: str) -> None:

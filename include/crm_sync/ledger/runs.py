@@ -36,7 +36,7 @@ SILENCE = timedelta(hours=36)
 class Run:
     """One run as its stages see it.
 
-    ``approve``: the digest of a plan that it may carry out unasked.  ``approved``: the digest under which a person let its
+    ``approve``: the digest of a plan that it may carry out unasked; ``approve_by``: who said so.  ``approved``: the digest under which a person let its
     stored plan through.  ``by_hand``: a person started it.  ``heal``: what a
     reconciliation heals.
     """
@@ -57,6 +57,7 @@ class Run:
     approve: str | None = None
     by_hand: bool = False
     dag_run_id: str = ""
+    approve_by: str = ""
 
     @property
     def has_window(self) -> bool:
@@ -125,7 +126,7 @@ def load(tx: Transaction, run_id: int) -> Run:
         bool(options.get("dry_run")), options.get("limit"), _instant(options.get("since")),
         _instant(options.get("until")), ClockReading(offset, error),
         options.get("approved"), options.get("heal") or "none", options.get("approve"), bool(options.get("by_hand")),
-        dag_run_id or "",
+        dag_run_id or "", options.get("approve_by") or "",
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from crm_airflow.web.airflow_api import Airflow
 from crm_airflow.web.guards import in_airflow, preflight_dag, provision_dag, reconcile_dag, sync_dag
 from crm_airflow.web.reading import writing
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import lifecycle, overview, questions, snapshot
+from crm_sync.ledger import approval, lifecycle, overview, questions, snapshot
 
 __all__ = [
     "answer",
@@ -87,3 +87,7 @@ def answer(airflow: Airflow, connection: str, run_id: int, digest: str, *, appro
     if asked.answer is not None or asked.digest != digest:
         raise Misconfigured(f"Run {run_id} no longer asks about plan {digest}: open its page again.")
     airflow.answer(*in_airflow(connection, run.dag_run_id or ""), yes(digest) if approve else NO)
+    if approve:
+        # Airflow's scheduler may take the end of the waiting task for that of the going-on one, and try it again.
+        with writing() as tx:
+            approval.remember(tx, run_id, digest, airflow.user)

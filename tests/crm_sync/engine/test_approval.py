@@ -480,6 +480,19 @@ def test_a_plan_that_is_made_again_is_asked_about_again(make_world: MakeWorld) -
     assert world._miscounted() == []
 
 
+def test_a_yes_holds_where_the_task_is_tried_again_before_it_took_the_answer(make_world: MakeWorld) -> None:
+    world = new_world(make_world)
+    waiting = asks(world)
+    assert waiting.run_id is not None
+    with world.desk.transaction() as tx:
+        ledger.remember(tx, waiting.run_id, digest(waiting), "Ann")
+    engine = world.engine(world.desk, "crm")
+    for stage in (engine.plan, engine.push_ours, engine.push_theirs):
+        stage(waiting.run_id)
+    assert sizes(world) == (5, 5)
+    assert answers(world) == [("withdrawn", None), ("approved", "Ann")]
+
+
 def test_the_run_says_that_it_waits_and_goes_on_as_if_nothing_had_been(make_world: MakeWorld) -> None:
     """As Airflow's tasks run the stages: each noted, then settled."""
     world = new_world(make_world)
