@@ -89,7 +89,13 @@ def test_a_first_sync_that_makes_much_waits_is_rejected_here_and_approved_in_air
     admin.look_at("connection-waits", axe)
     page.get_by_role("link", name="Look at the plan and answer").click()
     page.wait_for_url(f"**/runs/{run}")
-    expect(page.get_by_text("more than 2", exact=False).last).to_be_visible()
+    asks = page.get_by_role("region", name="This run waits for a person")
+    expect(asks).to_contain_text(
+        "the first sync would make 3 records (3 in the CRM, 0 in GPTWeb), more than 2"
+    )
+    counted = ["matched", "create in the CRM", "create in GPTWeb", "conflicts"]
+    expect(asks.get_by_role("columnheader")).to_have_text(["Object", *counted])
+    expect(asks.get_by_role("cell")).to_have_text(["0", "3", "0", "0"])
     expect(page.get_by_role("row").filter(has_text="1@new.office.example").first).to_be_visible()
     admin.look_at("run-asks", axe)
     who_may_not(viewer, stranger, f"{HERE}/runs/{run}")

@@ -48,7 +48,7 @@ def test_who_wins_a_conflict_is_changed_and_a_dry_run_shows_it_before_a_run_does
 
 
 def test_a_connection_that_only_pulls_lets_our_edits_stay_at_home(admin: Person, office: Office) -> None:
-    choose(admin, "From the CRM to GPTWeb only")
+    choose(admin, "Pull from CRM")
     ann = office.person()
     ann.edit_ours(phone="555 9999")
     ann.edit_theirs(Department="Board")

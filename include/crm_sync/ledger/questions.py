@@ -16,6 +16,8 @@ ORDER: Sequence[str] = (
     "delete in the CRM",
 )  # fmt: skip
 """What a person looks at first; the rest follows by name."""
+ALWAYS = frozenset({"linked", "create in the CRM", "create in GPTWeb", "conflicts"})
+"""What a sync's question says even where there is none of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Asked:
     def columns(self) -> list[str]:
         """What is counted, in the order in which it is shown."""
         names = {name for row in self.counts.values() for name in row}
+        if not names.isdisjoint(ORDER):
+            names |= ALWAYS
         return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
 
 
