@@ -153,3 +153,16 @@ def test_a_viewer_may_look_but_not_touch(app, hub_at_rest):
     with browser(app) as stranger:
         assert stranger.get(PAGE).status_code == 303
         assert stranger.get(API).status_code == 401
+
+
+def test_what_was_changed_elsewhere_is_told_in_words_too(admin, hub):
+    wanted = {
+        "alerts": [{"via": "mail", "to": ["ann@sales.example"]}, {"via": "webhook", "conn_id": "chat"}],
+        "scope": {"lead": {"ours": [{"field": "total_score", "op": ">=", "value": 30}]}},
+        "mapping": {"contact": {"without": ["department"]}},
+    }
+    assert admin.patch(API, json={"settings": wanted}, headers=BUTTON).status_code == 200
+    text = admin.get(PAGE).text
+    assert "<td>Who is told</td><td>–</td><td>ann@sales.example; webhook chat</td>" in text
+    assert "<td>Scope</td><td>–</td><td>lead, GPTWeb: total_score &gt;= 30</td>" in text
+    assert "<td>Field mapping</td><td>–</td><td>contact: department taken out</td>" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from typing import Any, Final, Literal, get_args, get_origin
@@ -83,14 +83,47 @@ def in_words(name: str, value: Any) -> str:
         return "–" if value is None else str(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name in SUMMARIES and isinstance(value, str):
+        return SUMMARIES[name](orjson.loads(value)) or "–"
     kind = kind_of(name)
     if kind == "choice":
         return CHOICES[name].get(str(value), str(value))
     if kind == "share":
         return f"{_percent(value)} %"
-    if kind == "lines" and isinstance(value, str):
-        return ", ".join(orjson.loads(value)) or "–"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _told(targets: list[dict[str, Any]]) -> str:
+    return "; ".join(", ".join(one.get("to", ())) or f"webhook {one['conn_id']}" for one in targets)
+
+
+def _scoped(scope: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
+    found = [
+        f"{object}, {'GPTWeb' if side == 'ours' else 'CRM'}: "
+        + " and ".join(
+            " ".join(str(one[part]) for part in ("field", "op", "value") if one[part] is not None)
+            for one in conditions
+        )
+        for object, sides in scope.items()
+        for side, conditions in sides.items()
+        if conditions
+    ]
+    return "; ".join(found)
+
+
+def _mapped(mapping: dict[str, dict[str, list[Any]]]) -> str:
+    found = []
+    for object, changes in mapping.items():
+        fields = [f"{field['ours']} is {field['theirs']}" for field in changes["fields"]]
+        fields += [f"{column} taken out" for column in changes["without"]]
+        found += [f"{object}: {', '.join(fields)}"] if fields else []
+    return "; ".join(found)
+
+
+SUMMARIES: Final[Mapping[str, Callable[[Any], str]]] = {
+    "alerts": _told, "scope": _scoped, "mapping": _mapped, "sales_users": ", ".join, "sales_profiles": ", ".join,
+}  # fmt: skip
+"""Lists and objects in a line; the trail keeps them as JSON."""
 
 
 def kind_of(name: str) -> Kind:
