@@ -1,12 +1,12 @@
 """T1 of a bulk job: its rows are claimed a chunk at a time, each chunk with its rows of the sheet; the claims have no end.
 
-Creates are claimed by one statement a chunk, which also writes their rows of the sheet; what that leaves, and updates,
-are claimed record by record as for a batch (adr/0016).
+Creates are claimed by one statement a chunk, two chunks at once, which also writes their rows of the sheet; what that
+leaves, and updates, are claimed record by record as for a batch (adr/0016).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from crm_sync.decide.mapping import ObjectMapping
@@ -18,11 +18,14 @@ from crm_sync.ledger import creates, jobs, trail
 from crm_sync.ledger.canonical import has_plain_columns
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.jobs import Job, JobRow
+from crm_sync.ledger.lanes import side_by_side
+from crm_sync.ledger.trail import Chunk
 from crm_sync.ports import Jobs, Sheet
 
 __all__ = ["claim_rows"]
 
 CHUNK = 2_000
+NONE = creates.Claimed(0, [])
 _CLAIM: dict[jobs.Op, Callable[..., list[Sending]]] = {"update": claim_updates, "create": claim_creates}
 
 
@@ -30,72 +33,74 @@ def claim_rows(
     engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, op: jobs.Op, sheet: Sheet, after: int,
     most: int,
 ) -> tuple[Job | None, int]:  # fmt: skip
-    """Claim the next ``most`` planned changes after one, as far as the sheet takes them.
+    """Claim what stands up to the re-check of the next ``most`` planned changes after one, as far as the sheet takes them.
 
-    Returns the job, None if no row stood up to the re-check, and the last change that was looked at.
+    Returns the job, None if no row stood up to it, and the last change that was looked at.
     """
     endless = context.connection.settings.model_copy(update={"lease_seconds": jobs.LEASE_SECONDS})
     claiming = replace(context, connection=replace(context.connection, settings=endless))
-    job: Job | None = None
-    while not sheet.full and (job is None or job.rows < most):
-        with engine.database.transaction() as tx:
-            room = min(CHUNK, most - (job.rows if job else 0))
-            until, planned = trail.chunk_end(tx, context.run_id, mapping.object, op, after, room)
-            if until is None:
-                break
-            held = _hold(tx, context, mapping, op, job)
-            held = _claim_chunk(tx, engine, claiming, mapping, api, held, sheet, after, until, planned)
-            after = until
-            if held.rows:
-                job = held
-            else:
-                jobs.unmade(tx, held)
-    return job, after
-
-
-def _hold(tx: Transaction, context: Context, mapping: ObjectMapping, op: jobs.Op, job: Job | None) -> Job:
-    if job is None:
-        return jobs.begin(tx, context.name, mapping.object, op, context.run_id)
-    held = jobs.hold(tx, job)
-    if held is None:
-        raise NotSent("the bulk job was given up by another process before it was filled")
-    return held
-
-
-def _claim_chunk(
-    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, job: Job, sheet: Sheet,
-    after: int, until: int, planned: int,
-) -> Job:  # fmt: skip
-    if job.op == "create":
-        count = _claim_usual(tx, engine, context, mapping, api, job, sheet, after, until)
-        if count:
-            job = jobs.grow(tx, job, count)
-        if count == planned:
-            return job
-    changes = trail.pending(tx, context.run_id, "theirs", mapping.object, after, CHUNK, until=until)
-    changes = trail.without_twins(tx, context.run_id, changes)
-    fitting = [c for c in changes if c.op == job.op and api.takes(c.after)]
-    sending = _CLAIM[job.op](tx, engine, context, mapping, fitting) if fitting else []
-    if sending:
-        jobs.add_rows(tx, job, [_row(mapping, s) for s in sending])
-        sheet.add([s.write for s in by_parent(mapping, sending)])
-        job = jobs.grow(tx, job, len(sending))
-    return job
-
-
-def _claim_usual(
-    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, job: Job, sheet: Sheet,
-    after: int, until: int,
-) -> int:  # fmt: skip
-    """Claim what can be claimed by one statement; returns how many rows that were."""
-    if not has_plain_columns(tx, mapping):
-        return 0
     now = engine.now()
-    lease = now + context.settings.lease
-    terms = creates.Claim(now, lease, lease + context.settings.late_commit, api.reserved)
-    rows, csv = creates.claim(tx, context.name, mapping, job, after, until, terms, sheet.columns, sheet.tail)
-    sheet.paste(csv)
-    return rows
+    lease = now + claiming.settings.lease
+    terms = creates.Claim(now, lease, lease + claiming.settings.late_commit, api.reserved)
+    with engine.database.transaction() as tx:
+        job = jobs.begin(tx, context.name, mapping.object, op, context.run_id)
+        by_sets = op == "create" and has_plain_columns(tx, mapping)
+
+    def usual(tx: Transaction, chunk: Chunk) -> creates.Claimed:
+        _hold(tx, job)
+        return creates.claim(tx, context.name, mapping, job, chunk, terms, sheet.columns, sheet.tail)
+
+    chunks = _chunks(engine, context, mapping, op, sheet, after, most)
+    rows = 0
+    for chunk, claimed in (
+        side_by_side(engine.database, chunks, usual) if by_sets else ((chunk, NONE) for chunk in chunks)
+    ):
+        sheet.paste(claimed.csv)
+        rows += claimed.rows
+        if claimed.rows < chunk.planned:
+            rows += _claim_each(engine, claiming, mapping, api, job, sheet, chunk)
+        after = chunk.until
+    with engine.database.transaction() as tx:
+        if not rows:
+            jobs.unmade(tx, job)
+            return None, after
+        return jobs.grow(tx, job, rows), after
+
+
+def _chunks(
+    engine: Engine, context: Context, mapping: ObjectMapping, op: jobs.Op, sheet: Sheet, after: int, most: int
+) -> Iterator[Chunk]:
+    while most > 0 and not sheet.full:
+        with engine.database.transaction() as tx:
+            chunk = trail.next_chunk(tx, context.run_id, mapping.object, op, after, min(CHUNK, most))
+        if chunk is None:
+            return
+        yield chunk
+        after = chunk.until
+        most -= chunk.planned
+
+
+def _hold(tx: Transaction, job: Job) -> None:
+    if jobs.hold(tx, job, shared=True) is None:
+        raise NotSent("the bulk job was given up by another process before it was filled")
+
+
+def _claim_each(
+    engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, job: Job, sheet: Sheet, chunk: Chunk
+) -> int:
+    """Claim record by record what is left of a chunk; returns how many stood up to it."""
+    with engine.database.transaction() as tx:
+        _hold(tx, job)
+        changes = trail.pending(
+            tx, context.run_id, "theirs", mapping.object, chunk.after, CHUNK, until=chunk.until
+        )
+        changes = trail.without_twins(tx, context.run_id, changes)
+        fitting = [c for c in changes if c.op == job.op and api.takes(c.after)]
+        sending = _CLAIM[job.op](tx, engine, context, mapping, fitting) if fitting else []
+        if sending:
+            jobs.add_rows(tx, job, [_row(mapping, s) for s in sending])
+            sheet.add([s.write for s in by_parent(mapping, sending)])
+    return len(sending)
 
 
 def _row(mapping: ObjectMapping, sent: Sending) -> JobRow:

@@ -1,5 +1,7 @@
 """T2 of a bulk job: every row's result is kept by the same rules as a batch's answers, some thousands a transaction.
 
+Records that the job made are kept by one statement a chunk, two chunks at once (adr/0016); what that leaves, row by row.
+
 What was claimed is loaded again from the ledger, so it makes no difference which process, or which run, stores the results.
 """
 
@@ -22,6 +24,7 @@ from crm_sync.engine.reports import Tally
 from crm_sync.ledger import creates, jobs, parking, reading, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.jobs import Job, Known
+from crm_sync.ledger.lanes import side_by_side
 from crm_sync.model import Image, Intent, Link, OurRecord, Write, Written
 from crm_sync.ports import Jobs, JobState, RowResult
 
@@ -29,7 +32,9 @@ __all__ = ["keep_results"]
 
 T = TypeVar("T")
 CHUNK = 2_000
-KINDS: tuple[Literal["successful", "failed", "unprocessed"], ...] = ("successful", "failed", "unprocessed")
+Kind = Literal["successful", "failed", "unprocessed"]
+KINDS: tuple[Kind, ...] = ("successful", "failed", "unprocessed")
+NONE = creates.Kept(0, 0)
 MARKER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 STRANGER = -1
 """In place of the number of the read that a row was claimed by: its link and record have to be loaded anew."""
@@ -49,7 +54,11 @@ def keep_results(
         for kind in KINDS:
             if not _has_rows(engine, job):
                 break  # every row has its result
-            for results in _chunks(api.results(job.their_id or "", kind)):
+            chunks = _chunks(api.results(job.their_id or "", kind))
+            for results, made in _made(engine, context, mapping, job, kind, chunks):
+                tally.add(mapping.object, "acknowledged", made.fields)
+                if made.rows == len(results):
+                    continue
                 with engine.database.transaction() as tx:
                     if jobs.hold(tx, job) is None:
                         return Kept()
@@ -59,8 +68,6 @@ def keep_results(
                             tx, job, context.run_id, markers, f"postponed: {_words(mapping, job, end)}"
                         )
                         tally.add(mapping.object, "superseded", count)
-                        continue
-                    if _keep_made(tx, context, mapping, job, results, tally) == len(results):
                         continue
                     again.add(_keep(tx, engine, context, mapping, job, results, end.at, tally, last=last))
     with engine.database.transaction() as tx:
@@ -74,24 +81,21 @@ def _has_rows(engine: Engine, job: Job) -> bool:
         return jobs.has_rows(tx, job)
 
 
-def _keep_made(
-    tx: Transaction,
-    context: Context,
-    mapping: ObjectMapping,
-    job: Job,
-    results: list[RowResult],
-    tally: Tally,
-) -> int:
-    """Keep the records that the job made, as far as nothing moved since the claim; returns how many that were."""
-    if job.op != "create":
-        return 0
-    made = [creates.Sent(r.marker, r.made) for r in results if r.made and MARKER.fullmatch(r.marker)]
-    if not made:
-        return 0
-    carrier = _carrier(tx, context, job)
-    rows, fields = creates.keep(tx, context.name, mapping, job, made, reading.next_number(tx), carrier)
-    tally.add(mapping.object, "acknowledged", fields)
-    return rows
+def _made(
+    engine: Engine, context: Context, mapping: ObjectMapping, job: Job, kind: Kind, chunks: Iterator[list[RowResult]]
+) -> Iterator[tuple[list[RowResult], creates.Kept]]:  # fmt: skip
+    """Keep the records that the job made, as far as nothing moved since the claim; the results, and how many that were."""
+
+    def usual(tx: Transaction, results: list[RowResult]) -> creates.Kept:
+        made = [creates.Sent(r.marker, r.made) for r in results if r.made and MARKER.fullmatch(r.marker)]
+        if not made or jobs.hold(tx, job, shared=True) is None:
+            return NONE
+        carrier = _carrier(tx, context, job)
+        return creates.keep(tx, context.name, mapping, job, made, reading.next_number(tx), carrier)
+
+    if job.op == "create" and kind == "successful":
+        return side_by_side(engine.database, chunks, usual)
+    return ((results, NONE) for results in chunks)
 
 
 def _carrier(tx: Transaction, context: Context, job: Job) -> trail.Carrier:

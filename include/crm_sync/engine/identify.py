@@ -6,7 +6,7 @@ every plan, so that parking lifts by itself (algorithm.md 1.4, 6.1.7-8).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Ambiguous, Create, Match, Verdict, judge
@@ -18,6 +18,7 @@ from crm_sync.ledger import creates, identity, linking, parking, setwise, trail,
 from crm_sync.ledger.canonical import has_plain_columns
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.ids import new_ids
+from crm_sync.ledger.lanes import side_by_side
 from crm_sync.ledger.parents import parents_of
 from crm_sync.ledger.strays import values_of
 
@@ -123,18 +124,47 @@ def _plan_ours(tx: Transaction, context: Context, mapping: ObjectMapping, new: l
 
 def identify_ours(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
     """Create or park every record of ours in the outbox that has no link yet."""
+    if _by_sets(engine, context, mapping):
+        _identify_by_sets(engine, context, mapping, tally)
+        return
     after: str | None = identity.FIRST_ID
-    by_sets = _chooses_none(context, mapping)
     while after is not None:
         with engine.database.transaction() as tx:
-            if by_sets and has_plain_columns(tx, mapping):
-                made, rest, after = creates.plan(tx, context.run_id, context.name, mapping, after, CHUNK)
-                tally.add(mapping.object, "create in the CRM", made)
-                unlinked = identity.unlinked_of(tx, context.name, mapping, rest, engine.now()) if rest else []
-            else:
-                unlinked = identity.unlinked(tx, context.run, mapping, after, CHUNK, engine.now())
-                after = unlinked[-1].our_id if len(unlinked) == CHUNK else None
+            unlinked = identity.unlinked(tx, context.run, mapping, after, CHUNK, engine.now())
+            after = unlinked[-1].our_id if len(unlinked) == CHUNK else None
             _judge_unlinked(tx, context, mapping, unlinked, tally)
+
+
+def _identify_by_sets(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
+    """The usual ones by one statement a chunk, two chunks at once; who is left is judged one by one."""
+
+    def usual(tx: Transaction, span: tuple[str, str]) -> creates.Planned:
+        return creates.plan(tx, context.run_id, context.name, mapping, *span)
+
+    for _, (made, rest) in side_by_side(engine.database, _spans(engine, context, mapping), usual):
+        tally.add(mapping.object, "create in the CRM", made)
+        if rest:
+            with engine.database.transaction() as tx:
+                unlinked = identity.unlinked_of(tx, context.name, mapping, rest, engine.now())
+                _judge_unlinked(tx, context, mapping, unlinked, tally)
+
+
+def _spans(engine: Engine, context: Context, mapping: ObjectMapping) -> Iterator[tuple[str, str]]:
+    """Chunks of the outbox: our ids after one until another."""
+    after: str | None = identity.FIRST_ID
+    while after is not None:
+        with engine.database.transaction() as tx:
+            until = creates.chunk_end(tx, context.name, mapping.object, after, CHUNK)
+        if until is not None:
+            yield after, until
+        after = until
+
+
+def _by_sets(engine: Engine, context: Context, mapping: ObjectMapping) -> bool:
+    if not _chooses_none(context, mapping):
+        return False
+    with engine.database.transaction() as tx:
+        return has_plain_columns(tx, mapping)
 
 
 def _chooses_none(context: Context, mapping: ObjectMapping) -> bool:

@@ -17,19 +17,20 @@ from psycopg import sql
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.ledger.canonical import plain, texts, values_to_create
 from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.ledger.ids import new_ids
 from crm_sync.ledger.jobs import Job
 from crm_sync.ledger.records import LINK_KEYS, STRAY_KEYS, match_function, second_key, table
-from crm_sync.ledger.trail import EVERY_FIELD, UNTOLD, Carrier
+from crm_sync.ledger.trail import EVERY_FIELD, UNTOLD, Carrier, Chunk
+from crm_sync.model import Object
 
-__all__ = ["Claim", "Claimed", "Planned", "Sent", "claim", "keep", "plan"]
+__all__ = ["Claim", "Claimed", "Kept", "Planned", "Sent", "chunk_end", "claim", "keep", "plan"]
 
 
 class Planned(NamedTuple):
-    """``made``: how many of the chunk are planned.  ``rest``: who has to be looked at one by one.  ``last``: None at the end."""
+    """``made``: how many of the chunk are planned.  ``rest``: who has to be looked at one by one."""
 
     made: int
     rest: list[str]
-    last: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,13 @@ class Claimed(NamedTuple):
     csv: list[bytes]
 
 
+class Kept(NamedTuple):
+    """How many rows were kept, and how many fields those have."""
+
+    rows: int
+    fields: int
+
+
 class Sent(NamedTuple):
     """A row of a job that made a record: its intent, and the record's id."""
 
@@ -56,17 +64,28 @@ class Sent(NamedTuple):
     their_id: str
 
 
+def chunk_end(tx: Transaction, connection: str, object: Object, after: str, limit: int) -> str | None:
+    """Where the next so many records in the outbox end; None if there is none."""
+    found: str | None = tx.one(
+        """select our_id::text from (select our_id from crm_sync.outbox
+            where connection = %s and object = %s and our_id > %s::uuid order by our_id limit %s) b
+          order by our_id desc limit 1""",
+        (connection, object, after, limit),
+    )
+    return found
+
+
 def plan(
-    tx: Transaction, run_id: int, connection: str, mapping: ObjectMapping, after: str, limit: int
+    tx: Transaction, run_id: int, connection: str, mapping: ObjectMapping, after: str, until: str
 ) -> Planned:
-    """Plan to create the usual ones of the next records in the outbox that have no record of theirs."""
-    made, rest, last = tx.rows(
+    """Plan to create the usual ones of those records in the outbox that have no record of theirs."""
+    made, rest = tx.rows(
         sql.SQL("""with chunk as materialized (
           select b.connection, b.object, b.our_id from crm_sync.outbox b
-          where b.connection = %(c)s and b.object = %(o)s and b.our_id > %(after)s::uuid
+          where b.connection = %(c)s and b.object = %(o)s and b.our_id > %(after)s::uuid and b.our_id <= %(until)s::uuid
             and not exists (select 1 from crm_sync.link l where l.connection = b.connection and l.object = b.object
               and l.our_id = b.our_id and l.their_id is not null offset 0)
-          order by b.our_id limit %(limit)s),
+          order by b.our_id),
         judged as materialized (
           select k.our_id, case when {usual} and {parent} then {values} end as after
           from chunk k left join lateral (select * from {table} o where o.id = k.our_id offset 0) o on true),
@@ -74,23 +93,22 @@ def plan(
           insert into crm_sync.change (run_id, connection, object, our_id, side, op, before, after, base, rules)
           select %(run)s, %(c)s, %(o)s, j.our_id, 'theirs', 'create', '{{}}', j.after, '{{}}', %(rules)s
           from judged j where j.after is not null)
-        select (select count(after) from judged), array(select our_id::text from judged where after is null),
-          (select our_id::text from judged order by our_id desc limit 1)""").format(
+        select (select count(after) from judged), array(select our_id::text from judged where after is null)""").format(
             usual=_usual(mapping), parent=_planned_parent(mapping), values=values_to_create(mapping), table=table(mapping)
         ),
         {
-            "run": run_id, "c": connection, "o": mapping.object, "after": after, "limit": limit,
+            "run": run_id, "c": connection, "o": mapping.object, "after": after, "until": until,
             "rules": Jsonb({EVERY_FIELD: "new_in_gptweb"}),
         },
     )[0]  # fmt: skip
-    return Planned(made, rest, last)
+    return Planned(made, rest)
 
 
 def claim(
-    tx: Transaction, connection: str, mapping: ObjectMapping, job: Job, after: int, until: int, terms: Claim,
+    tx: Transaction, connection: str, mapping: ObjectMapping, job: Job, chunk: Chunk, terms: Claim,
     columns: Sequence[str], tail: Sequence[str],
 ) -> Claimed:  # fmt: skip
-    """Claim for the job what is usual of the run's planned creates after one change until another.
+    """Claim for the job what is usual of a chunk of the run's planned creates.
 
     Link, lease, intent and the job's row are stored by the statement that gives the rows of the sheet: our key, the
     intent as marker, these columns of ours, and the same tail for all.  A change with an open intent has a link, and so is
@@ -102,12 +120,13 @@ def claim(
         for column in columns
     ]  # fmt: skip
     statement = sql.SQL("""copy (with chunk as materialized (
-          select c.connection, c.object, c.our_id, c.change_id, c.after from crm_sync.change c
+          select c.connection, c.object, c.our_id, c.change_id, c.after, row_number() over (order by c.change_id) as place
+          from crm_sync.change c
           where c.run_id = %(run)s and c.side = 'theirs' and c.object = %(o)s and c.op = 'create'
             and c.change_id > %(after)s and c.change_id <= %(until)s and {untold}
-          order by c.change_id),
+          order by c.change_id limit %(planned)s),
         judged as materialized (
-          select k.change_id, k.our_id, k.after, o.version, p.their_id as parent, gen_random_uuid() as intent_id,
+          select k.change_id, k.our_id, k.after, o.version, p.their_id as parent, (%(ids)s::uuid[])[k.place] as intent_id,
             case when {usual} and ({reference} is null or p.their_id is not null)
               and position(%(reserved)s in {texts}) = 0 and k.after = {values}
             then nextval('crm_sync.link_link_id_seq') end as link_id
@@ -135,8 +154,10 @@ def claim(
         order=sql.SQL("order by j.parent nulls first" if reference else ""),
     )  # fmt: skip
     parameters = {
-        "run": job.run_id, "job": job.job_id, "c": connection, "o": mapping.object, "t": mapping.theirs, "after": after,
-        "until": until, "lease": terms.until, "now": terms.now, "expires": terms.expires_at, "reserved": terms.reserved,
+        "run": job.run_id, "job": job.job_id, "c": connection, "o": mapping.object, "t": mapping.theirs,
+        "after": chunk.after, "until": chunk.until, "lease": terms.until, "now": terms.now, "expires": terms.expires_at,
+        "reserved": terms.reserved, "planned": chunk.planned,
+        "ids": new_ids(chunk.planned),
     }  # fmt: skip
     cursor = tx.connection.cursor()
     try:
@@ -150,8 +171,8 @@ def claim(
 def keep(
     tx: Transaction, connection: str, mapping: ObjectMapping, job: Job, sent: Sequence[Sent], recv_no: int,
     carrier: Carrier,
-) -> tuple[int, int]:  # fmt: skip
-    """Keep what the job made: links, images, intents, outcomes, outbox; returns how many rows and fields that were.
+) -> Kept:  # fmt: skip
+    """Keep what the job made: links, images, intents, outcomes, outbox.
 
     Left out is what is not as it was claimed: a read came between, or an edit of ours, or the claim is gone.  What a row
     has to be is asked outside its look-up: inside, a partial index that was empty lately would look cheaper than the key.
@@ -209,7 +230,7 @@ def keep(
             "every": [EVERY_FIELD],
         },
     )[0]  # fmt: skip
-    return row[0], row[1]
+    return Kept(*row)
 
 
 def _usual(mapping: ObjectMapping) -> sql.Composed:

@@ -95,6 +95,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.Connection[TupleRow] | None = None
+        self._twins: list[Database] = []
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -114,8 +115,15 @@ class Database:
             now: datetime = tx.one("select clock_timestamp()")
         return now
 
+    def twins(self, count: int) -> list[Database]:
+        """So many further connections to the same database, which are closed with this one."""
+        self._twins.extend(Database(self._url) for _ in range(count - len(self._twins)))
+        return self._twins[:count]
+
     def close(self) -> None:
         """Close the connection; the next transaction opens a new one."""
+        for twin in self._twins:
+            twin.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -130,12 +130,15 @@ def unmade(tx: Transaction, job: Job) -> None:
     tx.run("delete from crm_sync.job where job_id = %s", (job.job_id,))
 
 
-def hold(tx: Transaction, job: Job) -> Job | None:
-    """The job as it is now, locked; None if it has ended or another run has taken it over meanwhile."""
+def hold(tx: Transaction, job: Job, *, shared: bool = False) -> Job | None:
+    """The job as it is now, locked; None if it has ended or another run has taken it over meanwhile.
+
+    ``shared``: others may work on other rows of it at the same time; it is only not to end or to change hands.
+    """
     rows = tx.rows(
         sql.SQL(
-            "select {} from crm_sync.job where job_id = %s and run_id = %s and ended_at is null for update"
-        ).format(_JOB),
+            "select {} from crm_sync.job where job_id = %s and run_id = %s and ended_at is null for {}"
+        ).format(_JOB, sql.SQL("share" if shared else "update")),
         (job.job_id, job.run_id),
     )
     return Job(*rows[0]) if rows else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from psycopg import sql
 
@@ -23,9 +23,10 @@ __all__ = [
     "UNTOLD",
     "Carrier",
     "Change",
+    "Chunk",
     "Line",
-    "chunk_end",
     "columns_of",
+    "next_chunk",
     "note",
     "outcomes",
     "pending",
@@ -77,6 +78,14 @@ class Change:
     rules: dict[str, str]
     conflicts: Sequence[str] = ()
     change_id: int = 0
+
+
+class Chunk(NamedTuple):
+    """Planned changes (``after``, ``until``], and how many of them wait to be sent."""
+
+    after: int
+    until: int
+    planned: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +170,15 @@ def columns_of(tx: Transaction, run_id: int, object: str, op: str, known: Sequen
     return [name for (name,) in rows]
 
 
-def chunk_end(
-    tx: Transaction, run_id: int, object: str, op: str, after: int, limit: int
-) -> tuple[int | None, int]:
-    """Where the next so many planned changes of theirs of one kind end, and how many they are; None if there is none."""
-    rows = tx.rows(
-        """select max(change_id), count(*) from (select change_id from crm_sync.change
-          where run_id = %s and side = 'theirs' and object = %s and op = %s and change_id > %s
-          order by change_id limit %s) c""",
+def next_chunk(tx: Transaction, run_id: int, object: str, op: str, after: int, limit: int) -> Chunk | None:
+    """The next so many planned changes of theirs of one kind that wait to be sent; None if there is none."""
+    until, planned = tx.rows(
+        sql.SQL("""select max(change_id), count(*) from (select change_id from crm_sync.change c
+          where run_id = %s and side = 'theirs' and object = %s and op = %s and change_id > %s and {pending}
+          order by change_id limit %s) c""").format(pending=PENDING),
         (run_id, object, op, after, limit),
-    )
-    return rows[0]
+    )[0]
+    return Chunk(after, until, planned) if planned else None
 
 
 def without_twins(tx: Transaction, run_id: int, changes: Sequence[Change]) -> list[Change]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from crm_sync.ledger import reading, settings
 from crm_sync.ledger.database import Database
 from crm_sync.model import Object, Value
 from crm_sync.stores.salesforce import SalesforceStore
+from crm_sync.stores.salesforce_bulk_ingest import CsvSheet
 from tests.crm_sync.stores.standin import MAPPINGS, StandinOrg
 
 __all__ = ["BulkWorld", "Killed", "Troubled"]
@@ -30,7 +32,10 @@ class Killed(BaseException):
 
 
 class Troubled:
-    """The jobs of a store: ``dies_after`` a step, or gives the results ``backwards``."""
+    """The jobs of a store: ``dies_after`` a step, or gives the results ``backwards``.
+
+    Of many chunks it dies before the second is pasted ("paste"), or at the 2,500th result ("row").
+    """
 
     def __init__(self, jobs: Any, dies_after: str, *, backwards: bool) -> None:
         self._jobs = jobs
@@ -46,11 +51,32 @@ class Troubled:
                 raise Killed
             return made
 
-        return method if step in ("reserved", "sheet") else taken
+        return method if step == "reserved" else taken
+
+    @contextmanager
+    def sheet(self, columns: Sequence[str], *, creates: bool) -> Iterator[Any]:
+        with self._jobs.sheet(columns, creates=creates) as sheet:
+            sheet.__class__ = MortalSheet if self._dies_after == "paste" else CsvSheet
+            yield sheet
 
     def results(self, job: str, kind: Any) -> Iterator[Any]:
         found: Iterable[Any] = self._jobs.results(job, kind)
-        return iter(list(found)[::-1] if self._backwards else found)
+        for n, result in enumerate(list(found)[::-1] if self._backwards else found):
+            if self._dies_after == "row" and n == 2_500:
+                raise Killed
+            yield result
+
+
+class MortalSheet(CsvSheet):
+    """Dies at its second chunk."""
+
+    pasted = False
+
+    def paste(self, csv: Sequence[bytes]) -> None:
+        if self.pasted:
+            raise Killed
+        self.pasted = True
+        super().paste(csv)
 
 
 class TroubledStore(SalesforceStore):

@@ -362,3 +362,44 @@ def test_a_refused_job_gives_its_rows_back(world: BulkWorld) -> None:
     assert isinstance(world.error, SyncError)
     assert world.jobs() == [("given up before it began", 2)]
     world.assert_sound()
+
+
+# ---------------------------------------------------------------------- many chunks, two at a time (adr/0016)
+
+
+def many_new(world: BulkWorld, count: int) -> None:
+    """New people of ours; one of them has a text that a job can't carry, two share their e-mail."""
+    world.client.execute(
+        "insert into gptweb.contacts (last_name, title, email) select %s, case n when 7 then '#N/A' else 'new ' || n end, "
+        "%s || case n when 8 then 9 else n end || '@a.example' from generate_series(1, %s) n",
+        (world.tag, world.tag, count),
+    )
+
+
+def test_a_push_of_many_chunks(world: BulkWorld) -> None:
+    many_new(world, 4_500)
+    run_id = world.open()
+    world.stage(run_id, "pull", "plan", "push_ours")
+    world.client.execute(
+        "update gptweb.contacts set title = 'edited' where last_name = %s and title = 'new 4400'",
+        (world.tag,),
+    )
+    world.stage(run_id, "push_theirs")
+    report = world.stage(run_id, "settle")
+    assert (report.state, world.jobs()) == ("succeeded_with_parked", [("JobComplete", 4_496)])
+    assert world.one("select count(*) from crm_sync.link where state = 'live' and not dirty") == 4_497
+    assert world.run().state == "succeeded"
+    assert world.one("select count(*) from crm_sync.link where state = 'live' and not dirty") == 4_498
+    assert world.one("select count(*) from crm_sync.job_row") == 0
+
+
+@pytest.mark.parametrize("step", ["paste", "row"])
+def test_killed_among_many_chunks(world: BulkWorld, step: str) -> None:
+    many_new(world, 4_500)
+    world.dies(step)
+    assert world.run().state == "succeeded_with_parked"
+    made = "crm_sync.link where state = 'live' and not dirty and claim_run is null"
+    assert world.one(f"select count(distinct their_id) from {made}") == 4_498
+    assert world.one("select count(*) from crm_sync.job_row") == 0
+    query = {"q": f"SELECT COUNT() FROM Contact WHERE LastName = '{world.tag}'"}
+    assert world.org.people.rest("GET", "/query", params=query)["totalSize"] == 4_498

@@ -35,8 +35,8 @@ def claim(world: World, run_id: int) -> tuple[Job, dict[str, list[str]]]:
     terms = creates.Claim(now, now + timedelta(days=1), now + timedelta(days=2), RESERVED)
     with world.desk.transaction() as tx:
         job = jobs.begin(tx, "crm", "contact", "create", run_id)
-        until, _ = trail.chunk_end(tx, run_id, "contact", "create", 0, 100)
-        claimed = creates.claim(tx, "crm", MAPPING, job, 0, until or 0, terms, COLUMNS, ["005000000000001"])
+        chunk = trail.Chunk(0, 2**62, 100)
+        claimed = creates.claim(tx, "crm", MAPPING, job, chunk, terms, COLUMNS, ["005000000000001"])
     rows = list(csv.reader(b"".join(claimed.csv).decode().splitlines(keepends=True)))
     assert len(rows) == claimed.rows
     return job, {row[0]: row[1:] for row in rows}
@@ -91,7 +91,8 @@ def test_sql_says_of_values_and_matches_what_python_says(make_world: Callable[..
         records = {
             u.our_id: u for u in identity.unlinked(tx, run, MAPPING, identity.FIRST_ID, 1_000, world.now)
         }
-        made, rest, _ = creates.plan(tx, run.run_id, "crm", MAPPING, identity.FIRST_ID, 1_000)
+        until = creates.chunk_end(tx, "crm", "contact", identity.FIRST_ID, 1_000)
+        made, rest = creates.plan(tx, run.run_id, "crm", MAPPING, identity.FIRST_ID, until or "")
         changes = {c.our_id: c.after for c in trail.pending(tx, run.run_id, "theirs", "contact", 0, 1_000)}
     assert made == len(changes) > 20
     assert {*changes, *rest} == {*records}
