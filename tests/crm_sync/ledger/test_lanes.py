@@ -78,7 +78,7 @@ def test_an_error_ends_it_and_what_is_committed_stays(database: Database) -> Non
             raise LookupError("chunk 3")
         return chunk
 
-    done = []
+    done: list[int] = []
     with pytest.raises(LookupError, match="chunk 3"):
         done.extend(chunk for chunk, _ in side_by_side(database, chunks(), work))
     assert len(drawn) < 10
