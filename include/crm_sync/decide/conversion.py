@@ -57,6 +57,8 @@ def fill(lead: ObjectMapping, contact: ObjectMapping, link: Link, ours: OurRecor
     lost: list[tuple[str, Value, Value]] = []
     for mapped, column in _shared(lead, contact):
         value, held = ours.values.get(mapped.ours), known.get(column)
+        if mapped.opts_out and link.seen.get(mapped.ours) and not link.base_theirs.get(mapped.ours):
+            value = True  # said there, and not read before the lead was converted
         if value is None or same(value, held):
             continue
         if held is None or (mapped.opts_out and value):

@@ -185,3 +185,19 @@ def test_an_opt_out_outlives_a_merge_into_somebody_known(office: Office, said: s
     assert (office.value(stays, "do_not_call"), office.shown(winner, "do_not_call")) == (True, True)
     assert office.value(stays, "opted_out_of_email") is False
     office.assert_silent()
+
+
+def test_an_opt_out_of_a_lead_outlives_its_conversion_into_somebody_known(office: Office) -> None:
+    contact, theirs = office.both()
+    account = office.people.creates("account", name="Acme")
+    office.people.rest("PATCH", f"/sobjects/Contact/{theirs}", json={"AccountId": account})
+    lead = office.ours("lead", last_name="Lee", company="Acme", email="lee@example.com")
+    office.run()
+    office.people.edits(office.linked(lead), "do_not_call", True)
+    office.people.ask("POST", "/standin/records/convert", json={
+        "leadId": office.linked(lead), "contactId": theirs, "accountId": account,
+    })  # fmt: skip
+    office.run()
+    office.run()
+    assert (office.value(contact, "do_not_call"), office.shown(theirs, "do_not_call")) == (True, True)
+    office.assert_silent()
