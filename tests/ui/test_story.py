@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+import pytest
+import requests
 from playwright.sync_api import Page, expect
 
 from tests.ui.person import Person
-from tests.ui.stack import INTEGRATION_USER
+from tests.ui.stack import INTEGRATION_USER, Running, forget
 
 NAME = "salesforce_emea"
 LONG = 90_000  # milliseconds that Airflow may take to find a DAG and to run it
 
 
-def people(admin: Person) -> None:
-    """A few people in GPTWeb, for the first sync to carry."""
-    admin.running.rows(
+@pytest.fixture
+def new(running: Running) -> Iterator[None]:
+    """A few people in GPTWeb, for the first sync to carry; afterwards nothing of the connection is left."""
+    running.rows(
         "insert into gptweb.contacts (first_name, last_name, email) "
         "select 'Ann', 'No ' || n, 'ann' || n || '@story.example' from generate_series(1, 12) n"
     )
+    yield
+    forget(running, [NAME])
+    running.rows("delete from gptweb.contacts where email like '%%@story.example'")
 
 
 def consent(popup: Page, password: str) -> None:
-    """What the integration user does at the org: log in and allow the app; the window then closes by itself."""
+    """What the integration user does at the org: log in and allow the app."""
     popup.fill("#username", INTEGRATION_USER)
     popup.fill("#password", password)
     popup.click("#Login")
-    with popup.expect_event("close"):
-        popup.click("#oaapprove")
-        expect(popup.get_by_role("heading", name="Connected")).to_be_visible()
-        expect(popup.get_by_text(INTEGRATION_USER)).to_be_visible()
+    popup.click("#oaapprove")
+    expect(popup.get_by_role("heading", name="Connected")).to_be_visible()
+    expect(popup.get_by_text(INTEGRATION_USER)).to_be_visible()
 
 
+@pytest.mark.usefixtures("new")
 def test_from_the_button_to_the_first_sync_and_to_the_end(admin, axe):
-    people(admin)
     page, values = admin.page, admin.running.values
     page.get_by_role("link", name="Add connection").click()
     admin.look_at("add", axe)
@@ -57,6 +63,7 @@ def test_from_the_button_to_the_first_sync_and_to_the_end(admin, axe):
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Log in", exact=True).click()
     consent(opened.value, values["SALESFORCE_STANDIN_PASSWORD"])
+    opened.value.close()
 
     # The page goes on by itself: Airflow finds the DAGs, the check is started, its result is shown.
     expect(page.get_by_role("heading", name="The org can be used")).to_be_visible(timeout=LONG)
@@ -110,6 +117,14 @@ def in_use(admin: Person, axe: str) -> None:
         "select sealed, key_id, reason from crm_sync.credential where connection = %s", NAME
     )
     assert kept == [(None, None, "disconnected by admin")]
+    values = admin.running.values
+    log = requests.get(
+        f"{values['SALESFORCE_STANDIN_URL']}/standin/calls", timeout=30,
+        headers={"Authorization": f"Bearer {values['SALESFORCE_STANDIN_TOKEN']}"},
+    ).json()["calls"]  # fmt: skip
+    revoked = [call["status"] for call in log if call["path"].startswith("/services/oauth2/revoke")]
+    assert revoked, "the org was never told"
+    assert set(revoked) == {200}
     told = admin.running.rows(
         "select detail from crm_sync.audit_trail where connection = %s and rule = 'connection_disconnected'",
         NAME,
