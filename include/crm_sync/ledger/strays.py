@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+import orjson
+import psycopg
 from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.observe import is_newer
 from crm_sync.ledger import parking
-from crm_sync.ledger.database import Jsonb, Transaction
+from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import digest_of, match_function
 from crm_sync.model import Image, Row, Value
 
@@ -56,7 +58,7 @@ def store_strays(
             "recv": recv_no,
             "sent": sent_no,
         }
-        tx.run(_upsert_strays(mapping), parameters)
+        _insert(tx, mapping, parameters, fresh=not known)
     if dead := [image.id for image in images if image.fate]:
         parking.lift_linked(tx, connection, mapping.object, [], dead)
 
@@ -67,26 +69,33 @@ _PAGE = """create temporary table if not exists stray_page (recv bigint, their_i
 _PAGE_COLUMNS = ("recv", "their_id", "values", "digest", "first", "second", "our_id", "stamp", "deleted", "merged_into", "converted_to")  # fmt: skip
 
 
-def _upsert_strays(mapping: ObjectMapping) -> sql.Composed:
-    return sql.SQL("""
-        insert into crm_sync.stray (connection, object, their_object, their_id, values, digest, match_first,
+def _insert(tx: Transaction, mapping: ObjectMapping, parameters: dict[str, object], *, fresh: bool) -> None:
+    """Take over the page; where all of it is new, without the look that an upsert takes at each row first."""
+    insert = _INSERT.format(first=match_function(mapping), second=match_function(mapping, mapping.match[-1]))
+    try:
+        with tx.connection.transaction():
+            tx.run(insert if fresh else insert + _OR_UPDATE, parameters)
+    except psycopg.errors.UniqueViolation:  # another read stored one of them meanwhile
+        tx.run(insert + _OR_UPDATE, parameters)
+
+
+_INSERT = sql.SQL("""insert into crm_sync.stray (connection, object, their_object, their_id, values, digest, match_first,
           match_second, our_id, stamp, recv, deleted, merged_into, converted_to)
         select %(c)s, %(o)s, %(t)s, w.their_id, w.values, w.digest, {first}(w.first), {second}(w.second),
           w.our_id, w.stamp, w.recv, w.deleted, w.merged_into, w.converted_to
-        from pg_temp.stray_page w where w.recv = %(recv)s
+        from pg_temp.stray_page w where w.recv = %(recv)s""")
+_OR_UPDATE = sql.SQL("""
         on conflict (connection, their_object, their_id) do update set values = excluded.values,
           digest = excluded.digest, match_first = excluded.match_first, match_second = excluded.match_second,
           our_id = excluded.our_id, stamp = excluded.stamp, recv = excluded.recv, deleted = excluded.deleted,
           merged_into = excluded.merged_into, converted_to = excluded.converted_to, reread = false
-        where %(sent)s > stray.recv or excluded.stamp > stray.stamp""").format(
-        first=match_function(mapping), second=match_function(mapping, mapping.match[-1])
-    )
+        where %(sent)s > stray.recv or excluded.stamp > stray.stamp""")
 
 
 def _stray_row(mapping: ObjectMapping, image: Image, digest: bytes, recv_no: int) -> tuple[object, ...]:
     second = _text(image.values.get(mapping.match[1])) if len(mapping.match) > 1 else None
     return (
-        recv_no, image.id, Jsonb(image.values), digest, _text(image.values.get(mapping.match[0])), second,
+        recv_no, image.id, orjson.dumps(image.values).decode(), digest, _text(image.values.get(mapping.match[0])), second,
         _uuid(image.our_id), image.stamp, bool(image.fate), image.merged_into, image.converted_to,
     )  # fmt: skip
 

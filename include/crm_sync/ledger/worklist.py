@@ -92,9 +92,15 @@ def room(tx: Transaction, run: Run, planned: int) -> int | None:
 
 def analyze_links(tx: Transaction) -> None:
     """The same for what a large push of ours filled; analysed while still empty, they would look empty for long."""
+    tx.run(_ROUGHLY)
     tx.run("analyze crm_sync.link, crm_sync.outbox, crm_sync.image (link_id)")
 
 
 def analyze(tx: Transaction) -> None:
     """Fresh tables without statistics make the planner expect one row and choose a nested loop (hotpath.md 7)."""
+    tx.run(_ROUGHLY)
     tx.run("select crm_sync.analyze_changes()")
+
+
+_ROUGHLY = "set local default_statistics_target = 10"
+"""How many there are is what counts: a tenth of the usual sample tells that as well, until autovacuum takes a larger one."""

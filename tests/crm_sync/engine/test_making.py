@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -15,6 +15,8 @@ import pytest
 from crm_sync.decide.match import Create, judge
 from crm_sync.ledger import identity, making, runs
 from crm_sync.ledger.database import Database, Transaction
+from crm_sync.ledger.strays import store_strays
+from crm_sync.model import Image
 from tests.crm_sync.engine.world import MAPPINGS, World
 
 MAPPING = MAPPINGS["contact"]
@@ -159,6 +161,33 @@ def test_a_stranger_that_is_read_again_meanwhile_is_not_made_of_what_was_planned
     assert made == [0]
     assert world.count("select count(*) from crm_sync.stray where their_id = %s", theirs) == 1
     assert world.count("select count(*) from crm_sync.link where their_id = %s", theirs) == 0
+
+
+def test_two_reads_that_bring_the_same_stranger_at_once_keep_the_newer(world: World) -> None:
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    older, newer = (
+        Image("003T0000000000T", {**dict.fromkeys(MAPPING.columns), "title": title}, stamp)
+        for title, stamp in (("T1", at), ("T2", at + timedelta(seconds=1)))
+    )
+    world.watched = False
+    database = Database(world.url)
+
+    def read() -> None:
+        with database.transaction() as tx:
+            tx.run("set local application_name = 'reader'")
+            store_strays(tx, "crm", MAPPING, [newer], 1, 3)
+
+    with world.desk.transaction() as tx:
+        store_strays(tx, "crm", MAPPING, [older], 1, 2)
+        thread = threading.Thread(target=read)
+        thread.start()
+        waiting = "select count(*) from pg_stat_activity where application_name = 'reader' and wait_event_type = 'Lock'"
+        while thread.is_alive() and not world.count(waiting):
+            thread.join(0.02)
+    thread.join()
+    database.close()
+    titles = world.client.execute("select values ->> 'title' from crm_sync.stray").fetchall()
+    assert titles == [("T2",)]
 
 
 def test_one_refused_value_costs_only_its_neighbours_their_speed(world: World) -> None:

@@ -27,6 +27,8 @@ def database(database_url: str) -> Iterator[Database]:
     ("query", "values"),
     [
         ("select %s::text[]", AWKWARD),
+        ("select %s::text[]", ["003A", "003B", ""]),
+        ("select %s::text[]", ['a"', "b"]),
         ("select %s::text[]", ["a", None]),
         ("select %s::text[]", [None]),
         ("select %s::text[]", []),
