@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -92,6 +93,13 @@ def story(hub: str) -> Iterator[dict[str, int]]:
     with psycopg.connect(hub) as client:
         client.execute("delete from gptweb.contacts")
         client.execute("truncate crm_sync.parked, crm_sync.image, crm_sync.link cascade")
+
+
+def ticked(text: str, number: int) -> str:
+    """The value of a parked row's box."""
+    found = re.search(rf'name="row" value="({number}\.[0-9a-f]{{16}})"', text)
+    assert found is not None
+    return found[1]
 
 
 @pytest.fixture
@@ -187,7 +195,7 @@ def test_a_parked_value_is_mended_retried_and_ignored(admin, hub, story):
     assert "What to do: type a phone" in text
     row = admin.get(f"{API}/parked").json()["parked"][0]
     assert (row["value"], row["ours"], row["theirs"], row["base"]) == ("<b>7</b>", "<b>7</b>", "5", "4")
-    post = {"action": "value", "row": story["parked"], "value": "777"}
+    post = {"action": "value", "row": ticked(text, story["parked"]), "value": "777"}
     assert admin.post(f"{PAGE}/parked", data=post, headers=BUTTON).status_code == 303
     assert rows(hub, "select phone from gptweb.contacts where last_name = 'Roe'") == [("777",)]
     assert admin.post(
@@ -213,6 +221,69 @@ def test_nothing_chosen_is_said(admin, story):
         f"{API}/parked", json={"action": "value", "rows": [999999], "value": "x"}, headers=BUTTON
     )
     assert gone.status_code == 404
+    nothing = admin.post(f"{PAGE}/conflicts", data={"take": "other"}, headers=BUTTON)
+    assert (nothing.status_code, "tick the fields first" in nothing.text) == (409, True)
+
+
+def test_a_parked_value_that_was_mended_meanwhile_is_not_overwritten(admin, hub, story):
+    row = ticked(admin.get(f"{PAGE}/parked").text, story["parked"])
+    with psycopg.connect(hub) as client:
+        client.execute("update gptweb.contacts set phone = '12' where id = %s", (EVE,))
+    for action in ("theirs", "value"):
+        sent = {"action": action, "row": row, "value": "777"}
+        reply = admin.post(f"{PAGE}/parked", data=sent, headers=BUTTON)
+        assert (reply.status_code, "was changed since the page was opened" in reply.text) == (409, True)
+    assert rows(hub, "select phone from gptweb.contacts where id = %s", EVE) == [("12",)]
+
+
+def test_a_blank_that_won_is_not_taken_for_unchecked(admin, hub, story):
+    blank = insert(
+        hub, "change", run_id=story["first"], connection=NAME, object="contact", our_id=ANN, side="ours", op="update",
+        before='{"department": "Sales"}', after='{"department": null}', base='{"department": "x"}',
+        rules='{"department": "crm_wins"}', conflicts=["department"],
+    )  # fmt: skip
+    sent = {"change": f"{blank}.department", "take": "other"}
+    with psycopg.connect(hub) as client:
+        client.execute("update gptweb.contacts set department = 'Board' where id = %s", (ANN,))
+    assert admin.post(f"{PAGE}/conflicts", data=sent, headers=BUTTON).status_code == 409
+    with psycopg.connect(hub) as client:
+        client.execute("update gptweb.contacts set department = null where id = %s", (ANN,))
+    assert admin.post(f"{PAGE}/conflicts", data=sent, headers=BUTTON).status_code == 303
+    assert rows(hub, "select department from gptweb.contacts where id = %s", ANN) == [("Sales",)]
+
+
+def test_a_field_is_cleared_only_by_who_says_so(admin, hub, story):
+    conflict = {"change": f"{story['conflict']}.title", "take": "value", "value": " "}
+    parked = {"action": "value", "row": ticked(admin.get(f"{PAGE}/parked").text, story["parked"])}
+    for path, sent in (("conflicts", conflict), ("parked", parked)):
+        refused = admin.post(f"{PAGE}/{path}", data=sent, headers=BUTTON)
+        assert (refused.status_code, "Type a value first" in refused.text) == (409, True)
+        both = sent | {"value": "x", "blank": "true"}
+        assert admin.post(f"{PAGE}/{path}", data=both, headers=BUTTON).status_code == 409
+        assert admin.post(f"{PAGE}/{path}", data=sent | {"blank": "true"}, headers=BUTTON).status_code == 303
+    held = rows(hub, "select title, phone from gptweb.contacts order by email")
+    assert held == [(None, None), (None, None)]
+
+
+def test_enter_in_the_field_for_a_value_presses_the_button_beside_it(admin, story):
+    for path in ("conflicts", "parked"):
+        form = admin.get(f"{PAGE}/{path}").text.partition("With the chosen ones")[2]
+        assert form.index("<button") == form.index(
+            f'<button name="{"take" if path == "conflicts" else "action"}" value="value"'
+        )
+
+
+def test_the_last_day_that_there_is_may_be_asked_for(admin, story):
+    for path in (f"{PAGE}/activity", f"{PAGE}/conflicts", f"{API}/changes", f"{PAGE}/activity.csv"):
+        assert admin.get(f"{path}?until=9999-12-31&who={ANN}").status_code == 200
+
+
+def test_an_id_is_known_however_it_is_spelt(admin, story):
+    for spelt in (ANN, ANN.replace("-", ""), f"urn:uuid:{ANN}", f"{{{ANN.upper()}}}"):
+        assert str(story["first"]) in admin.get(f"{PAGE}/activity", params={"who": spelt}).text
+        assert ANN in admin.get(f"{PAGE}/activity.csv", params={"who": spelt}).text
+    odd = "1-" + ANN.replace("-", "")[1:]
+    assert admin.get(f"{PAGE}/activity", params={"who": odd}).status_code == 200
 
 
 def test_a_viewer_may_look_but_not_touch(app, story):
@@ -222,7 +293,9 @@ def test_a_viewer_may_look_but_not_touch(app, story):
             assert reply.status_code == 200
             assert 'type="checkbox"' not in reply.text
         assert (
-            viewer.post(f"{PAGE}/parked", data={"action": "retry", "row": "1"}, headers=BUTTON).status_code
+            viewer.post(
+                f"{PAGE}/parked", data={"action": "retry", "row": f"1.{16 * '0'}"}, headers=BUTTON
+            ).status_code
             == 403
         )
         assert (

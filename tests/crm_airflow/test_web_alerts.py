@@ -92,6 +92,8 @@ def test_people_are_told_changed_and_taken_out(admin, hub):
     assert "<td>everything</td>" in text
     (key,) = re.findall(r'name="target" value="([^"]*)" aria-label="Take out', text)
     assert mail(admin, "ann@sales.example", ["failing", "stalled"], instead_of=key).status_code == 303
+    stale = mail(admin, "ann@sales.example", ["failing"], instead_of="mail somebody@else.example")
+    assert (stale.status_code, "open the page again" in stale.text) == (409, True)
     assert [(one["to"], one["events"]) for one in told(hub)] == [
         (["ann@sales.example"], ["failing", "stalled"])
     ]

@@ -22,7 +22,7 @@ def decide(page: Page, button: str, *people: Contact, value: str = "") -> None:
     for person in people:
         row(page, person).get_by_role("checkbox").check()
     if value:
-        page.get_by_label("Or another value").fill(value)
+        page.get_by_label("Another value").fill(value)
     page.get_by_role("button", name=button, exact=True).click()
 
 

@@ -39,7 +39,9 @@ __all__ = [
 ]
 
 Op = Literal["=", "!=", ">", ">=", "<", "<=", "in", "is blank", "is not blank"]
-Scalar = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(min_length=1, max_length=255)]
+Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+"""JSON, in which a scope is kept, knows no other number."""
+Scalar = StrictBool | StrictInt | Finite | Annotated[StrictStr, Field(min_length=1, max_length=255)]
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}
 _BLANK = ("is blank", "is not blank")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg import sql
 
@@ -64,8 +65,8 @@ class RecordChange:
 def people(tx: Transaction, connection: str, text: str) -> list[str]:
     """Our ids of whom a text means: our id, the CRM's id, or an e-mail address; none where it is nobody's."""
     text = text.strip()
-    if _is_uuid(text):
-        return [text]
+    if ids := _ids(text):
+        return ids
     rows = tx.rows(
         """select our_id::text from crm_sync.link
           where connection = %(c)s and their_object in ('Account', 'Contact', 'Lead') and their_id = %(t)s
@@ -100,9 +101,12 @@ def one(tx: Transaction, connection: str, change_id: int) -> RecordChange | None
     return found[0] if found and found[0].change_id == change_id else None
 
 
-def _is_uuid(text: str) -> bool:
-    digits = text.strip().replace("-", "").lower()
-    return len(digits) == 32 and set(digits) <= set("0123456789abcdef")
+def _ids(text: str) -> list[str]:
+    """The id that a text spells, as our tables spell it."""
+    try:
+        return [str(UUID(text.strip()))]
+    except ValueError:
+        return []
 
 
 def _run_range(tx: Transaction, connection: str, wanted: Wanted) -> tuple[int | None, int | None] | None:

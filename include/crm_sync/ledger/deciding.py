@@ -5,9 +5,13 @@ There is no second way to the CRM: whatever is decided becomes an edit of ours, 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final
 
 import psycopg
 from psycopg import sql
@@ -24,6 +28,14 @@ __all__ = ["Parked", "ParkedCode", "codes", "ignore", "parked", "put", "put_park
 Mappings = Mapping[Object, ObjectMapping]
 _YES_OR_NO: Mapping[Value, Value] = {"true": True, "yes": True, "false": False, "no": False, "": False}
 """How a person may type a yes or a no."""
+
+
+class _Unchecked(Enum):
+    UNCHECKED = 0
+
+
+UNCHECKED: Final = _Unchecked.UNCHECKED
+"""Nobody looked at what the record holds; a blank that somebody looked at is None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,11 @@ class Parked:
     ours: Value = None
     theirs: Value = None
     base: Value = None
+
+    @property
+    def mark(self) -> str:
+        """Tells what GPTWeb held when it was looked at from what it holds when somebody decides."""
+        return _mark(self.ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +125,39 @@ def ignore(tx: Transaction, connection: str, parked_ids: Sequence[int], who: str
 
 
 def put_parked(
-    tx: Transaction, connection: str, mappings: Mappings, parked_id: int, value: Value, who: str
-) -> None:
-    """Give the field of a parked row another value, in our record."""
+    tx: Transaction, connection: str, mappings: Mappings, parked_id: int, value: Value, who: str, mark: str | None = None
+) -> None:  # fmt: skip
+    """Give the field of a parked row another value, in our record; ``mark``: of the row as the person saw it."""
     object, our_id, field, _ = _of_parked(tx, connection, parked_id)
-    put(tx, connection, mappings[object], our_id, field, value, who)
+    seen = _as_seen(tx, object, our_id, field, mark)
+    put(tx, connection, mappings[object], our_id, field, value, who, seen)
 
 
-def take_theirs(tx: Transaction, connection: str, mappings: Mappings, parked_id: int, who: str) -> None:
-    """Give the field of a parked row the value that the CRM was last seen to hold, in our record."""
+def take_theirs(
+    tx: Transaction, connection: str, mappings: Mappings, parked_id: int, who: str, mark: str | None = None
+) -> None:
+    """Give the field of a parked row the value that the CRM was last seen to hold, in our record; ``mark`` as above."""
     object, our_id, field, theirs = _of_parked(tx, connection, parked_id)
-    put(tx, connection, mappings[object], our_id, field, theirs, who)
+    seen = _as_seen(tx, object, our_id, field, mark)
+    put(tx, connection, mappings[object], our_id, field, theirs, who, seen)
+
+
+def _as_seen(
+    tx: Transaction, object: Object, our_id: str, field: str, mark: str | None
+) -> Value | _Unchecked:
+    """What our record holds, if it is what the person saw."""
+    if mark is None:
+        return UNCHECKED
+    held = _ours(tx, [(object, our_id)]).get(our_id, {}).get(field)
+    if _mark(held) != mark:
+        raise Misconfigured(
+            f"{field} of {object} {our_id} was changed since the page was opened: look at the page again"
+        )
+    return held
+
+
+def _mark(value: Value) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 def _of_parked(tx: Transaction, connection: str, parked_id: int) -> tuple[Object, str, str, Value]:
@@ -138,7 +177,7 @@ def _of_parked(tx: Transaction, connection: str, parked_id: int) -> tuple[Object
 
 def put(
     tx: Transaction, connection: str, mapping: ObjectMapping, our_id: str, field: str, value: Value, who: str,
-    instead_of: Value | None = None,
+    instead_of: Value | _Unchecked = UNCHECKED,
 ) -> None:  # fmt: skip
     """Write one field of our record as an edit of a person; the next sync carries it.
 
@@ -161,7 +200,7 @@ def put(
     if not held:
         raise Missing(f"{mapping.object} {our_id} is no longer in GPTWeb")
     before = canonical(mapped, held[0][0])
-    if instead_of is not None and before != canonical(mapped, instead_of):
+    if instead_of is not UNCHECKED and before != canonical(mapped, instead_of):
         raise Misconfigured(
             f"{field} was changed since this decision, to {before!r}: look at the record again"
         )

@@ -35,9 +35,11 @@ __all__ = [
     "Searched",
     "api",
     "day",
+    "day_after",
     "older",
     "org_address",
     "router",
+    "typed",
 ]
 
 ONE: Final = "/connections/{connection_id}"
@@ -109,7 +111,7 @@ class Search:
         return Wanted(
             run_id=self.run, records=activity.people(tx, connection, self.who) if self.who.strip() else None,
             field=self.field.strip() or None, since=day(self.since),
-            until=day(self.until + timedelta(days=1)) if self.until else None, conflicts=conflicts,
+            until=day_after(self.until), conflicts=conflicts,
         )  # fmt: skip
 
     @property
@@ -181,11 +183,16 @@ def conflicts(
 @router.post(f"{ONE}/conflicts", dependencies=CHANGE)
 def decide(
     request: Request, connection_id: ConnectionName, user: GetUserDep,
-    change: Annotated[list[str], Form(max_length=100)],
     take: Annotated[str, Form(pattern="^(other|value)$")],
+    change: Annotated[list[str], Form(max_length=100)] = [],  # noqa: B006  what FastAPI makes of boxes that nobody ticked
     value: Annotated[str, Form(max_length=32_000)] = "",
+    blank: Annotated[bool, Form()] = False,  # noqa: FBT002
 ) -> Response:  # fmt: skip
     """Take the value that was overruled, or another one, for the chosen fields (``change id.field``)."""
+    if not change:
+        raise Misconfigured("Nothing is chosen: tick the fields first.")
+    if take == "value":
+        value = typed(value, blank=blank)
     with writing() as tx:
         mappings = settings.load(tx, connection_id).mappings
         for one in change:
@@ -259,3 +266,17 @@ def org_address(name: str) -> str:
 def day(begins: date | None) -> datetime | None:
     """The first moment of a day, by UTC."""
     return datetime.combine(begins, time(), UTC) if begins else None
+
+
+def day_after(until: date | None) -> datetime | None:
+    """The moment after a day; the last day that there is has none after it."""
+    return None if until in (None, date.max) else day(until + timedelta(days=1))
+
+
+def typed(value: str, *, blank: bool) -> str:
+    """The value that a person typed.  A blank one clears a field: only who ticks its box means that."""
+    if blank and value.strip():
+        raise Misconfigured("Type a value, or tick the box that leaves the field blank; not both.")
+    if not blank and not value.strip():
+        raise Misconfigured("Type a value first, or tick the box that leaves the field blank.")
+    return "" if blank else value

@@ -79,7 +79,10 @@ class Tried(BaseModel):
 def put(connection: str, target: AlertTarget, instead_of: str, who: str) -> None:
     """Tell somebody new, or somebody otherwise than before."""
     with writing() as tx:
-        kept = [one for one in _locked(tx, connection) if one.key != instead_of]
+        present = _locked(tx, connection)
+        kept = [one for one in present if one.key != instead_of]
+        if instead_of and len(kept) == len(present):
+            raise Misconfigured("Somebody has changed or removed this line meanwhile: open the page again.")
         if any(one.key == target.key for one in kept):
             raise Misconfigured(f"{_to(target)} is told already: change that line instead.")
         _store(tx, connection, [*kept, target], who)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from crm_airflow.web.activity import ONE, Search, Searched, day
+from crm_airflow.web.activity import ONE, Search, Searched, day, day_after
 from crm_airflow.web.guards import READ, ConnectionName
 from crm_airflow.web.problems import API, API_PROBLEMS
 from crm_airflow.web.reading import writing
@@ -56,13 +56,13 @@ def sent(connection: str, format: Format, lines: Iterable[tuple[Any, ...]]) -> S
 def period(connection: str, since: date | None, until: date | None) -> Iterator[tuple[Any, ...]]:
     """All lines of a period, both days whole, by UTC."""
     with _database() as database:
-        yield from export.rows(database, export.Selection(connection, None, day(since), _end(until)))
+        yield from export.rows(database, export.Selection(connection, None, day(since), day_after(until)))
 
 
 def _found(connection: str, records: list[str | None], searched: Search) -> Iterator[tuple[Any, ...]]:
     with _database() as database:
         for record in records:
-            selection = export.Selection(connection, record, day(searched.since), _end(searched.until))
+            selection = export.Selection(connection, record, day(searched.since), day_after(searched.until))
             for line in export.rows(database, selection):
                 if searched.run in (None, line[RUN]) and searched.field.strip() in ("", line[FIELD]):
                     yield line
@@ -72,8 +72,3 @@ def _found(connection: str, records: list[str | None], searched: Search) -> Iter
 def _database() -> Iterator[Database]:
     with closing(Database(database_url())) as database:
         yield database
-
-
-def _end(until: date | None) -> datetime | None:
-    """The moment after a day; the last day that there is has none after it."""
-    return None if until in (None, date.max) else day(until + timedelta(days=1))

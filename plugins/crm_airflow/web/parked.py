@@ -12,7 +12,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_airflow.web.activity import BIGGEST, org_address
+from crm_airflow.web.activity import BIGGEST, org_address, typed
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change
 from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
@@ -39,6 +39,8 @@ Code = Annotated[
 ]
 Before = Annotated[int | None, Query(ge=1, le=BIGGEST, description="The page after this row")]
 Ids = list[Annotated[int, Field(ge=1, le=EXACT)]]
+Ticked = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,14}\.[0-9a-f]{16}$")]
+"""A row with its mark, as the page ticks it."""
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
 
@@ -100,8 +102,12 @@ class Done(BaseModel):
     rows: int
 
 
-def act(connection: str, wanted: ParkedAction, who: str) -> int:
-    """Do it to all of them or, if one refuses, to none; returns to how many."""
+def act(connection: str, wanted: ParkedAction, who: str, marks: Mapping[int, str] | None = None) -> int:
+    """Do it to all of them or, if one refuses, to none; returns to how many.
+
+    ``marks``: of the rows as the person saw them; a value that was changed since refuses.
+    """
+    seen = marks or {}
     with writing() as tx:
         mappings = settings.load(tx, connection).mappings
         if wanted.action == "retry":
@@ -114,9 +120,9 @@ def act(connection: str, wanted: ParkedAction, who: str) -> int:
             return deciding.ignore(tx, connection, wanted.rows, who)
         for number in wanted.rows:
             if wanted.action == "theirs":
-                deciding.take_theirs(tx, connection, mappings, number, who)
+                deciding.take_theirs(tx, connection, mappings, number, who, seen.get(number))
             else:
-                deciding.put_parked(tx, connection, mappings, number, wanted.value, who)
+                deciding.put_parked(tx, connection, mappings, number, wanted.value, who, seen.get(number))
         return len(wanted.rows)
 
 
@@ -143,14 +149,19 @@ def show(
 def do(
     request: Request, connection_id: ConnectionName, user: GetUserDep,
     action: Annotated[Action, Form()],
-    row: Annotated[Ids, Form(max_length=100)] = [],  # noqa: B006  what FastAPI makes of boxes that nobody ticked
+    row: Annotated[list[Ticked], Form(max_length=100)] = [],  # noqa: B006  what FastAPI makes of boxes that nobody ticked
     code: Annotated[str, Form(max_length=100)] = "",
     value: Annotated[str, Form(max_length=32_000)] = "",
+    blank: Annotated[bool, Form()] = False,  # noqa: FBT002
 ) -> Response:  # fmt: skip
     """Retry, ignore, or decide."""
     if not row and not code:
         raise Misconfigured("Nothing is chosen: tick the rows first.")
-    act(connection_id, ParkedAction(action=action, rows=row, code=code or None, value=value), user.get_name())
+    if action == "value":
+        value = typed(value, blank=blank)
+    marks = {int(number): mark for number, _, mark in (one.partition(".") for one in row)}
+    wanted = ParkedAction(action=action, rows=list(marks), code=code or None, value=value)
+    act(connection_id, wanted, user.get_name(), marks)
     told = action if action in TOLD else "decided"
     root = request.scope.get("root_path", "")
     return RedirectResponse(f"{root}/connections/{connection_id}/parked?told={told}", 303)

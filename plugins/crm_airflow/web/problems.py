@@ -39,6 +39,8 @@ API_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     }
     for status in (400, 401, 403, 404, 409, 422, 503)
 }
+_REFUSED: Final = (403, 409, 422)
+"""What is answered before anything is done."""
 
 
 def install(app: FastAPI) -> None:
@@ -109,7 +111,10 @@ def _answer(request: Request, status: int, detail: str, headers: Any = None) -> 
         content = Problem(title=title, status=status, detail=detail).model_dump()
         kept = {**(headers or {}), "Cache-Control": "no-store"}
         return JSONResponse(content, status, kept, media_type=MEDIA_TYPE)
-    return page(request, "problem.html", status=status, problem=detail, heading=_HEADINGS.get(status, title))
+    refused = request.method != "GET" and status in _REFUSED
+    return page(
+        request, "problem.html", status=status, problem=detail, heading=_HEADINGS.get(status, title), refused=refused
+    )  # fmt: skip
 
 
 _HEADINGS: Final = {

@@ -123,3 +123,9 @@ def test_three_mistakes_are_told_at_once() -> None:
         check_scope("main", parse("main", wrong), MAPPINGS)
     for place in ("scope.contact.ours.0", "scope.contact.ours.1", "scope.lead.theirs.0"):
         assert place in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_json_cannot_keep_is_refused(value: float) -> None:
+    with pytest.raises(ValidationError):
+        Condition(field="total_score", op=">", value=value)
