@@ -212,6 +212,13 @@ def test_a_parked_value_is_mended_retried_and_ignored(admin, hub, story):
     assert admin.get(f"{API}/parked").json()["parked"] == []
     assert admin.get(f"{API}/parked?ignored=true").json()["parked"][0]["ignored_by"] == "admin"
     assert "Nothing is parked" in admin.get(f"{PAGE}/parked").text
+    by_code, by_row = (
+        {"action": "retry", "code": "INVALID_PHONE"},
+        {"action": "retry", "rows": [story["parked"]]},
+    )
+    assert admin.post(f"{API}/parked", json=by_code, headers=BUTTON).json() == {"rows": 0}
+    assert admin.post(f"{API}/parked", json=by_row, headers=BUTTON).json() == {"rows": 1}
+    assert admin.get(f"{API}/parked").json()["parked"][0]["ignored_by"] is None
 
 
 def test_nothing_chosen_is_said(admin, story):

@@ -116,10 +116,11 @@ def wake(tx: Transaction, connection: str) -> int:
 def try_again(
     tx: Transaction, connection: str, parked_ids: Sequence[int] | None = None, code: str | None = None
 ) -> int:
-    """A person says so: what is parked (these lines, those of one code, or all) is due.  Returns how many lines."""
+    """A person says so: what is parked (these lines, or all of one code or any that nobody ignores) is due.  Returns how many."""
     return tx.run(
-        """update crm_sync.parked set next_try_at = clock_timestamp() where connection = %(c)s and lifted_at is null
-          and (%(ids)s::bigint[] is null or parked_id = any(%(ids)s::bigint[])) and (%(code)s::text is null or code = %(code)s)""",
+        """update crm_sync.parked set next_try_at = clock_timestamp(), ignored_by = null where connection = %(c)s and lifted_at is null
+          and (%(ids)s::bigint[] is null and ignored_by is null or parked_id = any(%(ids)s::bigint[]))
+          and (%(code)s::text is null or code = %(code)s)""",
         {"c": connection, "ids": None if parked_ids is None else list(parked_ids), "code": code},
     )
 
