@@ -159,6 +159,59 @@ def test_who_is_in_another_connection_is_shown_there_too(admin, hub, person):
     rows(hub, "delete from crm_sync.link where connection = 'trail_other'")
 
 
+OTHER = "trail_other"
+STRAY = """insert into crm_sync.stray (connection, object, their_object, their_id, values, digest, our_id, stamp, recv)
+  values (%s, 'contact', 'Contact', '003000000000STRAY', '{}', '', %s, now(), 1)"""
+CREATING = "insert into crm_sync.link (connection, object, their_object, our_id, state) values (%s, 'contact', 'Contact', %s, 'creating')"
+PARKED = """insert into crm_sync.parked (connection, object, our_id, side, cause, code, remedy)
+  values (%s, 'contact', %s, 'theirs', 'refused', 'X', 'none')"""
+DECIDED = """insert into crm_sync.decision (connection, object, our_id, rule, outcome) values (%s, 'contact', %s, 'newest', 'noted')"""
+
+
+@pytest.mark.parametrize("trace", [STRAY, CREATING, PARKED, DECIDED])
+def test_nobody_is_erased_from_a_connection_that_one_may_not_edit(app, hub, person, trace):
+    make_connection(hub, OTHER)
+    rows(hub, trace, OTHER, person)
+    email = email_of(hub, person)
+    with browser(app, "clerk") as clerk:
+        page = clerk.get(f"{HERE}/erase/{person}")
+        assert "also in a connection that you may not see" in page.text
+        assert OTHER not in page.text
+        assert clerk.get(f"{API}/erase/{person}").json()["elsewhere"] is True
+        refused = clerk.post(
+            f"{API}/erase/{person}", json={"why": "request 9", "confirm": email}, headers=BUTTON
+        )
+        assert refused.status_code == 403
+        assert "a connection that you may not see" in refused.text
+    assert email_of(hub, person) == email
+    rows(hub, "delete from crm_sync.stray where our_id = %s", person)
+    rows(hub, "delete from crm_sync.parked where our_id = %s", person)
+
+
+def test_the_search_and_the_preview_tell_nothing_of_a_connection_that_one_may_not_read(app, hub, person):
+    make_connection(hub, OTHER)
+    rows(hub, "insert into crm_sync.link (connection, object, their_object, our_id, their_id, state) "
+              "values (%s, 'contact', 'Contact', %s, '003000000000OTHER', 'live')", OTHER, person)  # fmt: skip
+    with browser(app, "clerk") as clerk:
+        assert "Nobody found" in clerk.get(f"{HERE}/erase", params={"who": "003000000000OTHER"}).text
+        assert (
+            "Zoe Gone"
+            in clerk.get(f"{HERE}/erase", params={"who": "003" + person[:12].replace("-", "0")}).text
+        )
+        assert "003000000000OTHER" not in clerk.get(f"{HERE}/erase/{person}").text
+        assert [twin["connection"] for twin in clerk.get(f"{API}/erase/{person}").json()["twins"]] == [NAME]
+    with browser(app, "admin") as admin:
+        assert "Zoe Gone" in admin.get(f"{HERE}/erase", params={"who": "003000000000OTHER"}).text
+        assert admin.get(f"{API}/erase/{person}").json()["elsewhere"] is False
+
+
+def test_who_may_edit_all_that_a_person_is_in_erases_them(app, hub, person):
+    with browser(app, "clerk") as clerk:
+        sent = {"why": "request 10", "confirm": email_of(hub, person)}
+        assert clerk.post(f"{API}/erase/{person}", json=sent, headers=BUTTON).status_code == 200
+    assert email_of(hub, person) is None
+
+
 def test_a_viewer_may_neither_export_nor_verify_nor_erase(app, hub, person):
     with browser(app, "viewer") as viewer:
         text = viewer.get(f"{HERE}/trail").text

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 
 ADDRESS = "http://localhost:9999"
-USERS = {"admin": "admin", "viewer": "viewer"}
+USERS = {"admin": "admin", "viewer": "viewer", "clerk": "op"}
+"""By role; what the clerk may see of our connections: one_connection.py."""
 PASSWORD = "a-password-of-the-tests"
 
 
@@ -26,6 +27,7 @@ def airflow_app() -> FastAPI:
     passwords = Path(airflow_home()) / "passwords.json"
     passwords.write_text(json.dumps(dict.fromkeys(USERS, PASSWORD)), encoding="utf-8")
     os.environ |= {
+        "AIRFLOW__CORE__AUTH_MANAGER": "tests.crm_airflow.one_connection.OneConnection",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
             f"{name}:{role}" for name, role in USERS.items()
         ),

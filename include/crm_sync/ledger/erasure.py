@@ -39,29 +39,25 @@ class Twin:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What an erasure would take: records of ours that links say to be one person, their twins, and lines by kind."""
+    """What an erasure would take: records of ours that links say to be one person, their twins, where anything is kept of them, and lines by kind."""
 
     people: tuple[Person, ...]
     twins: tuple[Twin, ...]
+    connections: tuple[str, ...]
     changes: int
     decisions: int
     parked: int
 
-    @property
-    def connections(self) -> tuple[str, ...]:
-        """Those whose records they are."""
-        return tuple(sorted({twin.connection for twin in self.twins}))
 
-
-def people(tx: Transaction, text: str) -> list[Person]:
-    """Whom a text means: our id, the id in any CRM, or the e-mail address of somebody who is not archived."""
+def people(tx: Transaction, text: str, readable: Sequence[str]) -> list[Person]:
+    """Whom a text means: our id, the id in the CRM of a readable connection, or the e-mail address of somebody who is not archived."""
     text = text.strip()
     rows = tx.rows(
         """select our_id::text from crm_sync.link where their_id = %(t)s and object in ('contact', 'lead')
-          and connection in (select name from crm_sync.connection) and their_object in ('Contact', 'Lead')
+          and connection = any(%(readable)s) and their_object in ('Contact', 'Lead')
         union select id::text from gptweb.contacts where crm_sync.match_text(email) = crm_sync.match_text(%(t)s) and deleted_at is null
         union select id::text from gptweb.leads where crm_sync.match_text(email) = crm_sync.match_text(%(t)s) and deleted_at is null""",
-        {"t": text},
+        {"t": text, "readable": list(readable)},
     )
     return _records(tx, [row[0] for row in rows] + ([text] if _is_id(text) else []))
 
@@ -72,9 +68,11 @@ def reach(tx: Transaction, our_id: UUID) -> Reach:
     twins = tx.rows(
         """select l.connection, l.their_object, l.their_id from crm_sync.link l where l.our_id = any(%(ids)s::uuid[]) and l.their_id is not null
           union select f.connection, f.their_object, f.their_id from crm_sync.former f join crm_sync.link l using (link_id)
-            where l.our_id = any(%(ids)s::uuid[]) order by 1, 2, 3""",
+            where l.our_id = any(%(ids)s::uuid[])
+          union select connection, their_object, their_id from crm_sync.stray where our_id = any(%(ids)s::uuid[]) order by 1, 2, 3""",
         {"ids": ids},
     )
+    connections = tx.rows(_CONNECTIONS, {"ids": ids, "theirs": [row[2] for row in twins]})
     counts = tx.rows(
         """select (select count(*) from crm_sync.change where our_id = any(%(ids)s::uuid[]) and erased is null),
           (select count(*) from crm_sync.decision where our_id = any(%(ids)s::uuid[]) and erased is null),
@@ -85,7 +83,9 @@ def reach(tx: Transaction, our_id: UUID) -> Reach:
     found = _records(tx, ids)
     if not found and not counts[0]:
         raise Missing(f"neither GPTWeb nor the audit trail knows a person {our_id}")
-    return Reach(tuple(found), tuple(Twin(*row) for row in twins), *counts)
+    return Reach(
+        tuple(found), tuple(Twin(*row) for row in twins), tuple(row[0] for row in connections), *counts
+    )
 
 
 # As crm_sync.same_person has it, which the application may not call.
@@ -97,6 +97,12 @@ _SAME = """with recursive person (id) as (
       union all
       select l.our_id from crm_sync.link l where l.successor = p.id) x)
   select id::text from person"""
+# Whatever crm_sync.erase_person touches; its own lines stand in every connection and say nothing.
+_CONNECTIONS = """select connection from crm_sync.link where our_id = any(%(ids)s::uuid[])
+  union select connection from crm_sync.change where our_id = any(%(ids)s::uuid[])
+  union select connection from crm_sync.decision where rule <> 'erasure' and (our_id = any(%(ids)s::uuid[]) or their_id = any(%(theirs)s))
+  union select connection from crm_sync.parked where our_id = any(%(ids)s::uuid[]) or their_id = any(%(theirs)s)
+  union select connection from crm_sync.stray where our_id = any(%(ids)s::uuid[]) or their_id = any(%(theirs)s) order by 1"""
 _RECORDS = """select id::text, %(o)s, coalesce(concat_ws(' ', first_name, last_name), ''), coalesce(email, ''), deleted_at is not null
   from {} where id = any(%(ids)s::uuid[])"""
 

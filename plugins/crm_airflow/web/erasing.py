@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_airflow.web.activity import org_address
-from crm_airflow.web.guards import CHANGE, OPEN, ConnectionName, may_change
+from crm_airflow.web.guards import CHANGE, OPEN, ConnectionName, may_change, may_read
 from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
 from crm_airflow.web.reading import Reading, writing
@@ -47,6 +47,7 @@ class ReachModel(BaseModel):
 
     records: list[str] = Field(description="Our ids that links say to be this person")
     twins: list[TwinModel] = Field(description="Their records, which the CRM's users have to delete")
+    elsewhere: bool = Field(description="Also in a connection that you may not see, of which nothing is told")
     changes: int
     decisions: int
     parked: int
@@ -75,20 +76,23 @@ class Erased(BaseModel):
 
 @router.get(ERASE, dependencies=OPEN)
 def find(
-    request: Request, connection_id: ConnectionName, tx: Reading,
+    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep,
     who: Annotated[str, Query(max_length=254, pattern="^[^\x00]*$")] = "",
 ) -> HTMLResponse:  # fmt: skip
     """The search, and whom it found."""
     overview.require(tx, connection_id)
-    found = erasure.people(tx, who) if who.strip() else []
+    readable = [name for name in overview.names(tx) if may_read(name, user)]
+    found = erasure.people(tx, who, readable) if who.strip() else []
     return _page(request, "erase.html", connection_id, who=who.strip(), found=found)
 
 
 @router.get(ONE, dependencies=OPEN)
-def look(request: Request, connection_id: ConnectionName, our_id: OurId, tx: Reading) -> HTMLResponse:
+def look(
+    request: Request, connection_id: ConnectionName, our_id: OurId, tx: Reading, user: GetUserDep
+) -> HTMLResponse:
     """What would be erased, and the form that asks for it."""
     overview.require(tx, connection_id)
-    return _asked(request, connection_id, our_id, erasure.reach(tx, our_id))
+    return _asked(request, connection_id, our_id, erasure.reach(tx, our_id), user)
 
 
 @router.post(ONE, dependencies=CHANGE)
@@ -102,17 +106,19 @@ def erase(
     except SyncError as error:
         with writing() as tx:
             found = erasure.reach(tx, our_id)
-        return _asked(request, connection_id, our_id, found, why=why, problem=str(error))
+        return _asked(request, connection_id, our_id, found, user, why=why, problem=str(error))
     return _page(request, "erased.html", connection_id, lines=lines)
 
 
 @api.get(ONE, dependencies=OPEN)
-def preview(connection_id: ConnectionName, our_id: OurId, tx: Reading) -> ReachModel:
+def preview(connection_id: ConnectionName, our_id: OurId, tx: Reading, user: GetUserDep) -> ReachModel:
     """What erasing this person would take."""
     overview.require(tx, connection_id)
     found = erasure.reach(tx, our_id)
+    shown = _readable(found, user)
     return ReachModel(
-        records=[one.our_id for one in found.people], twins=[TwinModel.model_validate(one) for one in found.twins],
+        records=[one.our_id for one in found.people], elsewhere=len(shown) < len(found.connections),
+        twins=[TwinModel.model_validate(one) for one in found.twins if one.connection in shown],
         changes=found.changes, decisions=found.decisions, parked=found.parked, confirm=_word(found, our_id),
     )  # fmt: skip
 
@@ -126,12 +132,15 @@ def erase_person(
 
 
 def _erase(connection: str, our_id: UUID, why: str, confirm: str, user: Any) -> list[str]:
+    """For who may change every connection that keeps anything of the person; where none does, the one whose page it is."""
     with writing() as tx:
         overview.require(tx, connection)
         found = erasure.reach(tx, our_id)
+        shown = _readable(found, user)
         for other in found.connections:
             if not may_change(other, user):
-                raise HTTPException(403, f"This person is in {other} too, and an erasure takes them out of all connections: ask somebody "
+                where = other if other in shown else "a connection that you may not see"
+                raise HTTPException(403, f"This person is in {where} too, and an erasure takes them out of all connections: ask somebody "
                                          "who may edit that one as well.")  # fmt: skip
         if not why.strip():
             raise Misconfigured(
@@ -144,6 +153,10 @@ def _erase(connection: str, our_id: UUID, why: str, confirm: str, user: Any) -> 
         return erasure.erase(tx, our_id, user.get_name(), why.strip())
 
 
+def _readable(found: Reach, user: Any) -> list[str]:
+    return [name for name in found.connections if may_read(name, user)]
+
+
 def _word(found: Reach, our_id: UUID) -> str:
     """What a person types who means this one: the e-mail address, or what else there is."""
     mine = next((one for one in found.people if one.our_id == str(our_id)), None)
@@ -151,11 +164,12 @@ def _word(found: Reach, our_id: UUID) -> str:
 
 
 def _asked(
-    request: Request, name: str, our_id: UUID, found: Reach, why: str = "", problem: str = ""
+    request: Request, name: str, our_id: UUID, found: Reach, user: Any, why: str = "", problem: str = ""
 ) -> HTMLResponse:
+    shown = _readable(found, user)
     return _page(
         request, "erase_confirm.html", name, status=409 if problem else 200, found=found, our_id=our_id, word=_word(found, our_id),
-        why=why, problem=problem, orgs={each: org_address(each) for each in found.connections},
+        why=why, problem=problem, orgs={each: org_address(each) for each in shown}, elsewhere=len(shown) < len(found.connections),
     )  # fmt: skip
 
 
