@@ -212,10 +212,23 @@ def test_who_may_edit_all_that_a_person_is_in_erases_them(app, hub, person):
     assert email_of(hub, person) is None
 
 
+def test_a_viewer_takes_along_what_was_looked_for_and_that_is_noted(app, hub, person):
+    noted = "select who, detail from crm_sync.audit_trail where rule = 'trail_exported' and connection = %s order by at desc limit 1"
+    with browser(app, "viewer") as viewer:
+        for path in (f"{HERE}/activity.csv", f"{API}/changes.csv"):
+            assert viewer.get(path).status_code == 403
+            found = viewer.get(path, params={"who": person})
+            assert found.status_code == 200
+            assert found.text.count("\n") > 1
+        assert "activity.csv" not in viewer.get(f"{HERE}/activity").text
+        assert "activity.csv?who=" in viewer.get(f"{HERE}/activity", params={"who": person}).text
+    assert rows(hub, noted, NAME) == [("viewer", "what was looked for, as csv, by viewer")]
+
+
 def test_a_viewer_may_neither_export_nor_verify_nor_erase(app, hub, person):
     with browser(app, "viewer") as viewer:
         text = viewer.get(f"{HERE}/trail").text
-        assert "Who may edit the connection exports and verifies." in text
+        assert "Who may edit the connection exports and verifies;" in text
         assert "<button" not in text
         assert viewer.get(f"{HERE}/erase").status_code == 403
         assert viewer.get(f"{HERE}/erase/{person}").status_code == 403

@@ -152,7 +152,12 @@ Searched = Annotated[Search, Depends(search)]
 
 @router.get(f"{ONE}/activity", dependencies=READ)
 def show(
-    request: Request, connection_id: ConnectionName, tx: Reading, searched: Searched, before: Before = None
+    request: Request,
+    connection_id: ConnectionName,
+    tx: Reading,
+    user: GetUserDep,
+    searched: Searched,
+    before: Before = None,
 ) -> HTMLResponse:
     """Changes, the newest first, and the form to look for some."""
     settings.load(tx, connection_id)
@@ -160,7 +165,7 @@ def show(
     return page(
         request, "activity.html", name=connection_id, tab="Activity", tabs=TABS, searched=searched, found=found[:SHOWN],
         older=older(found, searched.query), org=org_address(connection_id), fields=_fields(tx, connection_id),
-        query=urlencode(searched.query),
+        query=urlencode(searched.query), changes=may_change(connection_id, user),
     )  # fmt: skip
 
 

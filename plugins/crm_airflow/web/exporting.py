@@ -7,14 +7,15 @@ from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal
 
-from fastapi import APIRouter
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import StreamingResponse
 
 from crm_airflow.web.activity import ONE, Search, Searched, day, day_after
-from crm_airflow.web.guards import READ, ConnectionName
+from crm_airflow.web.guards import READ, ConnectionName, may_change
 from crm_airflow.web.problems import API, API_PROBLEMS
 from crm_airflow.web.reading import writing
-from crm_sync.ledger import activity, export, overview
+from crm_sync.ledger import activity, custody, export, lifecycle, overview
 from crm_sync.ledger.database import Database, database_url
 
 __all__ = ["CSV", "PARQUET", "Format", "api", "period", "router", "sent"]
@@ -33,10 +34,21 @@ api = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
 
 @router.get(f"{ONE}/activity.csv", dependencies=READ)
 @api.get(f"{ONE}/changes.csv", dependencies=READ, response_class=StreamingResponse, responses=FILE)
-def changes(connection_id: ConnectionName, searched: Searched) -> StreamingResponse:
-    """The lines of the trail, oldest first; values are JSON, and no text is taken for a formula."""
+def changes(connection_id: ConnectionName, searched: Searched, user: GetUserDep) -> StreamingResponse:
+    """What was looked for, oldest first; values are JSON, and no text is taken for a formula.
+
+    Who may only read looks for something; the whole trail is an export, for who may change the connection.
+    """
+    if not searched.query and not may_change(connection_id, user):
+        raise HTTPException(403, "Look for a person, a record, a run, a field or a day first: the whole trail is exported by who may "
+                                 "edit the connection.")  # fmt: skip
     with writing() as tx:
         overview.require(tx, connection_id)
+        # Not what was looked for: it may be somebody's e-mail address, which an erasure would not find here.
+        asked = "what was looked for" if searched.query else "everything"
+        lifecycle.note(
+            tx, connection_id, custody.EXPORTED, f"{asked}, as csv, by {user.get_name()}", user.get_name()
+        )
         records: list[str | None] = [None]
         if searched.who.strip():
             records = list(activity.people(tx, connection_id, searched.who))
