@@ -176,12 +176,14 @@ def keep(
 
     Left out is what is not as it was claimed: a read came between, or an edit of ours, or the claim is gone.  What a row
     has to be is asked outside its look-up: inside, a partial index that was empty lately would look cheaper than the key.
+    What a link has to be stands in ``known``: compared with a constant that statistics have not seen yet, the whole table
+    would look like one row, and each chunk would be joined with every link.
     """
     reference = mapping.reference.ours if mapping.reference else ""
     row = tx.rows(
         sql.SQL("""with known as materialized (
-          select t.intent_id, t.their_id, i.change_id, i.link_id, i.values, r.parent, r.waits, r.our_version, r.seen_recv,
-            l.our_id, l.place
+          select t.intent_id, t.their_id, i.change_id, i.link_id, i.values, r.parent, r.waits, r.our_version, l.our_id, l.place,
+            %(run)s::bigint as claim_run, r.seen_recv, false as reread
           from unnest(%(intents)s::uuid[], %(theirs)s::text[]) as t (intent_id, their_id)
           cross join lateral (select * from crm_sync.job_row r where r.intent_id = t.intent_id offset 0) r
           cross join lateral (select * from crm_sync.intent i where i.intent_id = t.intent_id offset 0) i
@@ -196,7 +198,8 @@ def keep(
             dirty = k.waits, seen_recv = %(recv)s, seen_digest = null, spelling_of = k.intent_id,
             match_key = {match}(k.values ->> {column}), match_second = {second}, claim_run = null, claim_until = null
           from known k
-          where l.ctid = k.place and l.link_id = k.link_id and l.claim_run = %(run)s and l.seen_recv = k.seen_recv and not l.reread
+          where l.ctid = k.place and l.link_id = k.link_id
+            and (l.claim_run, l.seen_recv, l.reread) = (k.claim_run, k.seen_recv, k.reread)
           returning k.*),
         images as (
           insert into crm_sync.image as i (link_id, base_ours, base_theirs, seen)
