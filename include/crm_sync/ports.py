@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-from crm_sync.model import ApiUsage, Object, Page, Read, Row, Write, Written
+from crm_sync.model import ApiUsage, Image, Object, Page, Read, Row, Write, Written
 
 __all__ = ["LIMITS", "BulkStore", "JobState", "Jobs", "Meter", "RowResult", "Sheet", "Store"]
 
@@ -137,6 +137,10 @@ class Jobs(Protocol):
 
     def sheet(self, columns: Sequence[str], *, creates: bool) -> AbstractContextManager[Sheet]:
         """An empty sheet for rows with these columns of ours, gone on leaving."""
+        ...
+
+    def shown(self, ids: Sequence[str]) -> Iterator[tuple[datetime, Sequence[Image]]]:
+        """What these records hold now, in parts, each with the CRM's time of asking; those that are not there are left out."""
         ...
 
     def open(self, *, creates: bool) -> str:

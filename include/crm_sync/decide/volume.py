@@ -12,7 +12,9 @@ from typing import Literal
 __all__ = [
     "AT_ONCE",
     "LOOKS",
+    "LOOK_ROWS",
     "RESULT_ROWS",
+    "RETRIEVED",
     "LargePushes",
     "calls_by_batches",
     "calls_by_ingest_job",
@@ -39,6 +41,10 @@ LOOKS = 5
 """How often a query job is looked at until it has ended: half a minute for 100,000 rows."""
 INGEST_LOOKS = 3
 """The same of an ingest job, which says how far it is."""
+RETRIEVED = 2_000
+"""Records that one retrieve shows at most (facts/salesforce.md 4.3)."""
+LOOK_ROWS = 5 * RETRIEVED
+"""Records that are looked at with one call before a job overwrites them."""
 AT_ONCE = 2
 """Ingest jobs of one push under way at a time."""
 WORTH_TWO = 20_000
@@ -77,9 +83,8 @@ def calls_by_ingest_job(rows: int, op: str) -> int:
     An update also looks at the records before.  Where rows were refused their results cost two calls more.
     """
     jobs = 1 if rows < WORTH_TWO else AT_ONCE
-    return jobs * (3 + INGEST_LOOKS + 1) + (op == "update") * min(
-        calls_by_pages(rows), calls_by_query_job(rows)
-    )
+    looks = jobs * _parts(_parts(rows, jobs), LOOK_ROWS) if op == "update" else 0
+    return jobs * (3 + INGEST_LOOKS + 1) + looks
 
 
 def prefers_ingest_job(rows: int, op: str, batch_rows: int, large_pushes: LargePushes) -> bool:

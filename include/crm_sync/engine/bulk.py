@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.volume import AT_ONCE, prefers_ingest_job, rows_of_a_job
+from crm_sync.decide.volume import AT_ONCE, LOOK_ROWS, prefers_ingest_job, rows_of_a_job
 from crm_sync.engine.answers import Kept
 from crm_sync.engine.bulk_claim import claim_rows
 from crm_sync.engine.bulk_results import keep_results
@@ -22,8 +22,9 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import Tally
 from crm_sync.errors import JobUnderWay, Missing, NotSent, SyncError, Unanswered
 from crm_sync.ledger import jobs, reading, trail
+from crm_sync.ledger.identity import FIRST_ID
 from crm_sync.ledger.jobs import Job
-from crm_sync.model import ChangedSince, Object
+from crm_sync.model import Object
 from crm_sync.ports import BulkStore, Jobs, JobState, Store
 
 __all__ = ["push_large", "take_up"]
@@ -146,7 +147,7 @@ def _send(
                     raise NotSent(f"bulk job {opened} was given up by another process before it began")
             api.fill(opened, sheet)
             if op == "update" and fields:
-                _look(engine, context, mapping, store, job)
+                _look(engine, context, mapping, api, job)
             api.begin(opened)
         except Unanswered:
             raise  # it may have begun: the next try asks the job before it sends anything
@@ -159,19 +160,22 @@ def _send(
     return replace(job, their_id=opened), after
 
 
-def _look(engine: Engine, context: Context, mapping: ObjectMapping, store: BulkStore, job: Job) -> None:
-    """What people changed there since the last read: kept as seen, so that nothing known is overwritten unrecorded."""
-    if not isinstance(store, Store):
-        raise TypeError("a store of jobs that can't be read")
-    with engine.database.transaction() as tx:
-        since = reading.position(tx, context.name, mapping.object)
-        sent_no = reading.next_number(tx)
+def _look(engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, job: Job) -> None:
+    """What the records hold that the job is about to overwrite: kept as seen, so that nothing is overwritten unrecorded.
+
+    By id, because an edit may show up with a stamp that lies behind the cursor.
+    """
     began = engine.now()
     looked_at = None
-    for page in store.read([ChangedSince(mapping.object, since)]):
-        looked_at = looked_at or page.read_start
+    after: str | None = FIRST_ID
+    while after:
         with engine.database.transaction() as tx:
-            reading.store_page(tx, context.name, context.run_id, mapping, page.images, sent_no, began)
+            ids, after = jobs.overwritten(tx, job, after, LOOK_ROWS)
+            sent_no = reading.next_number(tx)
+        for at, images in api.shown(ids):
+            looked_at = looked_at or at
+            with engine.database.transaction() as tx:
+                reading.store_page(tx, context.name, context.run_id, mapping, images, sent_no, began)
     with engine.database.transaction() as tx:
         jobs.looked(tx, job, looked_at or began, reading.next_number(tx))
 

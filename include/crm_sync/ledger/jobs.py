@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from psycopg import sql
 
+from crm_sync.decide.merge import KEY
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Object, Row, Value
 
@@ -33,6 +34,7 @@ __all__ = [
     "leave_in_doubt",
     "looked",
     "name",
+    "overwritten",
     "postpone",
     "rows_done",
     "under_way",
@@ -196,6 +198,23 @@ def looked(tx: Transaction, job: Job, at: datetime, recv_no: int) -> None:
         "update crm_sync.job set looked_at = %s, looked_recv = %s where job_id = %s",
         (at, recv_no, job.job_id),
     )
+
+
+def overwritten(tx: Transaction, job: Job, after: str, limit: int) -> tuple[list[str], str | None]:
+    """Their ids of the next rows of the job that overwrite more than our key.
+
+    ``after``: the intent of the last row, as it was returned; None is returned when no more rows follow.
+    """
+    rows = tx.rows(
+        """select r.intent_id::text, l.their_id
+        from (select intent_id from crm_sync.job_row where job_id = %s and intent_id > %s order by intent_id limit %s) r
+        cross join lateral (select i.link_id, i.values from crm_sync.intent i where i.intent_id = r.intent_id offset 0) i
+        left join lateral (select l.their_id from crm_sync.link l where l.link_id = i.link_id
+          and i.values - %s::text <> '{}' offset 0) l on true
+        order by r.intent_id""",
+        (job.job_id, after, limit, KEY),
+    )
+    return [row[1] for row in rows if row[1]], rows[-1][0] if len(rows) == limit else None
 
 
 def known(tx: Transaction, job: Job, intent_ids: Sequence[str]) -> list[Known]:

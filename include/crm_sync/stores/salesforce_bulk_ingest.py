@@ -17,11 +17,13 @@ from tempfile import TemporaryFile
 from typing import IO, Any, Literal
 
 from crm_sync.access.refusals import row_failures
+from crm_sync.access.replies import call_error
+from crm_sync.decide.volume import RETRIEVED
 from crm_sync.errors import IncompleteRead
-from crm_sync.model import Failure, Row, Write, Written
+from crm_sync.model import Failure, Image, Row, Write, Written
 from crm_sync.ports import Sheet
 from crm_sync.stores.salesforce_bulk import Job, job_of, rows_of, wait_for
-from crm_sync.stores.salesforce_composite import Composite
+from crm_sync.stores.salesforce_composite import SUBREQUESTS, Composite, SubRequest
 from crm_sync.stores.salesforce_csv import CLEAR, cell
 from crm_sync.stores.salesforce_records import Records
 
@@ -123,6 +125,27 @@ class IngestJobs:
         """An empty sheet, gone on leaving."""
         with TemporaryFile("w+b") as file:
             yield CsvSheet(file, self._records, columns, creates=creates)
+
+    def shown(self, ids: Sequence[str]) -> Iterator[tuple[datetime, list[Image]]]:
+        """What these records hold now, by retrieves, five a call."""
+        records, what = self._records, f"looking at {self._records.mapping.theirs} before a bulk job"
+        url = f"{self._composite.base}/composite/sobjects/{records.mapping.theirs}"
+        parts = [ids[first : first + RETRIEVED] for first in range(0, len(ids), RETRIEVED)]
+        for first in range(0, len(parts), SUBREQUESTS):
+            asked = parts[first : first + SUBREQUESTS]
+            requests = [SubRequest("POST", url, records.retrieve(part)) for part in asked]
+            reply, answers = self._composite.send(requests, writes=False, about=records.mapping.object)
+            answers.reverse()
+            for part in asked:
+                answer = answers.pop()  # each is let go once it is read: five are some 40 MB of JSON
+                if answer.failed:
+                    connection = self._composite.transport.connection
+                    raise call_error(
+                        answer.status, answer.body, writes=False, what=what, connection=connection
+                    )
+                if not isinstance(answer.body, list) or len(answer.body) != len(part):
+                    raise self._composite.garbled(f"{what}: an answer does not fit its rows", writes=False)
+                yield reply.server_date - reply.took, [records.image(r) for r in answer.body if r]
 
     def open(self, *, creates: bool) -> str:
         """Open a job and return its id."""

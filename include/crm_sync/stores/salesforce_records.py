@@ -6,7 +6,7 @@ instants pass a converter, and anything unusual goes the careful way through ``c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from operator import itemgetter
@@ -87,9 +87,9 @@ class Records:
             converted_to=by_name.get(BECAME.lower()),
         )
 
-    def retrieve(self, ids: list[str | None]) -> dict[str, object]:
+    def retrieve(self, ids: Sequence[str | None]) -> dict[str, object]:
         """The body that retrieves all mapped fields of the records about to be written, or just written."""
-        return {"ids": ids, "fields": fields_of(self.mapping)}
+        return {"ids": list(ids), "fields": fields_of(self.mapping)}
 
     def update(self, write: Write) -> dict[str, Value | dict[str, str]]:
         """The record of an update by Id."""

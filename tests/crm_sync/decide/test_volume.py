@@ -74,8 +74,9 @@ def test_a_large_push_goes_in_two_halves(rows: int, first: int) -> None:
     [
         (500, "create", 1, 7),
         (100_000, "create", 200, 14),
-        (100_000, "update", 200, 22),
+        (100_000, "update", 200, 24),
         (1, "update", 1, 8),
+        (10_001, "update", 21, 9),
     ],
 )
 def test_the_calls_of_a_push(rows: int, op: str, batches: int, job: int) -> None:
@@ -88,8 +89,8 @@ def test_the_calls_of_a_push(rows: int, op: str, batches: int, job: int) -> None
         (7_000, "create", "auto", False),
         (7_001, "create", "auto", True),
         (20_000, "create", "auto", True),
-        (13_500, "update", "auto", False),
-        (14_001, "update", "auto", True),
+        (8_000, "update", "auto", False),
+        (8_001, "update", "auto", True),
         (100_000, "create", "composite", False),
         (1, "update", "bulk", True),
         (0, "update", "bulk", False),

@@ -8,7 +8,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from crm_sync.errors import JobUnderWay, SyncError
+from crm_sync.decide.volume import calls_by_ingest_job
+from crm_sync.errors import JobUnderWay, RetryLater, SyncError
 from crm_sync.ledger.database import Database
 from tests.crm_sync.engine.bulk_world import BulkWorld
 from tests.crm_sync.stores.standin import StandinOrg, standin_org
@@ -305,6 +306,66 @@ def test_an_edit_before_the_look_is_recorded_or_wins(world: BulkWorld) -> None:
     assert any(outcome == "overruled" for _, outcome in world.client.execute(
         "select field, outcome from crm_sync.audit_trail where our_id = %s and rule like 'slipped%%'", (ours[0],)
     ).fetchall())  # fmt: skip
+
+
+def test_an_edit_that_shows_up_behind_the_cursor_is_seen_before_a_job(world: BulkWorld) -> None:
+    """Its transaction was open for longer than the lag: no read since the cursor brings it (algorithm.md 6.5)."""
+    ours = world.linked(2)
+    for our_id in ours:
+        world.our_edit(our_id, title="O1")
+    run_id = world.open()
+    world.stage(run_id, "pull", "plan", "push_ours")
+    edited = world.one("select their_id from crm_sync.link where our_id = %s", ours[0])
+    world.org.people.edits(edited, "title", "T1")
+    world.org.people.ask("POST", "/standin/records/touch", json={"ids": [edited], "seconds": -7_200})
+    world.stage(run_id, "push_theirs", "settle")
+    world.assert_sound()
+    assert sorted(world.theirs("Title")) == ["O1", "T1"]  # the CRM wins
+
+
+def test_a_look_before_a_job_is_one_call(world: BulkWorld) -> None:
+    ours = world.linked(3)
+    for our_id in ours:
+        world.our_edit(our_id, title="O1")
+    run_id = world.open()
+    world.stage(run_id, "pull", "plan", "push_ours")
+    world.org.people.ask("POST", "/standin/records/touch", json={"object": "Contact"})
+    world.org.meter.booked.clear()
+    world.stage(run_id, "push_theirs", "settle")
+    assert len(world.org.meter.booked) <= calls_by_ingest_job(3, "update")
+    world.assert_sound()
+
+
+ANSWER = {"referenceId": "r0", "httpStatusCode": 200, "body": []}
+
+
+@pytest.mark.parametrize("answers", [[], [ANSWER], [ANSWER | {"httpStatusCode": 503}]])
+def test_a_look_that_shows_nothing_gives_the_rows_back(world: BulkWorld, answers: list[object]) -> None:
+    [ours] = world.linked()
+    world.our_edit(ours, title="O1")
+    run_id = world.open()
+    world.stage(run_id, "pull", "plan", "push_ours")
+    world.org.people.breaks(
+        action="reply", path="composite$", status=200, reply={"compositeResponse": answers}, count=None
+    )
+    with pytest.raises(RetryLater):
+        world.stage(run_id, "push_theirs")
+    world.org.people.mends()
+    assert world.jobs()[-1] == ("given up before it began", 1)
+    world.assert_sound()
+    assert world.theirs("Title") == ["O1"]
+
+
+def test_what_is_deleted_before_the_look_is_read_again(world: BulkWorld) -> None:
+    [ours] = world.linked()
+    world.our_edit(ours, title="O1")
+    run_id = world.open()
+    world.stage(run_id, "pull", "plan", "push_ours")
+    world.org.people.deletes(world.theirs("Id")[0])
+    world.stage(run_id, "push_theirs", "settle")
+    assert ("title", "superseded") in world.outcomes(ours)
+    world.assert_sound()
+    assert world.theirs("Title") == ["O1"]  # an unsent edit outranks the delete
 
 
 def test_the_window_of_a_job_is_named(world: BulkWorld) -> None:
