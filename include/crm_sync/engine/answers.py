@@ -5,7 +5,7 @@ Nothing is stored here: everything is collected in ``Work``, and ``keep`` stores
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,11 @@ from crm_sync.ledger import parking, trail
 from crm_sync.model import Failure, Image, Intent, Link, OurRecord, Outcome, Row, Side, Value, Write, Written
 
 __all__ = ["Kept", "Work", "refused", "written"]
+
+REFERENCE_REFUSED = (
+    "It is read again; if it is there, share it with the integration user or refer to another: the reference is tried "
+    "again by itself."
+)
 
 
 @dataclass
@@ -44,7 +49,10 @@ class Kept:
 
 @dataclass
 class Work:
-    """What one transaction collects before it stores; ``last``: the run tries none of it again."""
+    """What one transaction collects before it stores; ``last``: the run tries none of it again.
+
+    ``asked``: the links whose parents were read again after they had been refused.
+    """
 
     mapping: ObjectMapping
     sent_no: int
@@ -59,6 +67,7 @@ class Work:
     lifted: dict[int, Row] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     parents: list[str] = field(default_factory=list)
+    asked: Collection[int] = ()
     again: Kept = field(default_factory=Kept)
 
 
@@ -198,39 +207,71 @@ def _line(
 
 
 def refused(work: Work, sent: Sending, answer: Written, link: Link) -> None:
-    """Sort a refused row by what to do next: ask whether it exists, try again, or park what was refused."""
+    """Sort a refused row by what to do next: ask whether it exists, try again, or park what was refused.
+
+    What it refers to is read again before the next try (algorithm.md 6.3).  If that is there and refused all the same, the
+    record goes without it, and the reference is tried again at growing distances, not in every run.
+    """
     failures = answer.failures
-    fields = tuple(sent.intent.values)
     words = "; ".join(f"{f.code}: {f.message}" for f in failures)
-    say = work.outcomes.append
     gone = any(f.kind == "gone" for f in failures)
-    if gone and (answer.before is None or answer.before.fate):
+    # What was there in the same call, just before, is not gone: reading it once more would teach nothing.
+    unseen = gone and (answer.before is None or bool(answer.before.fate))
+    reference = _refused_reference(work, sent, failures)
+    if reference is not None and link.link_id in work.asked:
+        _park(work, sent, failures, link, words, transient=True, reference=reference)
+    elif unseen or reference is not None:
         # Only a read of deleted rows proves a delete (algorithm.md 6.1.4): nothing is decided on this answer.
-        work.stored.append((replace(link, reread=True), None))
-        say(
-            (sent.change.change_id, "superseded", fields, link.their_id, f"{words}; the record is read again")
-        )
+        if unseen:
+            work.stored.append((replace(link, reread=True), None))
+        if reference is not None:
+            work.parents.append(str(sent.write.values[reference]))
+            work.refusals.append(_reference_refused(sent, failures[0], link, reference, held=False))
+        what = "the record" if reference is None else "what it refers to"
+        _supersede(work, sent, link, f"{words}; {what} is read again")
     elif gone or any(f.kind == "transient" for f in failures):
-        # What was there in the same call, just before, is not gone: reading it once more would teach nothing.
-        reference = work.mapping.reference
-        parent = sent.write.values.get(reference.ours) if reference else None
-        if reference and (any(reference.ours in f.fields for f in failures) or (gone and parent is not None)):
-            work.parents.append(str(parent))
-        elif work.last:
+        if work.last:
             _park(work, sent, failures, link, words, transient=True)
-            return
-        detail = "postponed" if work.last else "tried again in this run"
-        say((sent.change.change_id, "superseded", fields, link.their_id, f"{detail}: {words}"))
-        _again(work, sent, link)
-        work.again.postponed = True
+        else:
+            _supersede(work, sent, link, f"tried again in this run: {words}")
+            _again(work, sent, link)
+            work.again.postponed = True
     else:
         _park(work, sent, failures, link, words)
 
 
+def _supersede(work: Work, sent: Sending, link: Link, detail: str) -> None:
+    work.outcomes.append(
+        (sent.change.change_id, "superseded", tuple(sent.intent.values), link.their_id, detail)
+    )
+
+
+def _refused_reference(work: Work, sent: Sending, failures: Sequence[Failure]) -> str | None:
+    """The reference, if the record may have been refused for what it refers to."""
+    reference = work.mapping.reference
+    if reference is None or sent.write.values.get(reference.ours) is None:
+        return None
+    column = reference.ours
+    why = any(f.kind == "gone" or (f.kind == "transient" and column in f.fields) for f in failures)
+    return column if why else None
+
+
+def _reference_refused(
+    sent: Sending, cause: Failure, link: Link, reference: str, *, held: bool
+) -> parking.Refusal:
+    return parking.Refusal(
+        link.object, "theirs", cause.code, cause.message, REFERENCE_REFUSED, link.link_id, link.our_id, link.their_id,
+        reference, sent.intent.values[reference], transient=True, held=held,
+    )  # fmt: skip
+
+
 def _park(
-    work: Work, sent: Sending, failures: Sequence[Failure], link: Link, words: str, *, transient: bool = False
-) -> None:
+    work: Work, sent: Sending, failures: Sequence[Failure], link: Link, words: str, *, transient: bool = False,
+    reference: str | None = None,
+) -> None:  # fmt: skip
     named = set() if transient else {column for f in failures for column in f.fields}
+    if reference is not None:
+        named = {reference}
     refused = [c for c in sent.intent.values if c in named]
     whole = not refused or (sent.intent.creates and not named <= set(sent.intent.values))
     cause = failures[0]
@@ -253,6 +294,9 @@ def _park(
                 link.object, "theirs", cause.code, words, remedy, **shared, our_version=sent.ours.version
             )
         )
+        return
+    if reference is not None:
+        work.refusals.append(_reference_refused(sent, cause, link, reference, held=True))
         return
     for column in parked:
         why = next((f for f in failures if column in f.fields), cause)

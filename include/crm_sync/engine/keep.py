@@ -63,6 +63,7 @@ def _keep_each(
     open_intents = intents.open_of(tx, ids)
     unread = [sent.link.spelling_of for sent, _ in answered if sent.link.spelling_of]
     spelt = intents.columns_of(tx, unread) if unread else {}
+    work.asked = _asked(tx, mapping, answered)
     for claimed, answer in answered:
         link, ours = current[claimed.link.link_id]
         columns = spelt.get(claimed.link.spelling_of or "", ())
@@ -92,6 +93,15 @@ def _keep_each(
     for _, outcome, fields, _, _ in work.outcomes:
         tally.add(mapping.object, outcome, len(fields))
     return work.again
+
+
+def _asked(tx: Transaction, mapping: ObjectMapping, answered: Sequence[Answered]) -> set[int]:
+    """The links of refused records whose reference was refused before."""
+    refused = [sent.link.link_id for sent, answer in answered if answer.failures]
+    if mapping.reference is None or not refused:
+        return set()
+    codes = {f.code for _, answer in answered for f in answer.failures}
+    return parking.refused_before(tx, refused, "theirs", mapping.reference.ours, codes)
 
 
 def _spelled(link: Link, answer: Written, columns: Sequence[str]) -> Link:

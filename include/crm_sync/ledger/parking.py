@@ -28,6 +28,7 @@ __all__ = [
     "lift_linked",
     "lift_written",
     "park",
+    "refused_before",
     "try_again",
     "wake",
 ]
@@ -68,20 +69,33 @@ def park(tx: Transaction, run_id: int, connection: str, refusals: Sequence[Refus
         standing = tx.rows(
             """select parked_id, tries from crm_sync.parked
             where connection = %s and object = %s and side = %s and field is not distinct from %s and lifted_at is null
-              and our_id is not distinct from %s::uuid and their_id is not distinct from %s for update""",
-            (connection, r.object, r.side, r.field, r.our_id, r.their_id),
+              and our_id is not distinct from %s::uuid and (their_id is not distinct from %s or link_id = %s) for update""",
+            (connection, r.object, r.side, r.field, r.our_id, r.their_id, r.link_id),
         )
         for parked_id, tries in standing:
             tx.run(
                 """update crm_sync.parked set tries = tries + 1, last_at = clock_timestamp(), code = %s, cause = %s,
                   remedy = %s, value = %s, our_version = %s, held = %s, next_try_at = clock_timestamp() + %s,
-                  calls = calls + %s where parked_id = %s""",
-                (r.code, r.cause, r.remedy, Jsonb(r.value), r.our_version, r.held, _distance(r, tries + 1), calls, parked_id),
+                  calls = calls + %s, their_id = coalesce(%s, their_id) where parked_id = %s""",
+                (r.code, r.cause, r.remedy, Jsonb(r.value), r.our_version, r.held, _distance(r, tries + 1), calls, r.their_id,
+                 parked_id),
             )  # fmt: skip
         if not standing:
             _insert(tx, run_id, connection, r, calls)
             new += 1
     return new
+
+
+def refused_before(
+    tx: Transaction, link_ids: Sequence[int], side: Side, field: str, codes: Collection[str]
+) -> set[int]:
+    """The links for which this field stands as refused under one of these codes."""
+    rows = tx.rows(
+        "select link_id from crm_sync.parked where link_id = any(%s) and side = %s and field = %s and code = any(%s) "
+        "and lifted_at is null",
+        (list(link_ids), side, field, list(codes)),
+    )
+    return {row[0] for row in rows}
 
 
 def calls_since(tx: Transaction, run_id: int, moment: datetime) -> int:

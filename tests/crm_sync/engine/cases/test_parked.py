@@ -257,6 +257,90 @@ def test_a_new_record_that_refers_to_nothing_is_parked(office: Office, large: st
     assert office.parked() == []
 
 
+def refuse_references(office: Office, *fields: str) -> None:
+    office.people.breaks(
+        action="refuse_rows", path="/Contact/", body="AccountId", code="INVALID_CROSS_REFERENCE_KEY",
+        message="invalid cross reference id", fields=list(fields), count=None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("large", ["composite", "bulk"])
+@pytest.mark.parametrize("fields", [["AccountId"], []])
+def test_a_new_contact_whose_account_is_there_and_refused_goes_without_it(
+    office: Office, large: str, fields: list[str]
+) -> None:
+    """The account is read again first (algorithm.md 6.3); after that a try of each run would cost calls for ever."""
+    office.connect(large_pushes=large)
+    account = office.ours("account")
+    office.run()
+    refuse_references(office, *fields)
+    contact = office.ours(account_id=account)
+    report = office.run()
+    assert (report.state, report.counts["superseded"] > 0) == ("succeeded", True)
+    assert office.one("select count(*) from crm_sync.link where reread and object = 'account'") == 1
+    assert office.run().state == "succeeded_with_parked"
+    theirs = office.linked(contact)
+    assert office.parked() == [("INVALID_CROSS_REFERENCE_KEY", "account_id")]
+    assert office.run().counts["api_calls"] <= 2  # reading it back
+    report = office.run()
+    assert (report.counts["planned"], report.counts["api_calls"]) == (0, 1)
+    due(office)
+    office.run()
+    assert office.one("select tries from crm_sync.parked_rows") == 3
+    assert office.one("select next_try_at > last_at + interval '14 min' from crm_sync.parked_rows")
+    assert office.run().counts["api_calls"] == 1
+    office.people.mends()
+    due(office)
+    office.run()
+    assert office.shown(theirs, "account_id") == office.linked(account)
+    assert office.parked() == []
+    office.assert_silent()
+
+
+def test_a_known_contact_whose_account_is_refused_gets_the_rest(office: Office) -> None:
+    ours, theirs = office.both()
+    account = office.ours("account")
+    office.run()
+    refuse_references(office)
+    office.edit(ours, account_id=account, title="O1")
+    office.run()
+    office.run()
+    assert office.shown(theirs, "title") == "O1"
+    assert office.parked() == [("INVALID_CROSS_REFERENCE_KEY", "account_id")]
+    assert office.run().counts["api_calls"] == 1
+    office.edit(ours, account_id=None)
+    office.run()
+    assert office.parked() == []
+    office.people.mends()
+    office.assert_silent()
+
+
+def test_a_new_contact_that_is_refused_with_and_without_its_account_waits_for_a_person(
+    office: Office,
+) -> None:
+    """It was its owner, not its account: known after three tries."""
+    account = office.ours("account")
+    office.run()
+    office.people.breaks(
+        action="refuse_rows", path="/Contact/", code="INVALID_CROSS_REFERENCE_KEY", message="invalid cross reference id",
+        count=None,
+    )  # fmt: skip
+    contact = office.ours(account_id=account)
+    office.run()
+    office.run()
+    assert ("INVALID_CROSS_REFERENCE_KEY", None) in office.parked()
+    for _ in range(2):
+        due(office)
+        report = office.run()
+        assert (report.counts["planned"], report.counts["api_calls"]) == (0, 1)
+    office.people.mends()
+    office.edit(contact, phone="+49 1")
+    office.run()
+    assert office.shown(office.linked(contact), "account_id") == office.linked(account)
+    assert office.parked() == []
+    office.assert_silent()
+
+
 def test_a_record_that_is_there_and_called_deleted_is_not_asked_for_every_run(office: Office) -> None:
     """The same call shows that it is there: so it is tried again with growing distance, and somebody hears of it."""
     ours, theirs = office.both()
