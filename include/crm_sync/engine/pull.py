@@ -167,14 +167,15 @@ def _keys_about_to_be_created(tx: Transaction, context: Context, mapping: Object
     keys: set[str] = set()
     for column in mapping.match:
         query = sql.SQL(
-            """select distinct {function}(o.{column}) from crm_sync.outbox b join {table} o on o.id = b.our_id
+            """select distinct {function}(o.{column}) from crm_sync.outbox b
+            cross join lateral (select * from {table} o where o.id = b.our_id offset 0) o
             where b.connection = %(c)s and b.object = %(o)s and o.deleted_at is null and {function}(o.{column}) is not null
               and {within}
               and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
-                              and l.our_id = b.our_id and l.their_id is not null)
+                              and l.our_id = b.our_id and l.their_id is not null offset 0)
               and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
                               and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null
-                              and coalesce(p.our_version, o.version) = o.version)"""
+                              and coalesce(p.our_version, o.version) = o.version offset 0)"""
         ).format(
             function=match_function(mapping, column), column=sql.Identifier(column), table=table(mapping),
             within=window.within(context.run, sql.SQL("o.updated_at")),

@@ -261,8 +261,8 @@ def _usual(mapping: ObjectMapping) -> sql.Composed:
         conditions.append(
             sql.SQL("""not exists (select 1 from (select * from crm_sync.stray s where {theirs} = {key} offset 0) s
               where s.connection = k.connection and s.object = k.object and not s.deleted)
-            and not exists (select 1 from {table} w where {twin} = {key} and w.deleted_at is null and w.id <> o.id
-              offset 0)
+            and not exists (select 1 from (select w.id, w.deleted_at from {table} w where {twin} = {key} offset 0) w
+              where w.deleted_at is null and w.id <> o.id)
             and not exists (select 1 from (select * from crm_sync.link l where {linked} = {key} offset 0) l
               where l.connection = k.connection and l.object = k.object)""").format(**names)
         )
@@ -274,9 +274,10 @@ def _linked_parent(mapping: ObjectMapping) -> sql.Composed:
     reference = mapping.reference
     if reference is None or reference.references is None:
         return sql.Composed([sql.SQL("select null::text as their_id")])
-    return sql.SQL("""select q.their_id from crm_sync.link q where q.connection = k.connection and q.object = {object}
-      and q.our_id = {column} and q.state = 'live' and q.their_id is not null
-      and exists (select 1 from {parents} a where a.id = q.our_id and a.deleted_at is null offset 0)""").format(
+    return sql.SQL("""select q.their_id from (select * from crm_sync.link q where q.connection = k.connection
+        and q.object = {object} and q.our_id = {column} offset 0) q
+      cross join lateral (select a.deleted_at from {parents} a where a.id = q.our_id offset 0) a
+      where q.state = 'live' and q.their_id is not null and a.deleted_at is null""").format(
         object=sql.Literal(reference.references), column=sql.Identifier("o", reference.ours),
         parents=sql.Identifier("gptweb", f"{reference.references}s"),
     )  # fmt: skip
@@ -287,8 +288,9 @@ def _planned_parent(mapping: ObjectMapping) -> sql.Composed:
     reference = mapping.reference
     if reference is None or reference.references is None:
         return sql.Composed([sql.SQL("true")])
-    return sql.SQL("""({column} is null or exists ({linked}) or exists (select 1 from crm_sync.change c
-      where c.our_id = {column} and c.run_id = %(run)s and c.object = {object} and c.op = 'create'
-        and not exists (select 1 from crm_sync.outcome x where x.change_id = c.change_id) offset 0))""").format(
+    return sql.SQL("""({column} is null or exists ({linked}) or exists (
+      select 1 from (select * from crm_sync.change c where c.our_id = {column} offset 0) c
+      where c.run_id = %(run)s and c.object = {object} and c.op = 'create'
+        and not exists (select 1 from crm_sync.outcome x where x.change_id = c.change_id offset 0)))""").format(
         object=sql.Literal(reference.references), column=sql.Identifier("o", reference.ours), linked=_linked_parent(mapping)
     )  # fmt: skip

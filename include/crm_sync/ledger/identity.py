@@ -98,7 +98,8 @@ def nobody(mapping: ObjectMapping) -> sql.Composed:
     Each question is a look-up by the key alone (offset 0), whatever the planner believes about fresh tables.
     """
     theirs = sql.SQL("""s.{key} is null or (
-          not exists (select 1 from {table} o where o.deleted_at is null and {function}(o.{column}) = s.{key} offset 0)
+          not exists (select 1 from (select o.deleted_at from {table} o where {function}(o.{column}) = s.{key} offset 0) o
+            where o.deleted_at is null)
           and not exists (select 1 from (select * from crm_sync.stray x where x.{key} = s.{key} offset 0) x
             where x.connection = %(c)s and x.object = %(o)s and x.their_id <> s.their_id and not x.deleted offset 0)
           and not exists (select 1 from (select * from crm_sync.link y where y.{linked} = s.{key} offset 0) y
@@ -231,11 +232,10 @@ def _sharing(
         select k.key, o.id::text, l.their_id is not null or exists (select 1 from crm_sync.intent i
           where i.link_id = l.link_id and i.closed_by is null)
         from unnest(%(keys)s::text[]) as k (key)
-        cross join lateral (select o.id from {table} o
-          where o.deleted_at is null and {function}(o.{column}) = k.key offset 0) o
+        cross join lateral (select o.id, o.deleted_at from {table} o where {function}(o.{column}) = k.key offset 0) o
         left join lateral (select * from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
           and l.our_id = o.id offset 0) l on true
-        order by o.id""").format(
+        where o.deleted_at is null order by o.id""").format(
         function=match_function(mapping, column), column=sql.Identifier(column), table=table(mapping)
     )
     for key, our_id, is_linked in tx.rows(ours, parameters):

@@ -227,14 +227,14 @@ def known(tx: Transaction, job: Job, intent_ids: Sequence[str]) -> list[Known]:
           l.link_id, l.our_id::text, l.their_id, m.seen, l.seen_stamp, l.seen_recv > coalesce(j.looked_recv, r.seen_recv)
         from crm_sync.job j
         cross join unnest(%(ids)s::uuid[]) as w (intent_id)
-        cross join lateral (select * from crm_sync.job_row r where r.intent_id = w.intent_id and r.job_id = j.job_id offset 0) r
+        cross join lateral (select * from crm_sync.job_row r where r.intent_id = w.intent_id offset 0) r
         cross join lateral (select * from crm_sync.intent i where i.intent_id = w.intent_id offset 0) i
         cross join lateral (select c.op, c.before, c.base from crm_sync.change c where c.change_id = i.change_id offset 0) c
         cross join lateral (select l.link_id, l.our_id, l.their_id, l.seen_stamp, l.seen_recv from crm_sync.link l
           where l.link_id = i.link_id offset 0) l
         left join lateral (select m.seen from crm_sync.image m where m.link_id = l.link_id and c.op = 'update'
           and l.seen_recv > r.seen_recv and l.seen_recv <= j.looked_recv offset 0) m on true
-        where j.job_id = %(job)s""",
+        where j.job_id = %(job)s and r.job_id = j.job_id""",
         {"job": job.job_id, "ids": list(intent_ids)},
     )
     return [Known(JobRow(*row[:5]), *_whole(row[5:])) for row in rows]

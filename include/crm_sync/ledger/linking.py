@@ -74,9 +74,10 @@ def _first_images(mapping: ObjectMapping) -> sql.Composed:
         }
         # The same parent has two names.
         parent = sql.SQL(
-            """case when exists (select 1 from crm_sync.link p join {parents} a on a.id = p.our_id
-              where p.connection = %(c)s and p.object = {object} and p.our_id::text = o.held ->> {name}
-                and p.their_id = s.values ->> {name} and p.state = 'live' and a.deleted_at is null)
+            """case when exists (select 1 from (select * from crm_sync.link p where p.connection = %(c)s
+                and p.object = {object} and p.our_id = (o.held ->> {name})::uuid offset 0) p
+              cross join lateral (select a.deleted_at from {parents} a where a.id = p.our_id offset 0) a
+              where p.their_id = s.values ->> {name} and p.state = 'live' and a.deleted_at is null)
             then jsonb_build_object({name}, {side} -> {name}) else '{{}}' end"""
         )
         ours = sql.SQL("b.alike || ") + parent.format(side=sql.SQL("o.held"), **names)

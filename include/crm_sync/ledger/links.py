@@ -126,8 +126,9 @@ def heads(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int]) -> d
     """
     query = sql.SQL(
         "select l.link_id, l.claim_run, l.seen_recv, l.reread, o.version, l.seen_digest from crm_sync.link l "
-        "left join lateral (select o.version from {table} o where o.id = l.our_id and o.deleted_at is null offset 0) o "
-        "on true where l.link_id = any(%s) order by l.link_id for update of l"
+        # Asked inside, whether ours is deleted would lead the planner to a partial index, and through all of it.
+        "left join lateral (select o.version, o.deleted_at from {table} o where o.id = l.our_id offset 0) o "
+        "on o.deleted_at is null where l.link_id = any(%s) order by l.link_id for update of l"
     ).format(table=table(mapping))
     return {row[0]: row[1:] for row in tx.rows(query, (list(link_ids),))}
 

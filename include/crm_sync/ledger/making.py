@@ -156,9 +156,10 @@ def _parent(mapping: ObjectMapping) -> sql.Composable:
     """The parent, if one is planned, is linked and alive."""
     if mapping.reference is None or mapping.reference.references is None:
         return sql.SQL("true")
-    return sql.SQL("""(not p.after ? %(ref)s or exists (select 1 from crm_sync.link l join {parents} a on a.id = l.our_id
-        where l.connection = %(c)s and l.object = %(parents)s and l.our_id = (p.after ->> %(ref)s)::uuid
-          and l.their_id = s.values ->> %(ref)s and l.state = 'live' and a.deleted_at is null offset 0))""").format(
+    return sql.SQL("""(not p.after ? %(ref)s or exists (select 1 from (select * from crm_sync.link l
+          where l.connection = %(c)s and l.object = %(parents)s and l.our_id = (p.after ->> %(ref)s)::uuid offset 0) l
+        cross join lateral (select a.deleted_at from {parents} a where a.id = l.our_id offset 0) a
+        where l.their_id = s.values ->> %(ref)s and l.state = 'live' and a.deleted_at is null))""").format(
         parents=sql.Identifier("gptweb", f"{mapping.reference.references}s")
     )
 

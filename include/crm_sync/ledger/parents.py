@@ -45,9 +45,9 @@ def parents_of(
     """
     if not their_ids and not our_ids:
         return NO_PARENTS
-    alive = sql.SQL("exists (select 1 from {} a where a.id = l.our_id and a.deleted_at is null)").format(
-        sql.Identifier("gptweb", f"{object}s")
-    )
+    alive = sql.SQL(
+        "exists (select 1 from (select a.deleted_at from {} a where a.id = l.our_id offset 0) a where a.deleted_at is null)"
+    ).format(sql.Identifier("gptweb", f"{object}s"))
     query = sql.SQL("""select their_id, our_id::text, 'both' from crm_sync.link l
         where connection = %(c)s and object = %(o)s and state = 'live' and their_id = any(%(t)s) and {alive}
         union select their_id, our_id::text, 'both' from crm_sync.link l

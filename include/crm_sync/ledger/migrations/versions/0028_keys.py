@@ -1,0 +1,49 @@
+"""One row is looked up in an index that begins with what tells rows apart: no other index can seem as good (adr/0004).
+
+Revision ID: 0028
+"""
+
+from alembic import op
+
+revision = "0028"
+down_revision = "0027"
+
+MATCH_KEYS = {
+    "contacts_email": "gptweb.contacts (crm_sync.match_text(email))",
+    "leads_email": "gptweb.leads (crm_sync.match_text(email))",
+    "accounts_domain": "gptweb.accounts (crm_sync.match_domain(website))",
+    "accounts_name": "gptweb.accounts (crm_sync.match_text(name))",
+}
+LINK_KEYS = {
+    "link_connection_object_our_id_key": ("connection, object, our_id", "our_id, connection, object"),
+    "link_connection_their_object_their_id_key": (
+        "connection, their_object, their_id",
+        "their_id, connection, their_object",
+    ),
+}
+
+
+def upgrade() -> None:
+    """Links by their ids, and our records, deleted ones too, by their match keys.
+
+    Two partial indexes with one condition, or two keys that begin with the connection, cost the same while a table looks
+    empty; the planner then took the wrong one and read it as a whole, once for each row of a chunk.
+    """
+    for name, what in MATCH_KEYS.items():
+        op.execute(f"drop index gptweb.{name}")
+        op.execute(f"create index {name} on {what}")
+    for name, (_, columns) in LINK_KEYS.items():
+        op.execute(
+            f"alter table crm_sync.link drop constraint {name}, add constraint {name} unique ({columns})"
+        )
+
+
+def downgrade() -> None:
+    """As before: the connection first, and match keys of living records only."""
+    for name, (columns, _) in LINK_KEYS.items():
+        op.execute(
+            f"alter table crm_sync.link drop constraint {name}, add constraint {name} unique ({columns})"
+        )
+    for name, what in MATCH_KEYS.items():
+        op.execute(f"drop index gptweb.{name}")
+        op.execute(f"create index {name} on {what} where deleted_at is null")
