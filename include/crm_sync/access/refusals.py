@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from crm_sync.access.replies import VendorError, vendor_errors
 from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.merge import KEY
 from crm_sync.model import Failure, FailureKind, Write
 
 __all__ = ["BYSTANDER", "collection_failures", "row_failures"]
@@ -117,6 +118,7 @@ NOTHING_TO_READ = (
     "The new record refers to something that is missing or hidden in Salesforce, such as its owner: mend that, or the "
     "connection's settings."
 )
+KEY_TAKEN = "Clear GPTWeb's key on the other record, which is a copy or was given it by hand; the next edit sends it again."
 PARENT = ("INVALID_CROSS_REFERENCE_KEY", "ENTITY_IS_DELETED", "NOT_FOUND")
 BYSTANDER = Failure("transient", "COLLECTION_REFUSED", "sent together with a row that was refused", (), AGAIN)
 UNKNOWN: tuple[FailureKind, str] = ("permanent", CONTACT_ADMIN)
@@ -178,6 +180,9 @@ def _failure(error: VendorError, mapping: ObjectMapping, write: Write) -> Failur
     elif error.code == "DUPLICATE_VALUE" and write.id is None and mapping.key.theirs in named:
         # Somebody else's request created the record under our key in between: the next upsert hits it.
         kind, remedy = "transient", AGAIN
+    elif error.code == "DUPLICATE_VALUE" and mapping.key.theirs in named:
+        # Somebody gave our key to another record, a copy of this one for instance: all else of the record may travel.
+        remedy, fields = KEY_TAKEN, (KEY,)
     return Failure(kind, error.code, error.message.strip(), fields, remedy)
 
 

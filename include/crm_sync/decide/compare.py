@@ -212,7 +212,7 @@ def _judge_fields(mapping: ObjectMapping, rules: Rules, pair: Pair, parents: Par
     if decided:
         differences = tuple(Difference(_name(mapping, d), d.ours, d.theirs) for d in decided)
         return _found(pair, _side_of(pair, decided), differences)
-    if pair.ours is not None and waits_for_parent(mapping, link, pair.ours, parents):
+    if pair.ours is not None and waits_for_parent(mapping, rules, link, pair.ours, parents):
         return _found(pair, "parked")
     left = _left_as_they_are(mapping, link, pair.ours)
     if not left:

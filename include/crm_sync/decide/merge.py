@@ -163,15 +163,22 @@ def work_left(
         return True
     if ours is None or is_asleep(link, ours):
         return False
-    return waits_for_parent(mapping, link, ours, parents) is not None
+    return waits_for_parent(mapping, rules, link, ours, parents) is not None
 
 
-def waits_for_parent(mapping: ObjectMapping, link: Link, ours: OurRecord, parents: Parents) -> Side | None:
-    """The side on which the record's parent is not there (yet), if any."""
+def waits_for_parent(
+    mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord, parents: Parents
+) -> Side | None:
+    """The side on which the record's parent is not there (yet), if any; none while both sides are as was agreed."""
     mapped = mapping.reference
     if mapped is None:
         return None
-    theirs, o = link.seen.get(mapped.ours), ours.values.get(mapped.ours)
+    name = mapped.ours
+    theirs, o = link.seen.get(name), ours.values.get(name)
+    if name in link.seen and name in ours.values:
+        agreed = name in link.base_ours and (o, theirs) == (link.base_ours[name], link.base_theirs.get(name))
+        if agreed or _decide_reference(mapped, mapping, rules, link, ours, parents):
+            return None
     if o is not None and o not in parents.theirs:
         return "theirs"
     return "ours" if theirs is not None and theirs not in parents.ours else None
@@ -180,12 +187,17 @@ def waits_for_parent(mapping: ObjectMapping, link: Link, ours: OurRecord, parent
 def _decide_reference(
     mapped: FieldMapping, mapping: ObjectMapping, rules: Rules, link: Link, ours: OurRecord, parents: Parents
 ) -> Decision | None:
-    """The reference is merged in our ids: a parent that can't be translated yet is never a blank (algorithm.md 6.3)."""
+    """The reference is merged in our ids: a parent that can't be translated (yet) is never a blank (algorithm.md 6.3)."""
     name = mapped.ours
     raw, o, base = link.seen[name], ours.values[name], link.base_ours.get(name)
-    if raw is not None and raw not in parents.ours:
+    if raw is None:
+        t: Value = None
+    elif raw in parents.ours:
+        t = parents.ours[str(raw)]
+    elif o is not None and name in link.base_ours and raw == link.base_theirs.get(name):
+        t = base  # the parent that both agreed on was deleted on one side since: a move away from it still travels
+    else:
         return None
-    t = None if raw is None else parents.ours[str(raw)]
     filled = _fill(mapped, link, o) if raw is None and o is not None else None
     decision = filled or _decide(mapped, mapping, rules, link, ours, o, t, base, base)
     waits = decision is not None and decision.action == "push" and o is not None and o not in parents.theirs

@@ -302,7 +302,7 @@ def _park(
         why = next((f for f in failures if column in f.fields), cause)
         work.refusals.append(parking.Refusal(
             link.object, "theirs", why.code, why.message, why.remedy, **shared, field=column,
-            value=sent.intent.values[column], our_version=sent.ours.version if whole else None,
+            value=sent.intent.values[column], our_version=sent.ours.version if whole or column == KEY else None,
         ))  # fmt: skip
 
 

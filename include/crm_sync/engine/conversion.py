@@ -5,13 +5,13 @@ Planned before strangers are identified, because the new contact is nobody's str
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
 from crm_sync.decide.conversion import carry, edited_at, fill
-from crm_sync.decide.existence import EXISTS
+from crm_sync.decide.existence import EXISTS, lost_values
 from crm_sync.decide.match import Ambiguous, Match, Verdict, judge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
@@ -44,20 +44,25 @@ def plan_conversions(engine: Engine, context: Context, tally: Tally) -> frozense
         contact, lead = context.mappings["contact"], context.mappings["lead"]
         # The contact may have been merged since; it is the survivor then.
         ends = {i: merges.end_of(tx, context.name, contact, 0, became) for i, became in found.items()}
-        verdicts = _verdicts(tx, context, {end.their_id for end in ends.values() if end.kind == "stray"})
+        strangers = {end.their_id for end in ends.values() if end.kind == "stray"}
+        verdicts = _verdicts(tx, context, strangers)
+        gone = conversions.deleted(tx, context.name, sorted(strangers))
         # Who could be several of ours is left to a person like any stranger; the conversion waits for the answer.
         expected = frozenset(c for c, verdict in verdicts.items() if not isinstance(verdict, Ambiguous))
         changes = []
         if "lead" in context.run.objects:
-            ready = [i for i, end in ends.items() if end.kind == "link" or end.their_id in expected]
-            changes = _plan(tx, engine, context, ready)
+            ready = [i for i, end in ends.items() if end.kind == "link" or end.their_id in expected | gone]
+            nobody = {i for i, end in ends.items() if end.their_id in gone}
+            changes = _plan(tx, engine, context, ready, nobody)
         trail.plan(tx, context.run_id, context.name, changes)
         tally.add(lead.object, "convert in GPTWeb", len(changes))
     return expected
 
 
-def _plan(tx: Transaction, engine: Engine, context: Context, link_ids: Sequence[int]) -> list[trail.Change]:
-    """The changes; where our side must not be written only the link ends."""
+def _plan(
+    tx: Transaction, engine: Engine, context: Context, link_ids: Sequence[int], nobody: Collection[int]
+) -> list[trail.Change]:
+    """The changes; where our side must not be written only the link ends.  ``nobody`` goes on for these: see ``_nobody_left``."""
     lead = context.mappings["lead"]
     now = engine.now()
     pairs = [
@@ -66,16 +71,13 @@ def _plan(tx: Transaction, engine: Engine, context: Context, link_ids: Sequence[
         if not p[0].claimed_by_another(context.run_id, now)
         and p[0].parked.get(("ours", EXISTS)) != p[0].converted_to
     ]
-    if context.standing.direction == "push" or not context.settings.creates("contact"):
-        conversions.end(tx, [(link, None) for link, _ in pairs])
-        trail.note(
-            tx,
-            context.run_id,
-            context.name,
-            lead.object,
-            [_line(link, "GPTWeb's lead stays as it is") for link, _ in pairs],
-        )
-        return []
+    left = pairs if context.standing.direction == "push" or not context.settings.creates("contact") else []
+    if not left and context.rules.their_delete == "keep":
+        left = [pair for pair in pairs if pair[0].link_id in nobody]
+    conversions.end(tx, [(link, None) for link, _ in left])
+    trail.note(tx, context.run_id, context.name, lead.object, [
+        _line(link, "GPTWeb's lead stays as it is") for link, _ in left
+    ])  # fmt: skip
     if context.rules.direction == "push":
         return []
     return [
@@ -83,7 +85,7 @@ def _plan(tx: Transaction, engine: Engine, context: Context, link_ids: Sequence[
             lead.object, "ours", "convert", link.link_id, link.our_id, link.their_id,
             {EXISTS: ours is not None and not ours.deleted}, {EXISTS: False}, {}, {EXISTS: CONVERTED},
         )
-        for link, ours in pairs
+        for link, ours in pairs if (link, ours) not in left
     ]  # fmt: skip
 
 
@@ -119,6 +121,9 @@ def convert_ours(
             if successor is not None:
                 ended.append((link, successor))
                 outcome, detail = "acknowledged", f"it goes on as contact {successor}"
+            elif outcome != "parked" and _nobody_left(tx, context, link, ours):
+                ended.append((link, None))
+                outcome, detail = "acknowledged", "the contact that it became was deleted there"
         outcomes.append((change.change_id, outcome, (EXISTS,), change.their_id, detail))
     parking.park(tx, context.run_id, context.name, refusals)
     parking.lift_written(tx, "ours", {link.link_id: (EXISTS,) for link, _ in ended})
@@ -159,6 +164,22 @@ def _goes_on_as(
     ((known, held),) = links.pairs(tx, contact, [goes_on], lock=True)
     _fill(tx, context, link, ours, known, held)
     return known.our_id
+
+
+def _nobody_left(tx: Transaction, context: Context, link: Link, ours: OurRecord | None) -> bool:
+    """Whether their contact was deleted before it was anybody's here: ours is archived like that of a deleted lead."""
+    end = merges.end_of(tx, context.name, context.mappings["contact"], 0, str(link.converted_to))
+    if end.kind != "stray" or not conversions.deleted(tx, context.name, [end.their_id]):
+        return False
+    lead = context.mappings["lead"]
+    trail.note(tx, context.run_id, context.name, lead.object, [
+        trail.Line(
+            CONVERTED, "overruled", our_id=link.our_id, their_id=link.their_id, side="theirs", field=column, before=theirs,
+            after=held, detail="an edit of the lead that had not travelled; the contact that it became was deleted there",
+        )
+        for column, theirs, held in lost_values(lead, link, ours)
+    ])  # fmt: skip
+    return True
 
 
 def _make(

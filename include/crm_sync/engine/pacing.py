@@ -8,6 +8,7 @@ from datetime import datetime
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Parents, waits_for_parent
 from crm_sync.decide.pacing import is_noise, waits_until
+from crm_sync.engine.context import Context
 from crm_sync.ledger import pacing, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.links import Pair
@@ -37,13 +38,14 @@ def is_update(change: trail.Change) -> bool:
 
 
 def hold(
-    tx: Transaction, connection: str, mapping: ObjectMapping, held: Mapping[int, datetime], found: Sequence[Pair],
+    tx: Transaction, context: Context, mapping: ObjectMapping, held: Mapping[int, datetime], found: Sequence[Pair],
     parents: Parents, changes: Sequence[trail.Change],
 ) -> None:  # fmt: skip
     """Take the links that wait off the work list, but those of which other ``changes`` or the parent are work still."""
     if held:
         busy = {change.link_id for change in changes}
-        pacing.hold(tx, connection, mapping.object, [
+        pacing.hold(tx, context.name, mapping.object, [
             (link.link_id, link.our_id, ours.version, held[link.link_id]) for link, ours in found
-            if link.link_id in held and link.link_id not in busy and ours is not None and not waits_for_parent(mapping, link, ours, parents)
+            if link.link_id in held and link.link_id not in busy and ours is not None
+            and not waits_for_parent(mapping, context.standing, link, ours, parents)
         ])  # fmt: skip

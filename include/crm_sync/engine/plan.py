@@ -8,7 +8,7 @@ from dataclasses import replace
 from crm_sync.decide import volume
 from crm_sync.decide.existence import lives, work_left
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.merge import Decision, Parents, merge
+from crm_sync.decide.merge import KEY, Decision, Parents, merge
 from crm_sync.engine.approval import assess, pass_unasked, reject_again, require
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.conversion import plan_conversions
@@ -21,7 +21,7 @@ from crm_sync.engine.waiting import tell_who_waits
 from crm_sync.ledger import approval, existence, links, parking, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
-from crm_sync.model import Link, OurRecord, Side
+from crm_sync.model import Link, OurRecord, Row, Side
 
 __all__ = ["plan", "plan_links"]
 
@@ -154,7 +154,7 @@ def plan_links(
     links.store(tx, mapping, stored)
     existence.store(tx, agreed)
     worklist.clear_outbox(tx, context.name, mapping.object, clean)
-    hold(tx, context.name, mapping, held, found, parents, changes)
+    hold(tx, context, mapping, held, found, parents, changes)
     _tally(tally, mapping.object, changes)
     return len(changes)
 
@@ -188,10 +188,11 @@ def _plan_existence(
 def _parked_no_more(
     mapping: ObjectMapping, link: Link, ours: OurRecord | None
 ) -> Iterable[tuple[int, Side, str]]:
-    """What is parked for a value that the side it came from does not hold any more."""
+    """What is parked for a value that the side it came from does not hold any more, and our key where it is by now."""
+    held: Row
     for (side, column), value in link.parked.items():
         if side == "theirs":
-            held = ours.values if ours else {}
+            held = {**(ours.values if ours else {}), **({KEY: None} if link.keyed else {})}
         else:
             held = {} if column in mapping.by_ours and mapping.by_ours[column].references else link.seen
         if column in held and held[column] != value:

@@ -50,19 +50,21 @@ def _line(
     mapped = mapping.reference
     if mapped is None or mapped.references is None or ours is None or link.reread or is_asleep(link, ours):
         return
-    side = waits_for_parent(mapping, link, ours, parents)
+    side = waits_for_parent(mapping, context.rules, link, ours, parents)
     if side is None:
         return
     parent, creates = mapped.references, context.settings.creates(mapped.references)
     value = ours.values.get(mapped.ours) if side == "theirs" else link.seen.get(mapped.ours)
     where = "the CRM" if side == "theirs" else "GPTWeb"
-    cause = f"its {parent} {value} has no record in {where}, so the {mapping.object} is there without it"
+    cause = (
+        f"its {parent} {value} is not there on both sides, so the {mapping.object} is in {where} without it"
+    )
     if not creates:
         remedy = f"Switch on create_{parent}s for the connection, or make the {parent} in {where} by hand"
     elif side == "theirs":
         remedy = f"See what crm_sync.parked_rows says of that {parent}, or give the {mapping.object} another"
     else:
-        remedy = f"Let the integration user read that {parent}, or give the {mapping.object} another"
+        remedy = f"Take that {parent} back if GPTWeb deleted it, let the integration user read it, or give the {mapping.object} another"
     yield parking.Refusal(
         mapping.object, side, WAITING, cause, f"{remedy}; the reference then follows by itself.", link.link_id, link.our_id,
         link.their_id, mapped.ours, value, held=False,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Link, Row
 
-__all__ = ["end", "set_base", "unfollowed"]
+__all__ = ["deleted", "end", "set_base", "unfollowed"]
 
 
 def unfollowed(tx: Transaction, connection: str) -> list[tuple[int, str]]:
@@ -17,6 +17,16 @@ def unfollowed(tx: Transaction, connection: str) -> list[tuple[int, str]]:
         "and converted_to is not null and state in ('live', 'gone') and not reread order by link_id",
         (connection,),
     )
+
+
+def deleted(tx: Transaction, connection: str, their_ids: Sequence[str]) -> frozenset[str]:
+    """Those of these contacts that were deleted before they were anybody's here."""
+    rows = tx.rows(
+        "select their_id from crm_sync.stray where connection = %s and object = 'contact' and their_id = any(%s) "
+        "and deleted and merged_into is null and not reread",
+        (connection, list(their_ids)),
+    )
+    return frozenset(row[0] for row in rows)
 
 
 def set_base(tx: Transaction, link_id: int, base_ours: Row, base_theirs: Row) -> None:

@@ -95,7 +95,7 @@ def failures_of(
             "duplicate value found: GPTWeb_Id__c duplicates value on record with id: 003",
             [],
             "permanent",
-            (),
+            ("id",),
         ),
         ("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [], "gone", ()),
         (

@@ -333,7 +333,7 @@ MUTANTS = [
         where connection = %(c)s and object = %(o)s and state = 'live' and their_id is not null""",
            "test_parent_relinked_between_plan_and_push"),
     Mutant("a contact waits for its parent", "decide/merge.py",
-           "    return waits_for_parent(mapping, link, ours, parents) is not None", "    return False",
+           "    return waits_for_parent(mapping, rules, link, ours, parents) is not None", "    return False",
            "test_contact_moved_to_a_parent_that_is_not_there_yet"),
     Mutant("a parent that is refused is read again", "engine/answers.py",
            "            work.parents.append(str(sent.write.values[reference]))\n", "",
