@@ -23,6 +23,7 @@ _KINDS = {
     "Email": "email",
     "LongTextArea": "textarea",
     "Lookup": "reference",
+    "MultiselectPicklist": "multipicklist",
     "Number": "double",
     "Percent": "percent",
     "Phone": "phone",
@@ -31,12 +32,15 @@ _KINDS = {
     "TextArea": "textarea",
     "Url": "url",
 }
-_LENGTHS = {"Email": 80, "Phone": 40, "Picklist": 255, "TextArea": 255, "Url": 255, "AutoNumber": 30}
+_LENGTHS = {
+    "Email": 80, "Phone": 40, "Picklist": 255, "MultiselectPicklist": 4099, "TextArea": 255, "Url": 255, "AutoNumber": 30,
+}  # fmt: skip
 _MUST_SAY = {
     "Checkbox": ("defaultValue",),
     "Currency": ("precision", "scale"),
     "LongTextArea": ("length", "visibleLines"),
     "Lookup": ("referenceTo", "relationshipName"),
+    "MultiselectPicklist": ("valueSet", "visibleLines"),
     "Number": ("precision", "scale"),
     "Percent": ("precision", "scale"),
     "Text": ("length",),

@@ -79,6 +79,18 @@ def _picklist(field: Field, value: Any) -> str | None:
     return text
 
 
+def _multipicklist(field: Field, value: Any) -> str | None:
+    """Several values, each once, in the order in which the picklist's values were made, whatever order they came in."""
+    text = _text(field, value)
+    chosen = dict.fromkeys(part.strip() for part in (text or "").split(";"))
+    known = [field.options.get(part.lower(), part) for part in chosen if part]
+    strange = [part for part in known if part not in field.options.values()]
+    if strange and field.restricted:
+        message = f"bad value for restricted picklist field: {strange[0]}"
+        raise _invalid("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", field, message)
+    return ";".join([*(option for option in field.options.values() if option in known), *strange]) or None
+
+
 def _boolean(field: Field, value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -169,7 +181,7 @@ COERCIONS: dict[str, Coercion] = {
     "phone": _text,
     "url": _text,
     "combobox": _text,
-    "multipicklist": _text,
+    "multipicklist": _multipicklist,
     "email": _email,
     "picklist": _picklist,
     "boolean": _boolean,

@@ -32,7 +32,8 @@ __all__ = [
     "Strict",
 ]
 
-FieldType = Literal["text", "number", "boolean", "datetime", "reference"]
+FieldType = Literal["text", "number", "boolean", "datetime", "reference", "choices"]
+"""``choices``: any number of a picklist's values in one text, parted by semicolons; their order says nothing."""
 FieldDirection = Literal["both", "out", "in"]
 FieldRule = Literal["opt_out_wins"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=63)]

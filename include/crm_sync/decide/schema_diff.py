@@ -24,8 +24,9 @@ _CARRIES: dict[FieldType, set[str]] = {
     "boolean": {"boolean"},
     "datetime": {"datetime"},
     "reference": {"reference"},
+    "choices": {"multipicklist"},
 }
-_NOT_TEXT = {*_NUMBERS, "boolean", "datetime", "reference", "address", "location", "base64"}
+_NOT_TEXT = {*_NUMBERS, "boolean", "datetime", "reference", "address", "location", "base64", "multipicklist"}
 
 # Every user sees these and no permission can be granted for them (facts/salesforce.md 4.7, permissionable=false).
 _ALWAYS_SHOWN = {

@@ -46,11 +46,11 @@ Scalar = StrictBool | StrictInt | Finite | Annotated[StrictStr, Field(min_length
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}
 _BLANK = ("is blank", "is not blank")
 _TYPES: dict[str, tuple[type, ...]] = {
-    "text": (str,), "number": (int, float), "boolean": (bool,), "datetime": (str,), "reference": (),
+    "text": (str,), "number": (int, float), "boolean": (bool,), "datetime": (str,), "reference": (), "choices": (str,),
 }  # fmt: skip
 _EXAMPLES = {
     "text": "a text", "number": "a number", "boolean": "true or false",
-    "datetime": "a time like 2026-01-31T00:00:00Z",
+    "datetime": "a time like 2026-01-31T00:00:00Z", "choices": "choices like A;B",
 }  # fmt: skip
 
 

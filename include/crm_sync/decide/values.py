@@ -2,7 +2,8 @@
 
 Canonical values are JSON scalars and are also what goes over the wire: text as it stands, '' and null are blank,
 numbers quantised to the field's scale (int at scale 0), booleans never blank, instants as UTC text in whole seconds,
-because Salesforce keeps seconds (facts/salesforce.md 9).
+because Salesforce keeps seconds (facts/salesforce.md 9).  Choices are each there once and in order, because a multi-select
+picklist shows them in an order of its own, whatever order they came in.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def canonical(field: FieldMapping, raw: object) -> Value:
         return _number(raw, field.scale)
     if field.type == "datetime":
         return from_instant(raw if isinstance(raw, datetime) else to_instant(str(raw)))
+    if field.type == "choices":
+        return _choices(str(raw))
     return str(raw)
 
 
@@ -57,6 +60,10 @@ def _number(raw: object, scale: int) -> int | float | None:
         return None
     exact = number.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_DOWN)
     return float(exact) if scale else int(exact)
+
+
+def _choices(text: str) -> str | None:
+    return ";".join(sorted({choice.strip(" ") for choice in text.split(";")} - {""})) or None
 
 
 def _plain(text: str) -> str:

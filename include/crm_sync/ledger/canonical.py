@@ -19,6 +19,7 @@ TYPES = {
     "number": {"smallint", "integer", "bigint", "numeric"},
     "datetime": {"timestamp with time zone"},
     "reference": {"uuid"},
+    "choices": {"text", "character varying"},
 }
 FLOAT_DIGITS = 15
 """So many digits a float holds exactly, wherever the point is."""
@@ -70,7 +71,9 @@ def plain(mapping: ObjectMapping) -> sql.Composed:
 
 def texts(mapping: ObjectMapping) -> sql.Composed:
     """All texts of our record ``o`` as one, to look for what none of them may contain."""
-    columns = [sql.Identifier("o", mapped.ours) for mapped in mapping.fields if mapped.type == "text"]
+    columns = [
+        sql.Identifier("o", mapped.ours) for mapped in mapping.fields if mapped.type in ("text", "choices")
+    ]
     return sql.SQL("concat_ws(' ', {})").format(sql.SQL(", ").join([sql.Literal(""), *columns]))
 
 
@@ -88,6 +91,9 @@ def _canonical(mapped: FieldMapping) -> sql.Composed:
             form = """to_char({0} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
         case "reference":
             form = "{0}::text"
+        case "choices":
+            form = """(select string_agg(c, ';' order by c collate "C") from (
+              select distinct btrim(c, ' ') as c from unnest(string_to_array({0}, ';')) c) w where c <> '')"""
         case _:
             form = "{0}"
     return sql.SQL(form).format(column, sql.Literal(mapped.scale))

@@ -20,6 +20,7 @@ _KINDS: dict[FieldType, tuple[str, ...]] = {
     "boolean": ("boolean",),
     "datetime": ("timestamp with time zone",),
     "reference": ("uuid",),
+    "choices": ("text", "character varying"),
 }
 _LAST_BLANK = "  new.is_dql := coalesce(new.is_dql, false);\n"
 _LAST_MOVED = "  if new.is_dql is distinct from old.is_dql then moved := moved || jsonb_build_object('is_dql', at); end if;\n"

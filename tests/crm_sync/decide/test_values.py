@@ -18,6 +18,7 @@ WHOLE = FieldMapping(ours="a", theirs="A", type="number")
 CENTS = FieldMapping(ours="a", theirs="A", type="number", scale=2)
 FLAG = FieldMapping(ours="a", theirs="A", type="boolean")
 MOMENT = FieldMapping(ours="a", theirs="A", type="datetime")
+CHOICES = FieldMapping(ours="a", theirs="A", type="choices")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,10 @@ MOMENT = FieldMapping(ours="a", theirs="A", type="datetime")
         (MOMENT, datetime(2026, 1, 1, 9, tzinfo=timezone(timedelta(hours=9))), "2026-01-01T00:00:00Z"),
         (MOMENT, datetime(2026, 1, 1, 0, 0, 0, 999_999, UTC), "2026-01-01T00:00:00Z"),
         (MOMENT, None, None),
+        (CHOICES, "b; a;b", "a;b"),
+        (CHOICES, "é;z; Z", "Z;z;é"),
+        (CHOICES, " ; ", None),
+        (CHOICES, None, None),
     ],
 )
 def test_canonical(field: FieldMapping, raw: object, expected: Value) -> None:

@@ -221,6 +221,12 @@ def test_a_mapping_of_the_wrong_type_is_refused() -> None:
     assert "Correct `type:` or `theirs:`" in refusal(found)
 
 
+def test_a_multi_select_picklist_is_mapped_as_choices() -> None:
+    """As a text its order would count, and the org keeps an order of its own."""
+    found = with_field(ready_org(), "Account", "Industry", type="multipicklist")
+    assert "a field that carries text" in refusal(found)
+
+
 def test_an_object_that_the_user_does_not_see_is_refused_alone() -> None:
     found = ready_org()
     fields = {k: f for k, f in found.fields.items() if k[0] != "lead"}
