@@ -27,6 +27,13 @@ _HALTED = "The transaction was rolled back since another operation in the same t
 Subrequest = Mapping[str, Any]
 
 
+def resources(_org: Org, call: Call) -> Reply:
+    """List the composite resources (REST:get-a-list-of-composite-resources)."""
+    return Reply(
+        body={name: f"{call.root}/composite/{name}" for name in ("tree", "batch", "sobjects", "graph")}
+    )
+
+
 def composite(org: Org, call: Call) -> Reply:
     """Run the subrequests of a call."""
     document = call.document()

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from salesforce_standin import about, metadata, metadata_envelope, rights, soap
+from salesforce_standin import about, metadata, metadata_envelope, rest_xml, rights, soap
 from salesforce_standin.admin import Admin
 from salesforce_standin.bulk import classic
 from salesforce_standin.config import LATEST, OLDEST
@@ -98,6 +98,7 @@ class Gateway:
             raise fail(410, "UNSUPPORTED_API_VERSION", message)
         if not OLDEST <= version <= LATEST or minor:
             raise not_found()
+        path = rest_xml.drop_suffix(incoming, version, path)
         session = self._authenticate(incoming)
         if not _API_SCOPES & set(session.scope.split()):
             raise no_session("This session is not valid for use with the REST API")
@@ -216,6 +217,8 @@ def _json(incoming: Incoming) -> Any:
     kind = incoming.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind in _BULK_CONTENT and _BULK.match(incoming.path):
         return None
+    if kind == rest_xml.TYPE and rest_xml.is_understood(incoming):
+        return rest_xml.read(incoming.content)
     if kind != "application/json":
         message = f"Content-Type header specified in HTTP request is not supported: {kind}"
         raise fail(415, "UNSUPPORTED_MEDIA_TYPE", message)

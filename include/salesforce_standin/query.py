@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from salesforce_standin import query_columns
+from salesforce_standin import query_columns, query_plan
 from salesforce_standin.cursors import Cursor
 from salesforce_standin.errors import fail
 from salesforce_standin.http_call import Call, Reply
@@ -31,12 +31,16 @@ def query_all(org: Org, call: Call) -> Reply:
 
 
 def _run(org: Org, call: Call, *, deleted: bool) -> Reply:
-    text = call.query.get("q")
+    text = call.query.get("q", call.query.get("explain"))
     if text is None:
-        raise fail(400, "MALFORMED_QUERY", "unexpected token: '<EOF>'")
+        raise fail(400, "MALFORMED_QUERY", "A query string has to be specified")
+    if not text.strip():
+        raise fail(400, "MALFORMED_QUERY", "SOQL statements cannot be empty or null")
     if len(text) > 100_000:
         raise fail(400, "QUERY_TOO_COMPLICATED", "SOQL statements cannot exceed 100000 characters.")
     tree = parse(text)
+    if "q" not in call.query:
+        return Reply(body=query_plan.explain(org, call.user_id, tree, tooling=call.tooling))
     if call.query.get("columns", "").lower() == "true":
         return Reply(body=query_columns.describe(org, call.user_id, tree, tooling=call.tooling))
     reader = Reader(

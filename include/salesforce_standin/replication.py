@@ -42,7 +42,7 @@ def deleted(org: Org, call: Call, name: str) -> Reply:
         for row in access.table.changed_since(start)
         if start <= row.get("_deleted", "") < end
     ]
-    earliest = clock.stamp_of(org.clock.now() - _DELETED_DAYS * _DAY)
+    earliest = _minute(clock.stamp_of(org.clock.now() - _DELETED_DAYS * _DAY))
     return Reply(body={"deletedRecords": found, "earliestDateAvailable": earliest, "latestDateCovered": end})
 
 
@@ -70,11 +70,16 @@ def _window(org: Org, call: Call, days: int) -> tuple[str, str]:
         stamp = clock.parse_datetime(text.strip().replace(" ", "+"))
         if stamp is None:
             raise fail(400, "INVALID_REPLICATION_DATE", f"Invalid date: {text}")
-        bounds.append(stamp[:17] + "00.000+0000")
+        bounds.append(_minute(stamp))
     start, end = bounds
     if clock.epoch_of(end) - clock.epoch_of(start) < 60:
         message = "startDate must be at least one minute greater than endDate"
         raise fail(400, "INVALID_REPLICATION_DATE", message)
     if org.clock.now() - clock.epoch_of(start) > days * _DAY:
         raise fail(400, "INVALID_REPLICATION_DATE", f"startDate cannot be more than {days} days ago")
-    return start, min(end, org.clock.stamp())
+    return start, min(end, _minute(org.clock.stamp()))
+
+
+def _minute(stamp: str) -> str:
+    """Cut the seconds off, as the platform does with every bound of a window."""
+    return stamp[:17] + "00.000+0000"

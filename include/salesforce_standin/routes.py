@@ -10,6 +10,7 @@ from salesforce_standin import (
     graph,
     layout_describe,
     query,
+    relationships,
     replication,
     rows,
     search,
@@ -38,7 +39,7 @@ def register(router: Router) -> None:
         router.add(prefix + r"/query(?:All)?/{part}", GET=query.no_locator)
         router.add(prefix + r"/sobjects", GET=describe.describe_all)
         router.add(prefix + r"/sobjects/{name}/describe", GET=describe.describe_one)
-        router.add(prefix + r"/composite", POST=composite.composite)
+        router.add(prefix + r"/composite", GET=composite.resources, POST=composite.composite)
     router.add(r"/tooling/sobjects/CustomField", POST=tooling.create)
     router.add(r"/tooling/sobjects/CustomField/{part}", PATCH=tooling.change, DELETE=tooling.remove)
     router.add(r"/tooling/sobjects/ValidationRule", POST=tooling_setup.create_rule)
@@ -78,6 +79,12 @@ def register(router: Router) -> None:
         GET=user_passwords.show,
         POST=user_passwords.change,
         DELETE=user_passwords.reset,
+    )
+    router.add(
+        r"/sobjects/{name}/([0-9][0-9A-Za-z]{14}(?:[0-9A-Za-z]{3})?)/(.+)",
+        GET=relationships.get,
+        PATCH=relationships.update,
+        DELETE=relationships.delete,
     )
     router.add(r"/sobjects/{name}/{part}", GET=rows.get, PATCH=rows.update, DELETE=rows.delete)
     router.add(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from salesforce_standin import conditional, ids
 from salesforce_standin.errors import ApiError, Fault, RowError, fail, fail_row, not_found
+from salesforce_standin.fields import Field
 from salesforce_standin.http_call import Call, Reply
 from salesforce_standin.permissions import Access
 from salesforce_standin.records import Ambiguous, Writer, key_field
@@ -56,13 +57,18 @@ def field_names(access: Access, wanted: list[str]) -> list[str]:
     return names
 
 
-def get(org: Org, call: Call, name: str, id_text: str) -> Reply:
-    """Read a record."""
+def find(org: Org, call: Call, name: str, id_text: str) -> tuple[Access, Row]:
+    """Return a record that the caller may see, with the view of its object."""
     access = access_to(org, call, name)
     row = access.table.rows.get(_id(id_text))
     if row is None or row.get("IsDeleted") or not access.shows(row):
         raise not_found()
-    return _shown(call, access, row)
+    return access, row
+
+
+def get(org: Org, call: Call, name: str, id_text: str) -> Reply:
+    """Read a record."""
+    return _shown(call, *find(org, call, name, id_text))
 
 
 def _shown(call: Call, access: Access, row: Row) -> Reply:
@@ -79,8 +85,12 @@ def _shown(call: Call, access: Access, row: Row) -> Reply:
 def create(org: Org, call: Call, name: str) -> Reply:
     """Create a record."""
     access = access_to(org, call, name)
+    data = call.document()
+    # REST:create-a-record; rows of a collection say it otherwise.
+    if any(given.lower() == "id" for given in data):
+        raise _key_in_body("Id")
     try:
-        outcome = Writer(org, call.user_id, call.headers).insert(access.sobject.name, call.document())
+        outcome = Writer(org, call.user_id, call.headers).insert(access.sobject.name, data)
     except RowError as refused:
         raise fail_row(refused.faults) from None
     location = f"{call.root}/sobjects/{access.sobject.name}/{outcome.id}"
@@ -120,12 +130,20 @@ def delete(org: Org, call: Call, name: str, id_text: str) -> Reply:
 def get_by_key(org: Org, call: Call, name: str, key: str, value: str) -> Reply:
     """Read the record that an external id names."""
     access = access_to(org, call, name)
-    found = find_live(access.table, key_field(access, key), value)
+    found = _named(access, key_field(access, key), value)
     if not found:
         raise not_found()
     if len(found) > 1:
         raise _several(call, access, [row["Id"] for row in found])
     return _shown(call, access, found[0])
+
+
+def _named(access: Access, key: Field, value: str) -> list[Row]:
+    """Return the live records that a key names."""
+    try:
+        return find_live(access.table, key, value)
+    except RowError as refused:  # no value at all
+        raise fail_row(refused.faults) from None
 
 
 def upsert(org: Org, call: Call, name: str, key: str, value: str) -> Reply:
@@ -134,12 +152,10 @@ def upsert(org: Org, call: Call, name: str, key: str, value: str) -> Reply:
     field = key_field(access, key)
     data = call.document()
     if any(given.lower() == field.name.lower() for given in data):
-        raise fail(
-            400, "INVALID_FIELD", f"The {field.name} field should not be specified in the sobject data."
-        )
+        raise _key_in_body(field.name)
     if field.type == "id" and value:
         return update(org, call, name, value)
-    found = find_live(access.table, field, value)
+    found = _named(access, field, value)
     stale = conditional.refusal(call, found[0]) if len(found) == 1 else None
     if stale is not None:
         return stale
@@ -167,12 +183,16 @@ def _upserted(call: Call, access: Access, id18: str | None, *, created: bool) ->
 def delete_by_key(org: Org, call: Call, name: str, key: str, value: str) -> Reply:
     """Delete the record that an external id names."""
     access = access_to(org, call, name)
-    found = find_live(access.table, key_field(access, key), value)
+    found = _named(access, key_field(access, key), value)
     if not found:
         raise not_found()
     if len(found) > 1:
         raise _several(call, access, [row["Id"] for row in found])
     return delete(org, call, name, found[0]["Id"])
+
+
+def _key_in_body(name: str) -> ApiError:
+    return fail(400, "INVALID_FIELD", f"The {name} field should not be specified in the sobject data.")
 
 
 def _several(call: Call, access: Access, ids18: list[str]) -> ApiError:

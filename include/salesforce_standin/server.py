@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from salesforce_standin import dialects, mishaps
+from salesforce_standin import dialects, mishaps, rest_xml
 from salesforce_standin.admin import Admin
 from salesforce_standin.bulk.queue import Worker
 from salesforce_standin.edits import edited
@@ -88,7 +88,10 @@ class Server:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve a request, or let it go wrong as a fault says."""
-        incoming = await self._read(request)
+        try:
+            incoming = await self._read(request)
+        except web.RequestPayloadError:
+            return _unreadable()
         if incoming.path.startswith("/standin/"):
             return await self._send(request, incoming, self.gateway.answer(incoming)[0], None)
         fault = self.org.faults.strike(incoming.method, request.raw_path, incoming.content)
@@ -165,6 +168,8 @@ class Server:
     async def _send(
         self, request: web.Request, incoming: Incoming, reply: Reply, fault: Fault | None
     ) -> web.StreamResponse:
+        if rest_xml.is_asked_for(incoming):
+            reply = rest_xml.spelled(incoming, reply)
         body = spell(reply, pretty=incoming.headers.get("x-prettyprint") in {"1", "true"})
         counted = VERSIONED.match(incoming.path) and reply.status not in {401, 410}
         usage = self.org.meter.header() if counted else None
@@ -176,6 +181,14 @@ class Server:
         if fault and fault.action == "drip":
             return await mishaps.drip(request, reply.status, headers, body, fault.seconds)
         return web.Response(status=reply.status, headers=headers, body=body)
+
+
+def _unreadable() -> web.Response:
+    """Answer a body that isn't what its Content-Encoding says; where it ends in the stream nobody knows."""
+    message = "The request body can't be read with its Content-Encoding"
+    reply = web.json_response([{"message": message, "errorCode": "JSON_PARSER_ERROR"}], status=400)
+    reply.force_close()
+    return reply
 
 
 def _twisted(incoming: Incoming, reply: Reply, fault: Fault) -> Reply:

@@ -194,6 +194,14 @@ class TestComposite:
         assert (rest["body"]["done"], rest["body"]["totalSize"]) == (True, 2200)
 
 
+def test_the_composite_resources_are_listed(client):
+    """REST:get-a-list-of-composite-resources."""
+    kinds = ["tree", "batch", "sobjects", "graph"]
+    assert client.get("/composite").json() == {
+        kind: f"/services/data/v66.0/composite/{kind}" for kind in kinds
+    }
+
+
 def test_batch(client, admin):
     before = admin.get("/standin/calls").json()["api_usage"]
     requests = [

@@ -133,6 +133,13 @@ class TestReplication:
         assert list(body) == ["deletedRecords", "earliestDateAvailable", "latestDateCovered"]
         assert body["deletedRecords"] == [{"id": contacts[0], "deletedDate": gone}]
 
+    def test_seconds_are_cut_off_at_both_ends(self, client, admin, hours, family):
+        """As recorded: "latestDateCovered": "2015-08-19T08:17:00.000+0000" (restforce's fixtures)."""
+        window = {"start": hours(600), "end": hours(-600)}
+        body = client.get("/sobjects/Contact/updated/", params=window).json()
+        assert body["latestDateCovered"].endswith(":00.000+0000")
+        assert body["latestDateCovered"] <= admin.get("/standin/clock").json()["now"]
+
     @pytest.mark.parametrize(
         ("kind", "start", "end"),
         [("updated", 31 * 86400, 60), ("deleted", 16 * 86400, 60), ("updated", 60, 120), ("updated", 60, 60)],

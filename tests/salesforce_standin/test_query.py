@@ -236,6 +236,39 @@ def test_the_row_of_an_error(client):
     assert message.startswith("\n  Nope\n  ^\nERROR at Row:2:Column:3\n")
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [({}, "A query string has to be specified"), ({"q": " "}, "SOQL statements cannot be empty or null")],
+)
+def test_no_query(client, query, message):
+    """Seen in replies that public clients keep as examples."""
+    reply = client.get("/query", params=query)
+    assert (reply.status_code, reply.json()) == (400, [{"message": message, "errorCode": "MALFORMED_QUERY"}])
+
+
+def test_a_query_is_explained_and_not_run(client):
+    """REST:get-feedback-on-query-performance-beta."""
+    for name in "ABCD":
+        client.create("Account", Name=name)
+    body = client.get(
+        "/query", params={"explain": "SELECT Id FROM Account WHERE Name = 'A' AND Fax = '1'"}
+    ).json()
+    assert list(body) == ["plans"]
+    first, second = body["plans"]
+    assert list(first) == [
+        "cardinality", "fields", "leadingOperationType", "notes", "relativeCost", "sobjectCardinality", "sobjectType",
+    ]  # fmt: skip
+    assert (first["leadingOperationType"], first["fields"], first["sobjectCardinality"]) == (
+        "Index",
+        ["Name"],
+        4,
+    )
+    assert (second["leadingOperationType"], second["fields"]) == ("TableScan", [])
+    assert first["notes"][0]["tableEnumOrId"] == first["sobjectType"] == "Account"
+    refused = client.get("/query", params={"explain": "SELECT Nope FROM Account"})
+    assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, "INVALID_FIELD")
+
+
 def test_offset_limit(client):
     reply = client.query("SELECT Id FROM Account OFFSET 2001")
     assert reply.json() == [

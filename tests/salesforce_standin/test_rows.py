@@ -261,8 +261,19 @@ class TestValidation:
         keyed.delete(f"/sobjects/Contact/{first}")
         keyed.create("Contact", LastName="B", GPTWeb_Id__c="key")
 
+    def test_an_id_in_the_body_of_a_new_record(self, client):
+        """REST:create-a-record; in a collection the same is told otherwise."""
+        body = refused(client, "Account", id="001000000000001AAA", Name="A")
+        message = "The Id field should not be specified in the sobject data."
+        assert body == [{"message": message, "errorCode": "INVALID_FIELD"}]
+
 
 class TestByExternalId:
+    @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+    def test_a_blank_key(self, client, method):
+        reply = client.call(method, "/sobjects/Contact/Email/%20", json={"LastName": "A"})
+        assert (reply.status_code, reply.json()[0]["errorCode"]) == (400, "MISSING_ARGUMENT")
+
     def test_upsert(self, keyed):
         made = keyed.patch("/sobjects/Contact/GPTWeb_Id__c/k%201", {"LastName": "A"})
         contact = made.json()["id"]

@@ -94,7 +94,7 @@ class Reader:
         held = self.org.held.get(table.sobject.name)
         if held:
             return [row for row in {**table.rows, **held.before}.values() if row is not None]
-        for part in _conjuncts(where):
+        for part in conjuncts(where):
             path = part.left if isinstance(part, Comparison) else part.path
             if not isinstance(path, Path) or path.function:
                 continue
@@ -197,11 +197,11 @@ class Reader:
         return rows
 
 
-def _conjuncts(where: Condition | None) -> list[Comparison | Membership]:
+def conjuncts(where: Condition | None) -> list[Comparison | Membership]:
     """Return the conditions that every matching row meets."""
     if isinstance(where, Group):
         parts = where.parts if where.operator == "and" else ()
-        return [found for part in parts for found in _conjuncts(part)]
+        return [found for part in parts for found in conjuncts(part)]
     return [] if where is None else [where]
 
 
