@@ -160,7 +160,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_is_kept_by_nobody(connecting, a
     with browser(app) as client:
         headers = client.get(CALLBACK).headers
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'; ")
-    assert (headers["Cache-Control"], headers["Referrer-Policy"]) == ("no-store", "no-referrer")
+    assert (headers["Cache-Control"], headers["Referrer-Policy"]) == ("no-store", "strict-origin")
 
 
 def test_below_a_path_of_a_proxy_the_browser_brings_its_cookie_back(connecting, admin, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -123,13 +125,19 @@ def test_pausing_and_resuming_is_told_to_airflow_and_to_the_trail(admin, hub):
     assert told == [("connection_resumed", "by admin"), ("connection_paused", "by admin")]
 
 
-def test_a_run_is_asked_of_airflow_as_the_user(admin, hub):
+@pytest.fixture(scope="module")
+def dags(app):
+    """Our DAGs, as Airflow's DAG processor would have stored them."""
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
     from tests.crm_airflow.airflow_env import DAGS
 
     bag = DagBag(str(DAGS), bundle_path=DAGS, bundle_name="dags-folder", load_op_links=False)
     sync_bag_to_db(bag, "dags-folder", None)
+
+
+@pytest.mark.usefixtures("dags")
+def test_a_run_is_asked_of_airflow_as_the_user(admin, hub):
     asked = admin.post(f"{API}/{NAME}/runs", json={"dry_run": True}, headers=BUTTON)
     assert asked.status_code == 202, asked.text
     found = admin.get(f"/api/v2/dags/crm_sync__{NAME}/dagRuns/{asked.json()['dag_run_id']}").json()
@@ -138,6 +146,39 @@ def test_a_run_is_asked_of_airflow_as_the_user(admin, hub):
         {"dry_run": True},
         "admin",
     )
+
+
+@pytest.mark.usefixtures("dags")
+def test_a_button_that_is_pressed_twice_starts_one_run(admin, hub):
+    begun = f"/api/v2/dags/crm_sync__{NAME}/dagRuns?run_id_pattern=manual__"
+    once = re.findall(r'name="once" value="([0-9a-f]{16})"', page_with_buttons(admin, hub))
+    assert len(set(once)) == len(once) > 1, "each button has a number of its own"
+    before = admin.get(begun).json()["total_entries"]
+    for _ in range(2):
+        pressed = admin.post(f"{PAGE}/run", data={"once": once[0]}, headers=BUTTON)
+        assert (pressed.status_code, pressed.headers["Location"]) == (303, f"{PAGE}?told=run")
+    assert admin.get(begun).json()["total_entries"] == before + 1
+    assert admin.post(f"{PAGE}/run", data={"once": once[1]}, headers=BUTTON).status_code == 303
+    assert admin.get(begun).json()["total_entries"] == before + 2
+    asked = [
+        admin.post(f"{API}/{NAME}/runs", json={"once": 16 * "a"}, headers=BUTTON).json() for _ in range(2)
+    ]
+    assert asked[0]["dag_run_id"] == asked[1]["dag_run_id"]
+
+
+def page_with_buttons(admin, hub) -> str:
+    rows(hub, "update crm_sync.connection set provisioned_at = now() where name = %s", NAME)
+    text: str = admin.get(PAGE).text
+    rows(hub, "update crm_sync.connection set provisioned_at = null where name = %s", NAME)
+    return text
+
+
+def test_a_link_from_elsewhere_says_nothing_in_our_name(admin):
+    done, said = f"{PAGE}?told=disconnected", "the tokens are revoked"
+    assert said in admin.get(done, headers={"Sec-Fetch-Site": "same-origin"}).text
+    for site in ("cross-site", "same-site", "none"):
+        assert said not in admin.get(done, headers={"Sec-Fetch-Site": site}).text
+    assert "asked for" not in admin.get(f"{PAGE}/reconciliations?told=anything").text
 
 
 def test_a_dag_that_airflow_does_not_know_yet_is_waited_for(admin, hub):
@@ -178,6 +219,22 @@ def test_runs_are_paged_by_their_number(admin, hub):
     numbers = [run["run_id"] for run in first["runs"] + second["runs"]]
     assert numbers == sorted(numbers, reverse=True)
     assert len(set(numbers)) == 4
+
+
+def test_the_page_of_a_connection_leads_to_its_older_runs(admin, hub):
+    rows(
+        hub,
+        "insert into crm_sync.run (connection, kind, state) select %s, 'sync', 'succeeded' from generate_series(1, 31)",
+        NAME,
+    )
+    newest, older = (
+        re.search(pattern, admin.get(PAGE).text) for pattern in (r"/runs/(\d+)\">", r"\?before=(\d+)\"")
+    )
+    assert newest is not None
+    assert older is not None
+    text = admin.get(f"{PAGE}?before={older[1]}").text
+    assert f'/runs/{int(older[1]) - 1}">' in text
+    assert f'/runs/{newest[1]}">' not in text
 
 
 def test_the_policy_of_a_page_lets_only_our_own_files_in(admin):
@@ -229,18 +286,37 @@ def test_a_connection_is_added_with_its_keys_in_airflow(admin, hub):
         hub, "select detail from crm_sync.decision where rule = 'connection_added' and connection = 'added'"
     )
     assert told == [("by admin",)]
-    again = admin.post("/crm-sync/add", data=NEW, headers=BUTTON)
-    assert (again.status_code, "already" in again.text) == (422, True)
+    forget_added(admin, hub)
+
+
+def forget_added(admin, hub) -> None:
     assert admin.delete("/api/v2/connections/added").status_code == 204
     rows(hub, "delete from crm_sync.outbox where connection = 'added'")
     rows(hub, "delete from crm_sync.connection where name = 'added'")
 
 
-def test_the_keys_of_a_connection_that_airflow_has_are_not_overwritten(admin, hub):
+def test_a_connection_that_was_half_added_is_taken_up_and_two_clicks_add_one(admin, hub, monkeypatch):
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")  # as the API server has it
+    admin.post("/crm-sync/add", data=NEW, headers=BUTTON)
+    rows(hub, "delete from crm_sync.outbox where connection = 'added'")
+    rows(hub, "delete from crm_sync.connection where name = 'added'")  # as if the database had been away
+    other = admin.post("/crm-sync/add", data={**NEW, "consumer_secret": "another"}, headers=BUTTON)
+    assert (other.status_code, "with other keys, and those are not overwritten" in other.text) == (422, True)
+    for _ in range(2):
+        taken = admin.post("/crm-sync/add", data=NEW, headers=BUTTON)
+        assert (taken.status_code, taken.headers["Location"]) == (303, "/crm-sync/connections/added/setup")
+    assert rows(hub, "select count(*) from crm_sync.connection where name = 'added'") == [(1,)]
+    other = admin.post("/crm-sync/add", data={**NEW, "consumer_key": "another"}, headers=BUTTON)
+    assert (other.status_code, "and it has other keys" in other.text) == (422, True)
+    forget_added(admin, hub)
+
+
+def test_the_keys_of_a_connection_that_airflow_has_are_not_overwritten(admin, hub, monkeypatch):
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")  # as the API server has it
     kept = {"connection_id": "taken", "conn_type": "http", "host": "elsewhere.example"}
     assert admin.post("/api/v2/connections", json=kept).status_code == 201
     refused = admin.post("/crm-sync/add", data={**NEW, "name": "taken"}, headers=BUTTON)
-    assert (refused.status_code, "its keys are not overwritten" in refused.text) == (422, True)
+    assert (refused.status_code, "those are not overwritten" in refused.text) == (422, True)
     assert admin.get("/api/v2/connections/taken").json()["host"] == "elsewhere.example"
     assert rows(hub, "select count(*) from crm_sync.connection where name = 'taken'") == [(0,)]
     admin.delete("/api/v2/connections/taken")
@@ -284,6 +360,27 @@ def test_the_setup_of_a_connection_begins_with_the_log_in(admin):
 def test_only_the_plan_that_was_seen_is_carried_out(admin, hub):
     refused = admin.post(f"{PAGE}/setup/provision", data={"plan": "1"}, headers=BUTTON)
     assert (refused.status_code, "not the newest one" in refused.text) == (409, True)
+
+
+def test_a_plan_is_carried_out_only_under_the_settings_that_it_was_made_under(admin, hub):
+    ((plan,),) = rows(
+        hub,
+        "insert into crm_sync.run (connection, kind, state) values (%s, 'provision', 'succeeded') returning run_id",
+        NAME,
+    )
+    changed = admin.patch(
+        f"{API}/{NAME}/settings", json={"settings": {"daily_calls": 14_000}}, headers=BUTTON
+    )
+    assert changed.status_code == 200, changed.text
+    refused = admin.post(f"{PAGE}/setup/provision", data={"plan": str(plan)}, headers=BUTTON)
+    assert (refused.status_code, "admin changed the settings after this plan" in refused.text) == (409, True)
+    rows(hub, "update crm_sync.connection set settings = '{}' where name = %s", NAME)
+
+
+def test_the_first_settings_are_not_stored_over_those_of_somebody_else(admin, hub):
+    sent = {"mark": "0123456789abcdef", "frequency": "hourly"}
+    refused = admin.post(f"{PAGE}/setup/settings", data=sent, headers=BUTTON)
+    assert (refused.status_code, "Somebody changed the settings since" in refused.text) == (409, True)
 
 
 def test_the_setup_of_a_provisioned_connection_shows_its_sync(admin, hub):

@@ -324,3 +324,34 @@ def test_what_was_looked_for_is_exported(admin, story):
     assert len(only.text.splitlines()) == 2
     assert admin.get(f"{PAGE}/activity.csv?who=nobody@example.com").text.splitlines() == [head]
     assert 'activity.csv?run=1"' in admin.get(f"{PAGE}/activity?run=1").text
+
+
+def test_whoever_is_looked_for_stands_in_no_address_and_in_no_log(admin, story, capfd):
+    for page in ("activity", "conflicts"):
+        sent = {"page": page, "who": " Ann@Example.com", "since": "2020-01-01", "run": ""}
+        reply = admin.post(f"{PAGE}/search", data=sent, headers=BUTTON)
+        assert (reply.status_code, reply.headers["Location"]) == (
+            303,
+            f"{PAGE}/{page}?since=2020-01-01&who={ANN}",
+        )
+        assert ANN[:8] in admin.get(reply.headers["Location"]).text
+    assert found(admin, "?who=ann@example.com&since=2020-01-01")
+    admin.get(f"{PAGE}/activity.csv?who=ann@example.com")
+    logged = capfd.readouterr().out
+    assert "since=2020-01-01" in logged, "Airflow logs requests"
+    assert "ann@" not in logged.lower().replace("%40", "@")
+
+
+def test_who_is_unknown_is_found_nowhere(admin, story):
+    reply = admin.post(f"{PAGE}/search", data={"who": "nobody@example.com"}, headers=BUTTON)
+    assert reply.headers["Location"] == f"{PAGE}/activity?who=nobody"
+    assert "Nothing fits" in admin.get(reply.headers["Location"]).text
+
+
+def test_several_ids_are_looked_for_at_once(admin, story):
+    assert {one["our_id"] for one in found(admin, f"?who={ANN}%20{EVE}")} == {ANN, EVE}
+
+
+def test_another_site_looks_for_nobody(admin, story):
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    assert admin.post(f"{PAGE}/search", data={"who": ANN}, headers=elsewhere).status_code == 403

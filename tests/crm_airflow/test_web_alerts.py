@@ -178,9 +178,14 @@ def test_the_mail_server_is_kept_by_airflow(admin, hub):
     assert "a-password" not in text
     from airflow.sdk import BaseHook
 
+    more = {"connection_id": "smtp_default", "conn_type": "smtp",
+            "extra": json.dumps({"timeout": 7, "client_secret": "hidden", "disable_ssl": True})}  # fmt: skip
+    assert admin.patch("/api/v2/connections/smtp_default?update_mask=extra", json=more).status_code == 200
+    assert admin.post(f"{PAGE}/server", data={**sent, "port": "2465"}, headers=BUTTON).status_code == 303
     kept = BaseHook.get_connection("smtp_default")
     assert (kept.port, kept.login, kept.password) == (2465, "crm", "a-password")
-    assert kept.extra_dejson == {"from_email": "crm@sales.example", "disable_ssl": False, "disable_tls": True}
+    assert kept.extra_dejson == {"from_email": "crm@sales.example", "disable_ssl": False, "disable_tls": True,
+                                 "timeout": 7, "client_secret": "hidden"}  # fmt: skip
 
 
 def test_patience_is_a_setting_like_others(admin, hub):

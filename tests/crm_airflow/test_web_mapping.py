@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.crm_airflow.real import NAME, rows
@@ -106,3 +108,19 @@ def test_a_viewer_may_look_but_not_touch(app, hub):
         assert "Take out" not in text
         assert send(viewer, ours="title", action="out").status_code == 403
         assert viewer.delete(f"{API}/contact/title", headers=BUTTON).status_code == 403
+
+
+def test_a_mapping_that_somebody_changed_meanwhile_is_not_changed_unseen(admin, hub):
+    seen = re.search(r'name="mark" value="([0-9a-f]+)"', admin.get(PAGE).text)
+    assert seen is not None
+    assert send(admin, ours="department", action="out", mark=seen[1]).status_code == 303
+    late: list[dict[str, str]] = [
+        {"ours": "title", "action": "out"},
+        {"ours": "department", "action": "back"},
+        {"ours": "title", "theirs": "Department"},
+    ]
+    for change in late:
+        refused = send(admin, mark=seen[1], **change)
+        assert (refused.status_code, "Somebody changed the settings since" in refused.text) == (409, True)
+    assert "department" not in contact(admin)
+    assert contact(admin)["title"]["theirs"] == "Title"

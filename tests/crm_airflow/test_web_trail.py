@@ -104,12 +104,31 @@ def test_the_trail_is_verified_and_what_was_changed_is_named(admin, hub, person)
     assert "verified" in admin.get(f"{HERE}/trail").text
 
 
+def sought(client, who: str) -> str:
+    """The page that the search for somebody gives."""
+    text: str = client.post(f"{HERE}/erase", data={"who": who}, headers=BUTTON).text
+    return text
+
+
+def test_who_has_no_address_is_confirmed_by_a_name_as_a_page_shows_it(admin, hub, person):
+    rows(
+        hub,
+        "update gptweb.contacts set email = null, first_name = 'Zoe ', last_name = ' Gone' where id = %s",
+        person,
+    )
+    sent = {"why": "request 11", "confirm": "Zoe Gone"}
+    reply = admin.post(f"{HERE}/erase/{person}", data=sent, headers=BUTTON)
+    assert (reply.status_code, "Nothing was erased" in reply.text) == (200, False)
+
+
 def test_a_person_is_found_shown_and_erased_only_when_somebody_types_who_it_is(admin, hub, person):
     email = email_of(hub, person)
-    found = admin.get(f"{HERE}/erase", params={"who": email}).text
+    assert email is not None
+    assert "Nobody found" not in admin.get(f"{HERE}/erase").text
+    found = sought(admin, email)
     assert f'href="/crm-sync/connections/{NAME}/erase/{person}"' in found
-    assert "Zoe Gone" in admin.get(f"{HERE}/erase", params={"who": person}).text
-    assert "Nobody found" in admin.get(f"{HERE}/erase", params={"who": "nobody@erase.example"}).text
+    assert "Zoe Gone" in sought(admin, person)
+    assert "Nobody found" in sought(admin, "nobody@erase.example")
     page = admin.get(f"{HERE}/erase/{person}").text
     assert f"Type <code>{email}</code>" in page
     assert "its users have to delete it" in page
@@ -193,15 +212,12 @@ def test_the_search_and_the_preview_tell_nothing_of_a_connection_that_one_may_no
     rows(hub, "insert into crm_sync.link (connection, object, their_object, our_id, their_id, state) "
               "values (%s, 'contact', 'Contact', %s, '003000000000OTHER', 'live')", OTHER, person)  # fmt: skip
     with browser(app, "clerk") as clerk:
-        assert "Nobody found" in clerk.get(f"{HERE}/erase", params={"who": "003000000000OTHER"}).text
-        assert (
-            "Zoe Gone"
-            in clerk.get(f"{HERE}/erase", params={"who": "003" + person[:12].replace("-", "0")}).text
-        )
+        assert "Nobody found" in sought(clerk, "003000000000OTHER")
+        assert "Zoe Gone" in sought(clerk, "003" + person[:12].replace("-", "0"))
         assert "003000000000OTHER" not in clerk.get(f"{HERE}/erase/{person}").text
         assert [twin["connection"] for twin in clerk.get(f"{API}/erase/{person}").json()["twins"]] == [NAME]
     with browser(app, "admin") as admin:
-        assert "Zoe Gone" in admin.get(f"{HERE}/erase", params={"who": "003000000000OTHER"}).text
+        assert "Zoe Gone" in sought(admin, "003000000000OTHER")
         assert admin.get(f"{API}/erase/{person}").json()["elsewhere"] is False
 
 
@@ -233,6 +249,7 @@ def test_a_viewer_may_neither_export_nor_verify_nor_erase(app, hub, person):
         assert viewer.get(f"{HERE}/erase").status_code == 403
         assert viewer.get(f"{HERE}/erase/{person}").status_code == 403
         assert viewer.get(f"{API}/erase/{person}").status_code == 403
+        assert viewer.post(f"{HERE}/erase", data={"who": "x"}, headers=BUTTON).status_code == 403
         for path in ("trail/export", "trail/verify", f"erase/{person}"):
             assert viewer.post(f"{HERE}/{path}", data={"why": "x"}, headers=BUTTON).status_code == 403
             assert viewer.post(f"{API}/{path}", json={}, headers=BUTTON).status_code == 403

@@ -44,7 +44,10 @@ def test_a_run_is_looked_at_and_taken_back_from_its_page(admin: Person, office: 
     admin.look_at("run-done", axe)
     in_airflow(admin, page.get_by_role("link", name=re.compile("^manual__")).get_attribute("href") or "")
 
-    page = admin.go(f"{HERE}/activity?who={ann.ours('email')}")
+    page = admin.go(f"{HERE}/activity")
+    page.get_by_label("Person or record").fill(ann.ours("email"))
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url(re.compile(f"who={ann.our_id}"))
     expect(page.get_by_role("row").filter(has_text=ann.short).first).to_contain_text("Head")
     admin.look_at("activity-found", axe)
 

@@ -63,7 +63,7 @@ class RecordChange:
 
 
 def people(tx: Transaction, connection: str, text: str) -> list[str]:
-    """Our ids of whom a text means: our id, the CRM's id, or an e-mail address; none where it is nobody's."""
+    """Our ids of whom a text means: our ids, the CRM's id, or an e-mail address; none where it is nobody's."""
     text = text.strip()
     if ids := _ids(text):
         return ids
@@ -102,9 +102,9 @@ def one(tx: Transaction, connection: str, change_id: int) -> RecordChange | None
 
 
 def _ids(text: str) -> list[str]:
-    """The id that a text spells, as our tables spell it."""
+    """The ids that a text spells, blanks between them, as our tables spell them."""
     try:
-        return [str(UUID(text.strip()))]
+        return [str(UUID(word)) for word in text.split()]
     except ValueError:
         return []
 

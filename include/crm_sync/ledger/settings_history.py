@@ -1,4 +1,4 @@
-"""Who changed which setting of a connection, and when: read from the trail."""
+"""Who changed which setting of a connection, and when: read from the trail; and changing none that somebody else changed meanwhile."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from datetime import datetime
 from hashlib import sha256
 
 from crm_sync.decide.settings import Settings
+from crm_sync.errors import Misconfigured
+from crm_sync.ledger import settings as ledger
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Value
 
-__all__ = ["SettingChange", "history", "mark"]
+__all__ = ["SettingChange", "history", "locked", "mark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,14 @@ def history(tx: Transaction, connection: str, limit: int, before: int | None = N
 def mark(settings: Settings) -> str:
     """Tells whether the settings are still those that somebody was shown."""
     return sha256(settings.model_dump_json().encode()).hexdigest()[:16]
+
+
+def locked(tx: Transaction, connection: str, seen: str | None = None) -> ledger.Connection:
+    """The connection, kept from others' changes to the end of the transaction; ``seen``: refused where its mark is another by now."""
+    tx.run("select 1 from crm_sync.connection where name = %s for update", (connection,))
+    found = ledger.load(tx, connection)
+    if seen is not None and seen != mark(found.settings):
+        raise Misconfigured(
+            "Somebody changed the settings since you opened this page: open it again and look at them."
+        )
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from crm_sync.ledger.database import Transaction
 from crm_sync.provision_ledger import DRY_RUN, REMOVAL
@@ -27,6 +28,7 @@ class ProvisionRun:
     """One provisioning; ``dry_run``: it only planned."""
 
     run_id: int
+    started_at: datetime
     dag_run_id: str | None
     state: str
     message: str | None
@@ -37,7 +39,7 @@ class ProvisionRun:
 def newest_provision(tx: Transaction, connection: str) -> ProvisionRun | None:
     """The newest provisioning of a connection that was no removal, with its lines in their order."""
     rows = tx.rows(
-        """select r.run_id, r.dag_run_id, r.state, r.message from crm_sync.run r
+        """select r.run_id, r.started_at, r.dag_run_id, r.state, r.message from crm_sync.run r
         where r.connection = %s and r.kind = 'provision'
           and not exists (select 1 from crm_sync.decision d where d.run_id = r.run_id and d.rule = %s)
         order by r.run_id desc limit 1""",
@@ -45,7 +47,7 @@ def newest_provision(tx: Transaction, connection: str) -> ProvisionRun | None:
     )
     if not rows:
         return None
-    run_id, dag_run_id, state, message = rows[0]
+    run_id, started_at, dag_run_id, state, message = rows[0]
     lines = tx.rows(
         "select object, field, rule, outcome, coalesce(detail, '') from crm_sync.decision where run_id = %s "
         "order by decision_id",
@@ -57,7 +59,7 @@ def newest_provision(tx: Transaction, connection: str) -> ProvisionRun | None:
         if rule != DRY_RUN
     ]
     dry_run = any(line[2] == DRY_RUN for line in lines)
-    return ProvisionRun(run_id, dag_run_id, state, message, dry_run, steps)
+    return ProvisionRun(run_id, started_at, dag_run_id, state, message, dry_run, steps)
 
 
 def _plain(detail: str) -> str:

@@ -1,4 +1,7 @@
-"""What a person does to a connection, from a page or by the API: one function each."""
+"""What a person does to a connection, from a page or by the API: one function each.
+
+What starts a run takes the number of the button, ``once``, which starts one run however often it is pressed; blank: each time one.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,9 @@ __all__ = [
 ]
 
 
-def run_now(airflow: Airflow, connection: str, *, dry_run: bool) -> str:
+def run_now(airflow: Airflow, connection: str, once: str, *, dry_run: bool) -> str:
     """Start a sync at once, also of a paused connection; gives the Airflow run's id."""
-    return airflow.trigger(sync_dag(connection), dry_run=dry_run)
+    return airflow.trigger(sync_dag(connection), once, dry_run=dry_run)
 
 
 def pause(connection: str, who: str) -> None:
@@ -51,29 +54,29 @@ def disconnect(connection: str, who: str) -> bool:
     return connect_hook.disconnect(connection, who)
 
 
-def check(airflow: Airflow, connection: str) -> str:
+def check(airflow: Airflow, connection: str, once: str) -> str:
     """Start a preflight; gives the Airflow run's id."""
-    return airflow.trigger(preflight_dag(connection))
+    return airflow.trigger(preflight_dag(connection), once)
 
 
-def plan_provisioning(airflow: Airflow, connection: str) -> str:
+def plan_provisioning(airflow: Airflow, connection: str, once: str) -> str:
     """Start a provisioning that only plans."""
-    return airflow.trigger(provision_dag(connection), dry_run=True)
+    return airflow.trigger(provision_dag(connection), once, dry_run=True)
 
 
-def provision(airflow: Airflow, connection: str) -> str:
+def provision(airflow: Airflow, connection: str, once: str) -> str:
     """Start a provisioning; when it is done, the first sync begins by itself."""
-    return airflow.trigger(provision_dag(connection))
+    return airflow.trigger(provision_dag(connection), once)
 
 
-def reconcile(airflow: Airflow, connection: str) -> str:
+def reconcile(airflow: Airflow, connection: str, once: str) -> str:
     """Start a complete comparison at once; what it heals the settings say."""
-    return airflow.trigger(reconcile_dag(connection))
+    return airflow.trigger(reconcile_dag(connection), once)
 
 
-def undo(airflow: Airflow, connection: str, run_id: int) -> str:
+def undo(airflow: Airflow, connection: str, run_id: int, once: str) -> str:
     """Ask for the undo of a run: it shows what it would take back, and waits for a person; gives the Airflow run's id."""
-    return airflow.trigger("crm_undo", connection=connection, runs=str(run_id))
+    return airflow.trigger("crm_undo", once, connection=connection, runs=str(run_id))
 
 
 def answer(airflow: Airflow, connection: str, run_id: int, digest: str, *, approve: bool) -> None:

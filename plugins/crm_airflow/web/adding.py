@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import orjson
+from airflow.sdk import Connection
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from crm_airflow.hooks.salesforce_keys import FIELDS, NEEDED
+from crm_airflow.hooks.salesforce_keys import CONN_TYPE, FIELDS, NEEDED, salesforce_app
+from crm_airflow.web.after import back
 from crm_airflow.web.airflow_api import Airflow, AirflowUser
 from crm_airflow.web.app import PREFIX
 from crm_airflow.web.connecting import CALLBACK, public_url
@@ -71,6 +74,11 @@ class NewConnection(BaseModel):
             raise ValueError(f"this way in needs: {'; '.join(missing)}")
         return self
 
+    @property
+    def login(self) -> str:
+        """The user in the Airflow connection, for whom log-ins are signed."""
+        return self.username if self.grant == "jwt_bearer" else ""
+
     def extra(self) -> str:
         """What the Airflow connection keeps, encrypted."""
         kept = {"grant": self.grant, "instance_url": self.instance_url, "consumer_key": self.consumer_key}
@@ -82,17 +90,35 @@ class NewConnection(BaseModel):
 
 
 def add(airflow: Airflow, wanted: NewConnection, who: str) -> None:
-    """Store the way in with Airflow, and make the connection; Airflow makes its DAGs within a minute."""
+    """Store the way in with Airflow, and make the connection; Airflow makes its DAGs within a minute.
+
+    Asked again with the same keys it takes up what is there, be it whole or only stored with Airflow.
+    """
     with writing() as tx:
-        if wanted.name in overview.names(tx):
-            raise Misconfigured(f"There is a connection {wanted.name!r} already: choose another name.")
-    airflow.make_connection(
-        wanted.name, wanted.extra(), wanted.username if wanted.grant == "jwt_bearer" else ""
-    )
+        known = wanted.name in overview.names(tx)
+    if (known or not airflow.make_connection(wanted.name, wanted.extra(), wanted.login)) and not _stored(
+        wanted
+    ):
+        raise Misconfigured(
+            f"There is a connection {wanted.name!r} already, and it has other keys: choose another name."
+            if known
+            else f"Airflow has a connection {wanted.name!r} already, with other keys, and those are not overwritten: choose another "
+            f"name, or use that one as it is with: python -m crm_sync connect {wanted.name}"
+        )
+    if known:
+        return
     with writing() as tx:
         settings.connect(tx, wanted.name, "salesforce", {})
         lifecycle.note(tx, wanted.name, "connection_added", f"by {who}", who)
         snapshot.write(tx)
+
+
+def _stored(wanted: NewConnection) -> bool:
+    """Whether Airflow has these very keys under this name."""
+    given = Connection(conn_id=wanted.name, conn_type=CONN_TYPE, login=wanted.login, extra=wanted.extra())
+    with suppress(Misconfigured):
+        return salesforce_app(wanted.name) == salesforce_app(wanted.name, lambda _: given)
+    return False
 
 
 @router.get("/add", dependencies=ASK_TO_ADD)
@@ -125,8 +151,7 @@ def make(
         return _form(request, given, [_said(each) for each in error.errors()])
     except SyncError as error:
         return _form(request, given, [str(error)])
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{wanted.name}/setup", 303)
+    return back(request, wanted.name, "/setup")
 
 
 def _said(error: Any) -> str:

@@ -32,11 +32,16 @@ class Airflow:
         self._app = request.scope[AIRFLOW]
         self._headers = {name: request.headers[name] for name in INHERITED if name in request.headers}
 
-    def trigger(self, dag_id: str, **conf: Any) -> str:
-        """Start a run of a DAG; gives its id."""
-        reply = self._ask("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
+    def trigger(self, dag_id: str, once: str = "", **conf: Any) -> str:
+        """Start a run of a DAG, or, asked again with the same ``once``, leave it at the one; gives its id."""
+        asked: dict[str, Any] = {"logical_date": None, "conf": conf}
+        if once:
+            asked["dag_run_id"] = f"manual__{once}"
+        reply = self._ask("POST", f"dags/{dag_id}/dagRuns", asked)
         if reply.status_code == HTTPStatus.NOT_FOUND:
             raise RetryLater(f"Airflow does not know the DAG {dag_id} yet. {SETUP_PATIENCE}")
+        if once and reply.status_code == HTTPStatus.CONFLICT:
+            reply = self._ask("GET", f"dags/{dag_id}/dagRuns/{asked['dag_run_id']}")
         return str(self._good(reply, f"starting {dag_id}")["dag_run_id"])
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
@@ -77,16 +82,14 @@ class Airflow:
         where = f"{run}/taskInstances/{task['task_id']}/{task['map_index']}/hitlDetails"
         self._good(self._ask("PATCH", where, {"chosen_options": [option]}), "the answer")
 
-    def make_connection(self, name: str, extra: str, login: str = "") -> None:
-        """Store what a connection comes in with, encrypted by Airflow; one that there is already is left alone."""
+    def make_connection(self, name: str, extra: str, login: str = "") -> bool:
+        """Store what a connection comes in with, encrypted by Airflow; False: there is one already, and it is left alone."""
         content = {"connection_id": name, "conn_type": "salesforce", "login": login or None, "extra": extra}
         reply = self._ask("POST", "connections", content)
         if reply.status_code == HTTPStatus.CONFLICT:
-            raise Misconfigured(
-                f"Airflow has a connection {name!r} already, and its keys are not overwritten: choose another name, or use "
-                f"that one as it is with: python -m crm_sync connect {name}"
-            )
+            return False
         self._good(reply, f"storing the Airflow connection {name}")
+        return True
 
     def connection(self, conn_id: str) -> dict[str, Any] | None:
         """What Airflow says of one of its connections, without its password; None where there is none."""

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from crm_airflow.alerts.targets import notifier_for
 from crm_airflow.alerts.webhook import trusted
+from crm_airflow.web.after import Told, back
 from crm_airflow.web.airflow_api import Airflow, AirflowUser
 from crm_airflow.web.forms import Sent, SentForm
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_add, may_change
@@ -27,7 +28,7 @@ from crm_airflow.web.tabs import TABS
 from crm_sync.decide.alerts import EVENTS, AlertTarget, Mail, Webhook, trial
 from crm_sync.decide.settings import Settings
 from crm_sync.errors import Misconfigured, Missing, RetryLater, SyncError
-from crm_sync.ledger import lifecycle, settings
+from crm_sync.ledger import lifecycle, settings, settings_history
 from crm_sync.ledger.database import Transaction
 
 __all__ = ["api", "router"]
@@ -108,7 +109,7 @@ def send_trial(connection: str, target: AlertTarget, who: str) -> None:
 
 @router.get(ALERTS, dependencies=READ)
 def show(
-    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, airflow: AirflowUser, told: str = "", change: str = "",
+    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, airflow: AirflowUser, told: Told, change: str = "",
 ) -> HTMLResponse:  # fmt: skip
     """Who is told of what, and the forms to change it."""
     found = settings.load(tx, connection_id).settings
@@ -131,14 +132,14 @@ def change(
             found = settings.load(tx, connection_id).settings
         shown = {**NOBODY, **sent, "events": sent.every("events")}
         return _page(request, connection_id, user, airflow, found, shown, problem=str(error))
-    return _back(request, connection_id, "stored")
+    return back(request, connection_id, "/alerts", told="stored")
 
 
 @router.post(f"{ALERTS}/remove", dependencies=CHANGE)
 def take_out(request: Request, connection_id: ConnectionName, user: GetUserDep, target: Key) -> Response:
     """Tell somebody no more."""
     remove(connection_id, target, user.get_name())
-    return _back(request, connection_id, "removed")
+    return back(request, connection_id, "/alerts", told="removed")
 
 
 @router.post(f"{ALERTS}/try", dependencies=CHANGE)
@@ -155,7 +156,7 @@ def try_out(
         send_trial(connection_id, chosen, user.get_name())
     except SyncError as error:
         return _page(request, connection_id, user, airflow, found, _shown(None), problem=str(error))
-    return _back(request, connection_id, "sent")
+    return back(request, connection_id, "/alerts", told="sent")
 
 
 @router.post(f"{ALERTS}/patience", dependencies=CHANGE)
@@ -178,7 +179,7 @@ def patience(
             wrong=wrong,
         )
     store(connection_id, wanted, None, user.get_name())
-    return _back(request, connection_id, "stored")
+    return back(request, connection_id, "/alerts", told="stored")
 
 
 @router.post(f"{ALERTS}/server", dependencies=CHANGE)
@@ -191,7 +192,8 @@ def server(
     encryption: Annotated[str, Form(pattern="^(starttls|ssl|none)$")] = "starttls",
 ) -> Response:  # fmt: skip
     """The mail server, as Airflow's connection; a password that is left blank stays as it is."""
-    extra = {"from_email": sender, **ENCRYPTION[encryption][1]}
+    # What the form does not ask for stays; Airflow puts back what it shows only as stars.
+    extra = _extra(airflow.connection(SMTP)) | {"from_email": sender, **ENCRYPTION[encryption][1]}
     content: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -201,7 +203,7 @@ def server(
     if password:
         content["password"] = password
     airflow.store_connection(SMTP, "smtp", **content)
-    return _back(request, connection_id, "server")
+    return back(request, connection_id, "/alerts", told="server")
 
 
 @api.post(f"{ALERTS}/try", dependencies=CHANGE)
@@ -218,8 +220,7 @@ def try_one(connection_id: ConnectionName, user: GetUserDep, wanted: Trial) -> T
 
 
 def _locked(tx: Transaction, connection: str) -> tuple[AlertTarget, ...]:
-    tx.run("select 1 from crm_sync.connection where name = %s for update", (connection,))
-    return settings.load(tx, connection).settings.alerts
+    return settings_history.locked(tx, connection).settings.alerts
 
 
 def _store(tx: Transaction, connection: str, targets: list[AlertTarget], who: str) -> None:
@@ -312,12 +313,6 @@ def _to(target: AlertTarget) -> str:
     return ", ".join(target.to) if isinstance(target, Mail) else f"webhook {target.conn_id}"
 
 
-def _back(request: Request, connection_id: str, told: str) -> Response:
-    return RedirectResponse(
-        f"{request.scope.get('root_path', '')}/connections/{connection_id}/alerts?told={told}", 303
-    )
-
-
 def _page(
     request: Request, name: str, user: Any, airflow: Airflow, found: Settings, entered: Mapping[str, Any],
     problem: str = "", told: str = "", stall: str | None = None, wrong: Mapping[str, str] | None = None,
@@ -337,9 +332,13 @@ def _server(airflow: Airflow) -> dict[str, Any]:
     found = airflow.connection(SMTP)
     if found is None:
         return {"known": False, "host": "", "port": 587, "login": "", "sender": "", "encryption": "starttls"}
-    extra = cast("dict[str, Any]", orjson.loads(found["extra"] or "{}"))
+    extra = _extra(found)
     encryption = "ssl" if not extra.get("disable_ssl") else "none" if extra.get("disable_tls") else "starttls"
     return {
         "known": True, "host": found["host"] or "", "port": found["port"] or "", "login": found["login"] or "",
         "sender": extra.get("from_email", ""), "encryption": encryption,
     }  # fmt: skip
+
+
+def _extra(connection: Mapping[str, Any] | None) -> dict[str, Any]:
+    return cast("dict[str, Any]", orjson.loads((connection or {}).get("extra") or "{}"))

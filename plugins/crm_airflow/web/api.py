@@ -99,7 +99,7 @@ def run_now(connection_id: ConnectionName, airflow: AirflowUser, wanted: RunRequ
     """Ask for a run at once."""
     with writing() as tx:
         overview.require(tx, connection_id)
-    asked = acting.run_now(airflow, connection_id, dry_run=wanted.dry_run)
+    asked = acting.run_now(airflow, connection_id, wanted.once, dry_run=wanted.dry_run)
     return RunAsked(dag_id=sync_dag(connection_id), dag_run_id=asked)
 
 

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Form, Path, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_airflow.web import acting
+from crm_airflow.web.after import back
 from crm_airflow.web.airflow_api import AirflowUser
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName
 from crm_airflow.web.problems import API, API_PROBLEMS
@@ -65,8 +66,7 @@ def answer(
     """Approve or reject the plan that the page showed."""
     acting.answer(airflow, connection_id, run_id, digest, approve=take == "approve")
     told = "approved" if take == "approve" else "rejected"
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/runs/{run_id}?told={told}", 303)
+    return back(request, connection_id, f"/runs/{run_id}", told=told)
 
 
 @api.get(f"{RUN}/question", dependencies=READ)

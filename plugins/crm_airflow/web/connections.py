@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, Response
 
 from crm_airflow.web import acting
+from crm_airflow.web.after import Told, back
 from crm_airflow.web.airflow_api import AirflowUser
+from crm_airflow.web.forms import Once
 from crm_airflow.web.guards import (
     CHANGE,
     READ,
@@ -26,6 +28,7 @@ from crm_airflow.web.reading import Reading
 from crm_airflow.web.tabs import TABS
 from crm_sync.decide.condition import ConditionName
 from crm_sync.ledger import overview
+from crm_sync.ledger.overview import CHART_RUNS
 
 __all__ = ["router"]
 
@@ -50,6 +53,8 @@ TOLD: Final[Mapping[str, str]] = {
     "resumed": "Resumed: the next sync begins by itself within a minute.",
 }
 """What a page says after something was done, by the word in its address."""
+Before = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
+"""The runs before this one."""
 router = APIRouter(include_in_schema=False)
 
 
@@ -62,16 +67,23 @@ def all_connections(request: Request, tx: Reading, user: GetUserDep) -> HTMLResp
 
 @router.get(ONE, dependencies=READ)
 def one_connection(
-    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: str = ""
+    request: Request,
+    connection_id: ConnectionName,
+    tx: Reading,
+    user: GetUserDep,
+    told: Told,
+    before: Before = None,
 ) -> HTMLResponse:
-    """One connection: state, figures, last runs, and what a person can do."""
+    """One connection: state, figures, runs, and what a person can do."""
     view = overview.overview(tx, connection_id)
+    found = overview.runs(tx, connection_id, CHART_RUNS + 1, before)
+    shown = found[:CHART_RUNS]
     under_way = next((run for run in view.runs if run.state == "running"), None)
     progress = overview.progress(tx, connection_id, under_way.run_id) if under_way else None
     waiting = next((run for run in view.runs if run.state == "waiting_approval"), None)
     return page(
         request, "connection.html", view=view, name=connection_id, tab="Overview", tabs=TABS, tones=STATE_TONES,
-        dag=sync_dag(connection_id), progress=progress, waiting=waiting, told=TOLD.get(told, ""), changes=may_change(connection_id, user),
+        dag=sync_dag(connection_id), runs=shown, older=f"?before={shown[-1].run_id}" if len(found) > CHART_RUNS else "", progress=progress, waiting=waiting, told=TOLD.get(told, ""), changes=may_change(connection_id, user),
     )  # fmt: skip
 
 
@@ -80,19 +92,20 @@ def run_now(
     request: Request,
     connection_id: ConnectionName,
     airflow: AirflowUser,
+    once: Once = "",
     *,
     dry_run: Annotated[bool, Form()] = False,
 ) -> Response:
     """Start a sync, or a dry run."""
-    acting.run_now(airflow, connection_id, dry_run=dry_run)
-    return _back(request, connection_id, "dry" if dry_run else "run")
+    acting.run_now(airflow, connection_id, once, dry_run=dry_run)
+    return back(request, connection_id, told="dry" if dry_run else "run")
 
 
 @router.post(f"{ONE}/pause", dependencies=CHANGE)
 def pause(request: Request, connection_id: ConnectionName, user: GetUserDep) -> Response:
     """Let no more syncs begin by themselves."""
     acting.pause(connection_id, user.get_name())
-    return _back(request, connection_id, "paused")
+    return back(request, connection_id, told="paused")
 
 
 @router.post(f"{ONE}/resume", dependencies=CHANGE)
@@ -101,16 +114,11 @@ def resume(
 ) -> Response:
     """Let syncs begin by themselves again."""
     acting.resume(airflow, connection_id, user.get_name())
-    return _back(request, connection_id, "resumed")
+    return back(request, connection_id, told="resumed")
 
 
 @router.post(f"{ONE}/disconnect", dependencies=CHANGE)
 def disconnect(request: Request, connection_id: ConnectionName, user: GetUserDep) -> Response:
     """Give the tokens back and forget them."""
     ended = acting.disconnect(connection_id, user.get_name())
-    return _back(request, connection_id, "disconnected" if ended else "wiped")
-
-
-def _back(request: Request, connection_id: str, told: str) -> Response:
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}?told={told}", 303)
+    return back(request, connection_id, told="disconnected" if ended else "wiped")

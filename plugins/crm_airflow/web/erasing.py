@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -75,11 +75,18 @@ class Erased(BaseModel):
 
 
 @router.get(ERASE, dependencies=OPEN)
+def ask(request: Request, connection_id: ConnectionName, tx: Reading) -> HTMLResponse:
+    """The form that finds somebody."""
+    overview.require(tx, connection_id)
+    return _page(request, "erase.html", connection_id, who="", found=[])
+
+
+@router.post(ERASE, dependencies=CHANGE)
 def find(
     request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep,
-    who: Annotated[str, Query(max_length=254, pattern="^[^\x00]*$")] = "",
+    who: Annotated[str, Form(max_length=254, pattern="^[^\x00]*$")] = "",
 ) -> HTMLResponse:  # fmt: skip
-    """The search, and whom it found."""
+    """Whom the form found; not by an address, for that would hold the person's, and stay in logs."""
     overview.require(tx, connection_id)
     readable = [name for name in overview.names(tx) if may_read(name, user)]
     found = erasure.people(tx, who, readable) if who.strip() else []
@@ -146,7 +153,7 @@ def _erase(connection: str, our_id: UUID, why: str, confirm: str, user: Any) -> 
             raise Misconfigured(
                 "Say why: the reason stays in the audit trail. Name no person in it; the number of the request is best."
             )
-        if confirm.strip().casefold() != _word(found, our_id).casefold():
+        if _typed(confirm) != _typed(_word(found, our_id)):
             raise Misconfigured(
                 f"Type {_word(found, our_id)!r} to confirm: what was typed is something else."
             )
@@ -161,6 +168,11 @@ def _word(found: Reach, our_id: UUID) -> str:
     """What a person types who means this one: the e-mail address, or what else there is."""
     mine = next((one for one in found.people if one.our_id == str(our_id)), None)
     return (mine and (mine.email.strip() or mine.name.strip())) or str(our_id)
+
+
+def _typed(word: str) -> str:
+    """As people type what a page shows: of several blanks in a row it shows one."""
+    return " ".join(word.split()).casefold()
 
 
 def _asked(

@@ -11,10 +11,11 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import StreamingResponse
 
-from crm_airflow.web.activity import ONE, Search, Searched, day, day_after
+from crm_airflow.web.activity import ONE
 from crm_airflow.web.guards import READ, ConnectionName, may_change
 from crm_airflow.web.problems import API, API_PROBLEMS
 from crm_airflow.web.reading import writing
+from crm_airflow.web.searching import Search, Searched, day, day_after
 from crm_sync.ledger import activity, custody, export, lifecycle, overview
 from crm_sync.ledger.database import Database, database_url
 

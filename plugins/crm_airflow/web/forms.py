@@ -1,13 +1,15 @@
-"""What a form sent, for routes whose fields a table names and no parameter list."""
+"""What forms send: fields that a table names and no parameter list, a value that may be blank, and the number of a button."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Form, HTTPException, Request
 
-__all__ = ["Sent", "SentForm"]
+from crm_sync.errors import Misconfigured
+
+__all__ = ["Once", "Sent", "SentForm", "typed"]
 
 MOST_FIELDS: Final = 100
 MOST_CHARACTERS: Final = 100_000
@@ -48,3 +50,14 @@ async def sent(request: Request) -> SentForm:
 
 Sent = Annotated[SentForm, Depends(sent)]
 """A parameter of this type gives a route what its form sent."""
+Once = Annotated[str, Form(pattern="^([0-9a-f]{16})?$")]
+"""The number of a button that starts something: pressed twice before the page is anew, it starts one thing."""
+
+
+def typed(value: str, *, blank: bool) -> str:
+    """The value that a person typed.  A blank one clears a field: only who ticks its box means that."""
+    if blank and value.strip():
+        raise Misconfigured("Type a value, or tick the box that leaves the field blank; not both.")
+    if not blank and not value.strip():
+        raise Misconfigured("Type a value first, or tick the box that leaves the field blank.")
+    return "" if blank else value

@@ -21,6 +21,7 @@ from fastapi import Depends, HTTPException, Path, Request
 
 __all__ = [
     "ADD",
+    "ASK",
     "CHANGE",
     "EXEMPT",
     "GUARDS",
@@ -96,7 +97,7 @@ def same_origin(request: Request) -> None:
     """Refuse what another site made the browser send; a client that shows a token of its own is no browser."""
     headers = request.headers
     site, origin = headers.get("sec-fetch-site"), urlsplit(headers.get("origin", "")).netloc
-    # Browsers set the first themselves; Origin is "null" where a page keeps its referrer to itself, as ours do.
+    # Browsers set the first themselves; over plain http, from another machine, they only say the second, with every form.
     if site == "same-origin":
         return
     if site is None and origin and origin == headers.get("host"):
@@ -132,6 +133,8 @@ SIGNED_IN: Final = [Depends(_signed_in)]
 READ: Final = [Depends(_read)]
 OPEN: Final = [Depends(_change)]
 """A page that leads to a change, or sends the browser away to one: for the same people, from wherever they come."""
+ASK: Final = [Depends(_read), Depends(same_origin)]
+"""A form whose answer is a page: for who may read."""
 CHANGE: Final = [Depends(_change), Depends(same_origin)]
 ADD: Final = [Depends(_add), Depends(same_origin)]
 ASK_TO_ADD: Final = [Depends(_add)]

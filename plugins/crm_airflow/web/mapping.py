@@ -6,10 +6,11 @@ from typing import Annotated, Any, Final, get_args
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, Path, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field, ValidationError
 
 from crm_airflow.hooks import connect_hook
+from crm_airflow.web.after import Told, back
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change
 from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
@@ -19,7 +20,7 @@ from crm_sync.decide.mapping import FieldDirection, FieldMapping, FieldType, Nam
 from crm_sync.decide.schema import WantedField
 from crm_sync.decide.schema_diff import field_problem
 from crm_sync.errors import Misconfigured, SyncError
-from crm_sync.ledger import settings
+from crm_sync.ledger import settings, settings_history
 from crm_sync.ledger.capture import captured
 from crm_sync.ledger.database import Transaction
 from crm_sync.mapping_files import load_mappings
@@ -49,10 +50,13 @@ class MappingModel(BaseModel):
     without: list[str]
 
 
-def put(connection: str, object: Object, field: FieldMapping, who: str) -> None:
-    """Map a field, new or instead of its block so far, if both sides have what it needs."""
+def put(connection: str, object: Object, field: FieldMapping, who: str, mark: str | None = None) -> None:
+    """Map a field, new or instead of its block so far, if both sides have what it needs.
+
+    ``mark``, here and below: of the settings as the person saw them; refused where they are others by now.
+    """
     with writing() as tx:
-        mapping = settings.load(tx, connection).mappings[object]
+        mapping = settings_history.locked(tx, connection, mark).mappings[object]
     seen = {found.name.lower(): found for found in connect_hook.describe(connection, mapping.theirs)}
     wanted = WantedField(
         object, mapping.theirs, field.theirs, field.ours, field.type, field.direction != "in", field.create
@@ -60,7 +64,7 @@ def put(connection: str, object: Object, field: FieldMapping, who: str) -> None:
     if problem := field_problem(wanted, seen.get(field.theirs.lower())):
         raise Misconfigured(problem)
     with writing() as tx:
-        chosen, mine = _mine(tx, connection, object)
+        chosen, mine = _mine(tx, connection, object, mark)
         mine["fields"] = [
             *(f for f in mine["fields"] if f["ours"] != field.ours),
             field.model_dump(mode="json", exclude_defaults=True),
@@ -69,20 +73,20 @@ def put(connection: str, object: Object, field: FieldMapping, who: str) -> None:
         settings.change_settings(tx, connection, {"mapping": chosen}, who)
 
 
-def take_out(connection: str, object: Object, column: str, who: str) -> None:
+def take_out(connection: str, object: Object, column: str, who: str, mark: str | None = None) -> None:
     """Sync a field no more; its values stay where they are."""
     with writing() as tx:
-        chosen, mine = _mine(tx, connection, object)
+        chosen, mine = _mine(tx, connection, object, mark)
         mine["fields"] = [f for f in mine["fields"] if f["ours"] != column]
         if column in _files(tx, connection)[object].by_ours:
             mine["without"] = sorted({*mine["without"], column})
         settings.change_settings(tx, connection, {"mapping": chosen}, who)
 
 
-def put_back(connection: str, object: Object, column: str, who: str) -> None:
+def put_back(connection: str, object: Object, column: str, who: str, mark: str | None = None) -> None:
     """Map a field as the files do."""
     with writing() as tx:
-        chosen, mine = _mine(tx, connection, object)
+        chosen, mine = _mine(tx, connection, object, mark)
         mine["fields"] = [f for f in mine["fields"] if f["ours"] != column]
         mine["without"] = [name for name in mine["without"] if name != column]
         settings.change_settings(tx, connection, {"mapping": chosen}, who)
@@ -90,7 +94,7 @@ def put_back(connection: str, object: Object, column: str, who: str) -> None:
 
 @router.get(MAPPING, dependencies=READ)
 def show(
-    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: str = "", object: Object = "contact",
+    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: Told, object: Object = "contact",
     field: str = "",
 ) -> HTMLResponse:  # fmt: skip
     """All fields, and the form for one."""
@@ -109,22 +113,21 @@ def show(
 def change(
     request: Request, connection_id: ConnectionName, user: GetUserDep,
     object: Annotated[Object, Form()], ours: Text, theirs: Text = "", type: Text = "text", scale: Text = "", direction: Text = "both",
-    policy: Text = "", min_interval: Text = "", action: Annotated[str, Form(pattern="^(set|out|back)$")] = "set",
+    policy: Text = "", min_interval: Text = "", mark: Text = "", action: Annotated[str, Form(pattern="^(set|out|back)$")] = "set",
 ) -> Response:  # fmt: skip
     """Map, take out, or put back one field."""
-    who = user.get_name()
+    who, seen = user.get_name(), mark or None
     entered = {"ours": ours, "theirs": theirs, "type": type, "scale": scale, "direction": direction, "policy": policy,
                "min_interval": min_interval}  # fmt: skip
     try:
         if action == "set":
-            put(connection_id, object, _field(connection_id, object, entered), who)
+            put(connection_id, object, _field(connection_id, object, entered), who, seen)
         else:
-            (take_out if action == "out" else put_back)(connection_id, object, ours, who)
+            (take_out if action == "out" else put_back)(connection_id, object, ours, who, seen)
     except SyncError as error:
         with writing() as tx:
-            return _page(request, tx, connection_id, user, object, entered, problem=str(error))
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/mapping?told=stored&object={object}", 303)
+            return _page(request, tx, connection_id, user, object, entered, problem=str(error), seen=seen)
+    return back(request, connection_id, "/mapping", told="stored", object=object)
 
 
 @api.get(MAPPING, dependencies=READ)
@@ -158,10 +161,11 @@ def delete_field(
         return _model(settings.load(tx, connection_id), object)
 
 
-def _mine(tx: Transaction, connection: str, object: Object) -> tuple[dict[Object, Any], dict[str, Any]]:
+def _mine(
+    tx: Transaction, connection: str, object: Object, mark: str | None
+) -> tuple[dict[Object, Any], dict[str, Any]]:
     """The connection's own changes as they may be stored again, and those of one object, to be altered."""
-    tx.run("select 1 from crm_sync.connection where name = %s for update", (connection,))
-    stored = settings.load(tx, connection).settings.mapping
+    stored = settings_history.locked(tx, connection, mark).settings.mapping
     chosen = {
         name: changes.model_dump(mode="json", exclude_defaults=True) for name, changes in stored.items()
     }
@@ -214,7 +218,8 @@ def _entered(tx: Transaction, connection: str, object: Object, column: str) -> d
 
 
 def _page(
-    request: Request, tx: Transaction, name: str, user: Any, object: Object, entered: dict[str, str], problem: str = "", *, told: bool = False
+    request: Request, tx: Transaction, name: str, user: Any, object: Object, entered: dict[str, str], problem: str = "",
+    seen: str | None = None, *, told: bool = False,
 ) -> HTMLResponse:  # fmt: skip
     found = settings.load(tx, name)
     columns = sorted(captured(tx, object) - {"deleted_at"})
@@ -223,7 +228,7 @@ def _page(
         objects=OBJECTS, shown=_model(found, object), entered=entered, columns=columns, types=get_args(FieldType),
         directions=get_args(FieldDirection), policies=get_args(ConflictPolicy), changes=may_change(name, user),
         told="Stored. The next run works by it; where a new field is to be made, run provisioning." if told else "",
-        problem=problem,
+        problem=problem, mark=seen or settings_history.mark(found.settings),
     )  # fmt: skip
 
 

@@ -131,6 +131,11 @@ class RunRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     dry_run: bool = Field(default=False, description="Plan and report; write on neither side")
+    once: str = Field(
+        default="",
+        pattern="^([0-9a-f]{16})?$",
+        description="A number of yours: asked again with it, no second run begins",
+    )
 
 
 class RunAsked(BaseModel):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 from fastapi import Request
@@ -41,7 +43,8 @@ def page(
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",  # the address of the callback holds a code
+        # No path, for the address of the callback holds a code; with "no-referrer" forms would not say where they come from.
+        "Referrer-Policy": "strict-origin",
         "X-Content-Type-Options": "nosniff",
     }
     root = request.scope.get("root_path", "")
@@ -74,4 +77,4 @@ def _words(name: str) -> str:
 
 
 TEMPLATES.filters.update(moment=_moment, number=_number, age=_age, words=_words)
-TEMPLATES.globals.update(static=address, bars=chart.bars, parts=PARTS)
+TEMPLATES.globals.update(static=address, bars=chart.bars, parts=PARTS, once=partial(token_hex, 8))

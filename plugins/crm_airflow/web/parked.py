@@ -9,10 +9,12 @@ from urllib.parse import urlencode
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_airflow.web.activity import BIGGEST, org_address, typed
+from crm_airflow.web.activity import BIGGEST, org_address
+from crm_airflow.web.after import Told, back
+from crm_airflow.web.forms import typed
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change
 from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
@@ -128,8 +130,8 @@ def act(connection: str, wanted: ParkedAction, who: str, marks: Mapping[int, str
 
 @router.get(PARKED, dependencies=READ)
 def show(
-    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, code: Code = "", before: Before = None,
-    told: str = "", *, ignored: bool = False,
+    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: Told, code: Code = "",
+    before: Before = None, *, ignored: bool = False,
 ) -> HTMLResponse:  # fmt: skip
     """Parked rows, the newest first."""
     settings.load(tx, connection_id)
@@ -162,9 +164,7 @@ def do(
     marks = {int(number): mark for number, _, mark in (one.partition(".") for one in row)}
     wanted = ParkedAction(action=action, rows=list(marks), code=code or None, value=value)
     act(connection_id, wanted, user.get_name(), marks)
-    told = action if action in TOLD else "decided"
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/parked?told={told}", 303)
+    return back(request, connection_id, "/parked", told=action if action in TOLD else "decided")
 
 
 @api.get(PARKED, dependencies=READ)

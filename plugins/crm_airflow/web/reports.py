@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from crm_airflow.web import acting
+from crm_airflow.web.after import Told, back
 from crm_airflow.web.airflow_api import AirflowUser
+from crm_airflow.web.forms import Once
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change, reconcile_dag
 from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
@@ -23,6 +26,7 @@ __all__ = ["api", "router"]
 REPORTS: Final = "/connections/{connection_id}/reconciliations"
 ONE: Final = REPORTS + "/{run_id}"
 MOST: Final = 30
+TOLD: Final[Mapping[str, str]] = {"asked": "A reconciliation was asked for: Airflow begins it in a moment."}
 HEADERS: Final = {
     # Its own styles stand in the page, as a saved copy needs them; nothing else is let in.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -38,23 +42,24 @@ api = APIRouter(prefix=API, responses=API_PROBLEMS, tags=["crm-sync"])
 
 @router.get(REPORTS, dependencies=READ)
 def all_reports(
-    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: str = ""
+    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: Told
 ) -> HTMLResponse:
     """The last reconciliations, the newest first, each with its verdict, and the button that starts one."""
     overview.require(tx, connection_id)
     return page(
         request, "reconciliations.html", name=connection_id, tab="Reconciliation", tabs=TABS, found=_history(tx, connection_id),
-        changes=may_change(connection_id, user), told="A reconciliation was asked for: Airflow begins it in a moment." if told else "",
+        changes=may_change(connection_id, user), told=TOLD.get(told, ""),
         dag=reconcile_dag(connection_id),
     )  # fmt: skip
 
 
 @router.post(REPORTS, dependencies=CHANGE)
-def reconcile(request: Request, connection_id: ConnectionName, airflow: AirflowUser) -> Response:
+def reconcile(
+    request: Request, connection_id: ConnectionName, airflow: AirflowUser, once: Once = ""
+) -> Response:
     """Compare both sides completely, now."""
-    acting.reconcile(airflow, connection_id)
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/reconciliations?told=asked", 303)
+    acting.reconcile(airflow, connection_id, once)
+    return back(request, connection_id, "/reconciliations", told="asked")
 
 
 @router.get(ONE, dependencies=READ)

@@ -7,11 +7,13 @@ from typing import Annotated, Final
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from crm_airflow.web import acting
 from crm_airflow.web.activity import BIGGEST, ONE, SHOWN, Before, older, org_address
+from crm_airflow.web.after import Told, back
 from crm_airflow.web.airflow_api import AirflowUser
+from crm_airflow.web.forms import Once
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, in_airflow, may_change
 from crm_airflow.web.pages import page
 from crm_airflow.web.reading import Reading, writing
@@ -33,8 +35,8 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(f"{ONE}/runs/{{run_id}}", dependencies=READ)
 def one_run(
-    request: Request, connection_id: ConnectionName, run_id: RunId, tx: Reading, user: GetUserDep, before: Before = None,
-    told: str = "",
+    request: Request, connection_id: ConnectionName, run_id: RunId, tx: Reading, user: GetUserDep, told: Told,
+    before: Before = None,
 ) -> HTMLResponse:  # fmt: skip
     """One run: its sums, its plan, and what became of it."""
     progress = overview.progress(tx, connection_id, run_id)
@@ -52,10 +54,11 @@ def one_run(
 
 
 @router.post(f"{ONE}/runs/{{run_id}}/undo", dependencies=CHANGE)
-def undo(request: Request, connection_id: ConnectionName, run_id: RunId, airflow: AirflowUser) -> Response:
+def undo(
+    request: Request, connection_id: ConnectionName, run_id: RunId, airflow: AirflowUser, once: Once = ""
+) -> Response:
     """Ask for the undo of a run."""
     with writing() as tx:
         overview.run(tx, connection_id, run_id)
-    acting.undo(airflow, connection_id, run_id)
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/runs/{run_id}?told=undo", 303)
+    acting.undo(airflow, connection_id, run_id, once)
+    return back(request, connection_id, f"/runs/{run_id}", told="undo")

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final, cast
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field, ValidationError
 
+from crm_airflow.web.after import Told, back
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change
 from crm_airflow.web.pages import page
 from crm_airflow.web.problems import API, API_PROBLEMS
@@ -19,7 +20,7 @@ from crm_airflow.web.tabs import TABS
 from crm_sync.decide.mapping import FieldMapping, ObjectMapping
 from crm_sync.decide.scope import Condition, ObjectScope, Op, choosable, mapped_field, operators, problem
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import scoping, settings
+from crm_sync.ledger import scoping, settings, settings_history
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import OBJECTS, Object, Side
 
@@ -69,7 +70,7 @@ class Draft:
 
 @router.get(SCOPE, dependencies=READ)
 def show(
-    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: str = "", object: Object = "contact",
+    request: Request, connection_id: ConnectionName, tx: Reading, user: GetUserDep, told: Told, object: Object = "contact",
     side: Side = "ours", field: Text = "", op: Text = "", value: Text = "",
 ) -> HTMLResponse:  # fmt: skip
     """The conditions of one object, what they choose, and the next step of one that is being added."""
@@ -96,7 +97,7 @@ def add(
             found = settings.load(tx, connection_id)
             draft = Draft(side, _field(found.mappings[object], side, field), op, value.strip())
             return _page(request, tx, found, user, object, draft, problem_=str(error))
-    return _back(request, connection_id, object)
+    return back(request, connection_id, "/scope", told="stored", object=object)
 
 
 @router.post(f"{SCOPE}/remove", dependencies=CHANGE)
@@ -112,7 +113,7 @@ def take_out(
             raise Misconfigured("Somebody has changed the scope meanwhile: open the page again.")
         del chosen[object][side][place]
         settings.change_settings(tx, connection_id, {"scope": _without_blanks(chosen)}, user.get_name())
-    return _back(request, connection_id, object)
+    return back(request, connection_id, "/scope", told="stored", object=object)
 
 
 @api.get(f"{SCOPE}/{{object}}", dependencies=READ)
@@ -127,8 +128,7 @@ def count(connection_id: ConnectionName, object: Object, tx: Reading) -> Counted
 
 def _locked(tx: Transaction, connection: str) -> tuple[settings.Connection, dict[str, Any]]:
     """The connection, and its scope as it may be stored again."""
-    tx.run("select 1 from crm_sync.connection where name = %s for update", (connection,))
-    found = settings.load(tx, connection)
+    found = settings_history.locked(tx, connection)
     return found, _without_blanks(
         {name: scope.model_dump(mode="json") for name, scope in found.settings.scope.items()}
     )
@@ -203,11 +203,6 @@ def _words(mapping: ObjectMapping, side: Side, condition: Condition) -> str:
 
 def _shown(value: Any) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
-
-
-def _back(request: Request, connection_id: str, object: Object) -> Response:
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/scope?told=stored&object={object}", 303)
 
 
 def _page(

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from crm_airflow.web.after import Told, back
 from crm_airflow.web.forms import Sent
 from crm_airflow.web.guards import CHANGE, READ, ConnectionName, may_change
 from crm_airflow.web.pages import page
@@ -69,12 +70,7 @@ class SettingChangeModel(BaseModel):
 def store(connection: str, wanted: dict[str, Any], mark: str | None, who: str) -> Settings:
     """Store what differs, if the settings are still those of ``mark``; the next run works by them."""
     with writing() as tx:
-        tx.run("select 1 from crm_sync.connection where name = %s for update", (connection,))
-        current = ledger.load(tx, connection).settings
-        if mark is not None and mark != settings_history.mark(current):
-            raise Misconfigured(
-                "Somebody changed the settings since you opened this page: open it again and look at them."
-            )
+        current = settings_history.locked(tx, connection, mark).settings
         chosen = parse(connection, {**_json(current), **wanted})
         before, after = _json(current), _json(chosen)
         changed = {name: after[name] for name in wanted if name in after and after[name] != before[name]}
@@ -90,7 +86,7 @@ def show(
     connection_id: ConnectionName,
     tx: Reading,
     user: GetUserDep,
-    told: str = "",
+    told: Told,
     before: Before = None,
 ) -> HTMLResponse:
     """The form, and who changed what."""
@@ -126,8 +122,7 @@ def change(request: Request, connection_id: ConnectionName, user: GetUserDep, se
                 wrong=wrong,
                 refused=refused,
             )
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/connections/{connection_id}/settings?told=stored", 303)
+    return back(request, connection_id, "/settings", told="stored")
 
 
 @api.get(SETTINGS, dependencies=READ)

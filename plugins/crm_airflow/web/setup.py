@@ -7,11 +7,12 @@ from typing import Annotated, Any, Final
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from crm_airflow.web import acting
+from crm_airflow.web.after import back
 from crm_airflow.web.airflow_api import Airflow, AirflowUser
-from crm_airflow.web.forms import Sent
+from crm_airflow.web.forms import Once, Sent
 from crm_airflow.web.guards import (
     CHANGE,
     READ,
@@ -28,7 +29,7 @@ from crm_airflow.web.settings_form import entered, entries, names_of
 from crm_airflow.web.settings_words import FIRST
 from crm_sync.decide.setup import STEP_OF, STEPS, Facts, Stage, Work, stage_of
 from crm_sync.errors import Misconfigured
-from crm_sync.ledger import overview
+from crm_sync.ledger import overview, settings_history
 from crm_sync.ledger import setup as ledger
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.overview import Overview, Progress
@@ -118,48 +119,51 @@ def show(
     step = STEP_OF[found.stage]
     return page(
         request, "setup.html", name=connection_id, found=found, step=step, steps=STEPS,
-        order=list(STEPS), changes=may_change(connection_id, user),
+        order=list(STEPS), changes=may_change(connection_id, user), mark=settings_history.mark(found.view.connection.settings),
         entries=entries(found.view.connection.settings.model_dump(mode="json"), FIRST.settings),
         dags={"check": preflight_dag(connection_id), "provision": provision_dag(connection_id), "sync": sync_dag(connection_id)},
     )  # fmt: skip
 
 
 @router.post(f"{SETUP}/check", dependencies=CHANGE)
-def check(request: Request, connection_id: ConnectionName, airflow: AirflowUser) -> Response:
+def check(request: Request, connection_id: ConnectionName, airflow: AirflowUser, once: Once = "") -> Response:
     """Check the org, or check it again."""
-    acting.check(airflow, connection_id)
-    return _back(request, connection_id)
+    acting.check(airflow, connection_id, once)
+    return back(request, connection_id, "/setup")
 
 
 @router.post(f"{SETUP}/settings", dependencies=CHANGE)
-def choose(request: Request, connection_id: ConnectionName, airflow: AirflowUser, sent: Sent) -> Response:
+def choose(
+    request: Request, connection_id: ConnectionName, airflow: AirflowUser, sent: Sent, once: Once = ""
+) -> Response:
     """Store the settings, and have provisioning planned under them."""
-    store(connection_id, entered(sent, names_of([FIRST])), None, airflow.user)
-    acting.plan_provisioning(airflow, connection_id)
-    return _back(request, connection_id)
+    store(connection_id, entered(sent, names_of([FIRST])), sent.get("mark"), airflow.user)
+    acting.plan_provisioning(airflow, connection_id, once)
+    return back(request, connection_id, "/setup")
 
 
 @router.post(f"{SETUP}/plan", dependencies=CHANGE)
-def plan(request: Request, connection_id: ConnectionName, airflow: AirflowUser) -> Response:
+def plan(request: Request, connection_id: ConnectionName, airflow: AirflowUser, once: Once = "") -> Response:
     """Have provisioning planned once more."""
-    acting.plan_provisioning(airflow, connection_id)
-    return _back(request, connection_id)
+    acting.plan_provisioning(airflow, connection_id, once)
+    return back(request, connection_id, "/setup")
 
 
 @router.post(f"{SETUP}/provision", dependencies=CHANGE)
 def provision(
-    request: Request, connection_id: ConnectionName, airflow: AirflowUser, plan: Annotated[int, Form()]
-) -> Response:
-    """Carry out the plan that the person has seen; another one has to be looked at first."""
+    request: Request, connection_id: ConnectionName, airflow: AirflowUser, plan: Annotated[int, Form()], once: Once = ""
+) -> Response:  # fmt: skip
+    """Carry out the plan that the person has seen; another one, or one under other settings, has to be looked at first."""
     with writing() as tx:
         seen = ledger.newest_provision(tx, connection_id)
+        changed = settings_history.history(tx, connection_id, 1)
     if seen is None or seen.run_id != plan:
         raise Misconfigured(
             "The plan that you confirmed is not the newest one: go back and look at it again."
         )
-    acting.provision(airflow, connection_id)
-    return _back(request, connection_id)
-
-
-def _back(request: Request, connection_id: str) -> Response:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/connections/{connection_id}/setup", 303)
+    if any(change.at > seen.started_at for change in changed):
+        raise Misconfigured(
+            f"{changed[0].who} changed the settings after this plan was made: go back, press Plan again, and look at what is new."
+        )
+    acting.provision(airflow, connection_id, once)
+    return back(request, connection_id, "/setup")
