@@ -5,82 +5,27 @@ The task processes of a running Airflow are killed in tests/stack/test_kills.py.
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from crm_sync.ledger import settings
 from tests.crm_sync.engine.cases.office import STAGES, Office
+from tests.crm_sync.engine.cases.workers import Workers, working
 
-ROOT = Path(__file__).parents[4]
 KILLS = 24
 SEED = 20_261_122
 ALL = [*STAGES, "settle"]
 
 
-@dataclass
-class Workers:
-    """The process that forks the others."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-    clock: Path
-    told: list[Path] = field(default_factory=list)
-
-    def job(self, run_id: int, *stages: str, at: str = "0", signal: str = "SIGKILL") -> dict[str, Any]:
-        """Stages that a process is to run until step ``at``."""
-        self.told.append(self.folder / f"{len(self.told)}.txt")
-        return {"run_id": run_id, "stages": stages, "at": at, "signal": signal, "said": str(self.told[-1])}
-
-    def start(self, *jobs: dict[str, Any]) -> list[dict[str, Any]]:
-        """Start the jobs at once, and wait until each has ended or stands still."""
-        return self._ask({"jobs": jobs})
-
-    def wake(self, pid: int) -> None:
-        """Let one that stands still go on to its end."""
-        self._ask({"wake": pid})
-
-    def said(self) -> str:
-        """What the last one said: its steps, or its error."""
-        return self.told[-1].read_text()
-
-    def _ask(self, command: dict[str, Any]) -> list[dict[str, Any]]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        answer: list[dict[str, Any]] = json.loads(self.process.stdout.readline())
-        return answer
-
-
 @pytest.fixture
 def workers(office: Office, tmp_path: Path) -> Iterator[Workers]:
-    clock = tmp_path / "clock"
-    clock.write_text("0")
-    command = [
-        sys.executable,
-        "-m",
-        "tests.crm_sync.engine.cases.worker",
-        office.url,
-        office.people.url,
-        str(clock),
-    ]
-    path = os.pathsep.join((str(ROOT / "include"), str(ROOT / "plugins"), str(ROOT)))
-    with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:  # fmt: skip
-        yield Workers(process, tmp_path, clock)
-        assert process.stdin is not None
-        process.stdin.close()
+    with working(office, tmp_path) as workers:
+        yield workers
 
 
 @dataclass

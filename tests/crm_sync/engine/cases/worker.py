@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from crm_sync.access.app import App
 from crm_sync.access.login import MemoryLogin
 from crm_sync.access.oauth import OAuthEndpoint, identity
 from crm_sync.access.reply import Reply
-from crm_sync.access.transport import MeteredSession
+from crm_sync.access.transport import Download, MeteredSession
 from crm_sync.engine import Engine
 from crm_sync.ledger.database import Database, Transaction
 from crm_sync.ledger.spending import LedgerMeter
@@ -66,7 +66,7 @@ class MortalDatabase(Database):
 
 
 class MortalSession(MeteredSession):
-    """Two steps a call: nothing was sent yet; all was answered, and nobody has noted it."""
+    """Two steps a call: nothing was sent yet; all was answered, and nobody has noted it.  One for a part of a job's results."""
 
     steps: Steps
 
@@ -75,6 +75,12 @@ class MortalSession(MeteredSession):
         reply = super().call(*args, **content)
         self.steps.step("answered")
         return reply
+
+    @contextmanager
+    def download(self, path: str, *, params: Mapping[str, str], purpose: str) -> Iterator[Download]:
+        self.steps.step("part")
+        with super().download(path, params=params, purpose=purpose) as reply:
+            yield reply
 
 
 def work(url: str, org: str, clock: Path, job: dict[str, Any]) -> int:
@@ -94,7 +100,9 @@ def work(url: str, org: str, clock: Path, job: dict[str, Any]) -> int:
     ) as session:
         session.steps = steps
         engine = Engine(
-            database, MAPPINGS, lambda _connection, _run: SalesforceStore(session, MAPPINGS, lambda: identity(session).user_id),
+            database, MAPPINGS, lambda _connection, _run: SalesforceStore(
+                session, MAPPINGS, lambda: identity(session).user_id, sleep=lambda _: None, **job["store"]
+            ),
             now=lambda: datetime.now(UTC) + timedelta(seconds=later()), sleep=lambda _seconds: None, monotonic=monotonic,
         )  # fmt: skip
         for stage in job["stages"]:
