@@ -10,6 +10,9 @@ import pytest
 from tests.crm_airflow.airflow_env import airflow_home
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
     from tests.crm_airflow.real import Org
 
 airflow_home()
@@ -42,3 +45,20 @@ def hub(_hub: str, org: Org, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("CRM_SYNC_DATABASE_URL", _hub)
     airflow_connection(monkeypatch, NAME, org.extra())
     return _hub
+
+
+@pytest.fixture(scope="session")
+def app() -> FastAPI:
+    """Airflow's application with our pages in it."""
+    from tests.crm_airflow.ui import airflow_app
+
+    return airflow_app()
+
+
+@pytest.fixture
+def admin(app: FastAPI, hub: str) -> Iterator[TestClient]:
+    """The browser of an administrator who is signed in."""
+    from tests.crm_airflow.ui import browser
+
+    with browser(app, "admin") as client:
+        yield client

@@ -11,7 +11,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.crm_airflow.real import NAME
-from tests.crm_airflow.ui import airflow_app, browser
+from tests.crm_airflow.ui import browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 EXAMPLES = 20
@@ -20,11 +20,6 @@ LOOSE = {
     "PUT /api/v1/connections/{connection_id}/mapping/{object}/{column}": [positive_data_acceptance],
 }
 """What a way in needs depends on the grant, what a field needs on its type: their schemas do not say it."""
-
-
-@pytest.fixture(scope="module")
-def app():
-    return airflow_app()
 
 
 @pytest.fixture

@@ -18,12 +18,11 @@ from tests.crm_airflow.airflow_env import airflow_database
 from tests.crm_airflow.fake import FakeEngine, FakeReport, faked
 from tests.crm_airflow.real import airflow_connection, make_connection, rows, run, running_hub, running_org
 from tests.crm_airflow.test_operators import context
-from tests.crm_airflow.ui import airflow_app, browser
+from tests.crm_airflow.ui import BUTTON, airflow_app, browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's runner imports warns
 NAME = "asking"
 PAGE, API = f"/crm-sync/connections/{NAME}", f"/crm-sync/api/v1/connections/{NAME}"
-BUTTON = {"Sec-Fetch-Site": "same-origin"}
 WHEN = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
 ANN = {"id": "1", "name": "Ann"}
 YES = "Approve plan 00ff00ff00ff00ff"

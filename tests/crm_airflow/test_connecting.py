@@ -12,18 +12,12 @@ import requests
 from crm_sync.access.vault import KeyRing, Vault
 from crm_sync.errors import Misconfigured
 from tests.crm_airflow.real import Org, airflow_connection, make_connection, rows
-from tests.crm_airflow.ui import ADDRESS, airflow_app, browser
+from tests.crm_airflow.ui import ADDRESS, BUTTON, browser
 from tests.salesforce_standin.browser import Browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 NAME, CONNECT, CALLBACK = "browsing", "/crm-sync/connections/browsing/connect", "/crm-sync/oauth/callback"
 USER, PASSWORD = "integration@gptweb.example", "a-pass-word"
-BUTTON = {"Sec-Fetch-Site": "same-origin"}  # what a browser says when our own page's button is pressed
-
-
-@pytest.fixture(scope="module")
-def app():
-    return airflow_app()
 
 
 @pytest.fixture

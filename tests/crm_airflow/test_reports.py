@@ -11,20 +11,14 @@ from crm_sync.decide.drift import Drift
 from crm_sync.ledger import reconciliation, runs
 from crm_sync.ledger.database import Database
 from tests.crm_airflow.real import NAME
-from tests.crm_airflow.ui import airflow_app, browser
+from tests.crm_airflow.ui import BUTTON, browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 API, PAGE = (
     f"/crm-sync/api/v1/connections/{NAME}/reconciliations",
     f"/crm-sync/connections/{NAME}/reconciliations",
 )
-BUTTON = {"Sec-Fetch-Site": "same-origin"}
 OURS = "11111111-1111-1111-1111-111111111111"
-
-
-@pytest.fixture(scope="module")
-def app():
-    return airflow_app()
 
 
 @pytest.fixture

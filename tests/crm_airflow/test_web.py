@@ -9,22 +9,10 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from tests.crm_airflow.real import NAME, rows
-from tests.crm_airflow.ui import airflow_app, browser
+from tests.crm_airflow.ui import BUTTON, browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 API, PAGE = "/crm-sync/api/v1/connections", f"/crm-sync/connections/{NAME}"
-BUTTON = {"Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture(scope="module")
-def app():
-    return airflow_app()
-
-
-@pytest.fixture
-def admin(app, hub):
-    with browser(app, "admin") as client:
-        yield client
 
 
 def routes() -> list[APIRoute]:

@@ -10,18 +10,12 @@ import psycopg
 import pytest
 
 from tests.crm_airflow.real import NAME, rows
-from tests.crm_airflow.ui import airflow_app, browser
+from tests.crm_airflow.ui import BUTTON, browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 PAGE, API = f"/crm-sync/connections/{NAME}", f"/crm-sync/api/v1/connections/{NAME}"
-BUTTON = {"Sec-Fetch-Site": "same-origin"}
 ANN = "00000000-0000-0000-0000-0000000000a1"
 EVE = "00000000-0000-0000-0000-0000000000e1"
-
-
-@pytest.fixture(scope="module")
-def app():
-    return airflow_app()
 
 
 def insert(hub: str, table: str, **values: object) -> int:

@@ -15,11 +15,10 @@ from crm_sync.decide.alerts import EVENTS, Alert, AlertState
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.settings import load
 from tests.crm_airflow.real import NAME, rows
-from tests.crm_airflow.ui import airflow_app, browser
+from tests.crm_airflow.ui import BUTTON, browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 PAGE, API = f"/crm-sync/connections/{NAME}/alerts", f"/crm-sync/api/v1/connections/{NAME}/alerts"
-BUTTON = {"Sec-Fetch-Site": "same-origin"}
 ALL = list(EVENTS)
 
 
@@ -49,11 +48,6 @@ def chat() -> Iterator[tuple[str, list[tuple[str, str | None, dict[str, str]]]]]
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-@pytest.fixture(scope="module")
-def app():
-    return airflow_app()
 
 
 @pytest.fixture

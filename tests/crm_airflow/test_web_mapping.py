@@ -7,16 +7,10 @@ import re
 import pytest
 
 from tests.crm_airflow.real import NAME, rows
-from tests.crm_airflow.ui import airflow_app, browser
+from tests.crm_airflow.ui import BUTTON, browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 PAGE, API = f"/crm-sync/connections/{NAME}/mapping", f"/crm-sync/api/v1/connections/{NAME}/mapping"
-BUTTON = {"Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture(scope="module")
-def app():
-    return airflow_app()
 
 
 @pytest.fixture

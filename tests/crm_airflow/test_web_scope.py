@@ -9,16 +9,10 @@ import pytest
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.settings import load
 from tests.crm_airflow.real import NAME, rows
-from tests.crm_airflow.ui import airflow_app, browser
+from tests.crm_airflow.ui import BUTTON, browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 PAGE, API = f"/crm-sync/connections/{NAME}/scope", f"/crm-sync/api/v1/connections/{NAME}/scope"
-BUTTON = {"Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture(scope="module")
-def app():
-    return airflow_app()
 
 
 @pytest.fixture

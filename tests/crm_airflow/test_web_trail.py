@@ -14,24 +14,12 @@ import pytest
 from crm_sync.ledger.database import Database
 from crm_sync.ledger.seal import seal_connection
 from tests.crm_airflow.real import NAME, make_connection, rows
-from tests.crm_airflow.ui import airflow_app, browser
+from tests.crm_airflow.ui import BUTTON, browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Airflow's application imports warns
 HERE, API = f"/crm-sync/connections/{NAME}", f"/crm-sync/api/v1/connections/{NAME}"
-BUTTON = {"Sec-Fetch-Site": "same-origin"}
 NOTE = """insert into crm_sync.decision (connection, object, our_id, field, before, after, rule, outcome, at)
   values (%s, 'contact', %s, 'title', '"=Clerk"', '"Head"', 'decided', 'noted', %s)"""
-
-
-@pytest.fixture(scope="module")
-def app():
-    return airflow_app()
-
-
-@pytest.fixture
-def admin(app, hub):
-    with browser(app, "admin") as client:
-        yield client
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ ADDRESS = "http://localhost:9999"
 USERS = {"admin": "admin", "viewer": "viewer", "clerk": "op"}
 """By role; what the clerk may see of our connections: one_connection.py."""
 PASSWORD = "a-password-of-the-tests"
+BUTTON = {"Sec-Fetch-Site": "same-origin"}
+"""What a browser says when a button of our own page is pressed."""
 
 
 def airflow_app() -> FastAPI:

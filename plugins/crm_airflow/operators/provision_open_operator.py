@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -35,9 +36,9 @@ class ProvisionOpenOperator(ProvisionOperator):
         super().__init__(**kwargs)
         self.plan_only = plan_only
 
+    @abstractmethod
     def lister(self) -> AbstractContextManager[Lister]:
         """What lists."""
-        raise NotImplementedError
 
     def execute(self, context: Mapping[str, Any]) -> int:
         """Open the run and log the list; returns the run's number."""
