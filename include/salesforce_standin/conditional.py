@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 
 import orjson
 
@@ -14,6 +16,8 @@ from salesforce_standin.tables import Row
 _READS = frozenset({"GET", "HEAD"})
 # Records of this object alone have tags.
 _TAGGED = "001"
+# What a compressing server adds inside the quotes (REST:conditional-request-headers).
+_PACKED = re.compile(r'-{1,2}gzip(?="\Z)')
 
 
 def refusal(call: Call, row: Row) -> Reply | None:
@@ -45,14 +49,15 @@ def _by_tag(call: Call, row: Row) -> Reply | None:
 
 
 def _tags(header: str) -> set[str]:
-    return {part.strip().removeprefix("W/").replace("--gzip", "") for part in header.split(",")}
+    return {_PACKED.sub("", part.strip().removeprefix("W/")) for part in header.split(",")}
 
 
 def marks(row: Row) -> dict[str, str]:
     """Return the headers by which a later request can refer to this state of a record."""
     headers: dict[str, str] = {}
     if row["Id"].startswith(_TAGGED):
-        headers["ETag"] = f'"{hashlib.sha256(orjson.dumps(row)).hexdigest()[:32]}"'
+        digest = hashlib.sha256(orjson.dumps(row)).digest()
+        headers["ETag"] = f'"{base64.b64encode(digest).decode()}"'
     if "LastModifiedDate" in row:
         headers["Last-Modified"] = clock.http_date(clock.epoch_of(row["LastModifiedDate"]))
     return headers

@@ -79,6 +79,8 @@ class Gateway:
             return self._rest(incoming, int(match[1]), int(match[2]), match[3] or "")
         if endpoint.is_ours(path):
             return endpoint.serve(self.org, incoming)
+        if path.startswith("/services/Soap/") and "soapaction" not in incoming.headers:
+            raise metadata_envelope.unusable("SOAPAction HTTP header missing")
         if match := _SOAP.match(path):
             return soap.serve(self.org, incoming, int(match[2]), match[1])
         if match := _METADATA.match(path):

@@ -15,7 +15,7 @@ from salesforce_standin import metadata_deploy, metadata_retrieve, xml_text
 from salesforce_standin.config import LATEST, OLDEST
 from salesforce_standin.errors import Fault, RowError
 from salesforce_standin.http_call import Reply
-from salesforce_standin.metadata_envelope import Caller, Request, answer, fault
+from salesforce_standin.metadata_envelope import Caller, Request, answer, fault, no_operation
 from salesforce_standin.metadata_kinds import EMPTY, KINDS, Kind
 from salesforce_standin.metadata_properties import properties
 from salesforce_standin.permissions import holds
@@ -39,7 +39,7 @@ def serve(org: Org, user_id: str, request: Request, version: int) -> Reply:
         raise fault("INSUFFICIENT_ACCESS", text)
     served = _CALLS.get(request.name)
     if served is None:
-        raise fault("Client", f"No operation available for request {request.call.tag}", "soapenv")
+        raise no_operation(request.call)
     return answer(request.name, served(Caller(org, user_id), request))
 
 

@@ -42,13 +42,24 @@ class Caller:
 
 def fault(code: str, message: str, prefix: str = "sf") -> ApiError:
     """Return a request that fails as a whole; clients look for the code in faultcode and in faultstring."""
+    space = "" if prefix == "soapenv" else f' xmlns:sf="{SPACE}"'
     body = (
-        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}" xmlns:sf="{SPACE}">'
+        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{xml_text.ENVELOPE}"{space}>'
         f"<soapenv:Body><soapenv:Fault><faultcode>{prefix}:{code}</faultcode><faultstring>"
         f"{'' if prefix == 'soapenv' else code + ': '}{escape(message)}</faultstring></soapenv:Fault></soapenv:Body>"
         "</soapenv:Envelope>"
     )
     return ApiError(500, body.encode(), {"Content-Type": _CONTENT_TYPE})
+
+
+def unusable(message: str) -> ApiError:
+    """Return the fault of what is no call of this API at all: it has no code and no detail."""
+    return fault("Client", message, "soapenv")
+
+
+def no_operation(call: Element) -> ApiError:
+    """Return the reply to a call that the API doesn't have."""
+    return unusable(f"No operation available for request {call.tag}, please check the WSDL for the service.")
 
 
 def no_session(token: str) -> ApiError:
@@ -69,7 +80,7 @@ def read(content: bytes) -> Request:
     envelope = xml_text.read(content)
     body = None if envelope is None else xml_text.child(envelope, "Body")
     if envelope is None or body is None or not len(body):
-        raise fault("Client", "Unable to parse the request", "soapenv")
+        raise unusable("Unable to parse the request")
     header = xml_text.child(envelope, "Header")
     parts = {xml_text.local(part.tag): part for part in (header if header is not None else ())}
     session, mode = parts.get("SessionHeader"), parts.get("AllOrNoneHeader")

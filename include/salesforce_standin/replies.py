@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import zlib
+from typing import Any
 
 import orjson
 from multidict import CIMultiDict
@@ -22,7 +23,8 @@ def headers_of(reply: Reply, clock: Clock, host: str, usage: str | None, *, secu
     headers["Date"] = clock.http_date()
     until = time.strftime("%a, %d-%b-%Y %H:%M:%S GMT", time.gmtime(clock.now() + _YEAR))
     tail = f"path=/; expires={until}; Max-Age={_YEAR}"
-    headers.add("Set-Cookie", f"CookieConsentPolicy=0:1; domain={host}; {tail}")
+    for name in ("CookieConsentPolicy", "LSKey-c$CookieConsentPolicy"):
+        headers.add("Set-Cookie", f"{name}=0:1; domain={host}; {tail}")
     headers.add("Set-Cookie", f"BrowserId={secrets.token_urlsafe(16)}; domain=.salesforce.com; {tail}")
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-XSS-Protection"] = "1; mode=block"
@@ -45,7 +47,20 @@ def spell(reply: Reply, *, pretty: bool) -> bytes:
         return b""
     if isinstance(reply.body, bytes):
         return reply.body
-    return orjson.dumps(reply.body, option=orjson.OPT_INDENT_2 if pretty else 0)
+    return _pretty(reply.body, 0).encode() if pretty else orjson.dumps(reply.body)
+
+
+def _pretty(value: Any, depth: int) -> str:
+    """Spell JSON as X-PrettyPrint gets it recorded: a space before the colon, lists in the line of their key."""
+    if isinstance(value, list):
+        return f"[ {', '.join(_pretty(one, depth) for one in value)} ]" if value else "[ ]"
+    if not isinstance(value, dict):
+        return orjson.dumps(value).decode()
+    if not value:
+        return "{ }"
+    pad = "  " * (depth + 1)
+    lines = [f"{pad}{orjson.dumps(name).decode()} : {_pretty(one, depth + 1)}" for name, one in value.items()]
+    return "{\n" + ",\n".join(lines) + "\n" + pad[2:] + "}"
 
 
 def pack(body: bytes, headers: CIMultiDict[str], accepted: str) -> bytes:

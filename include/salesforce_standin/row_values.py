@@ -146,9 +146,11 @@ def refuse_twins(table: Table, row: Row, old: Row | None) -> None:
 
 
 def compose(sobject: SObject, row: Row) -> None:
-    """Fill in what follows from other values: a person's full name, the address of the photo."""
+    """Fill in what follows from other values: a full name, the photo's address, what nobody cleaned."""
     if row.get("LastName") is not None:
         parts = (row.get("FirstName"), row.get("LastName"))
         row["Name"] = " ".join(part for part in parts if part)
+    if "CleanStatus" in sobject.fields:
+        row.setdefault("CleanStatus", "Pending")  # as every recorded record has it
     if "PhotoUrl" in sobject.fields:
         row.setdefault("PhotoUrl", f"/services/images/photo/{row['Id']}")

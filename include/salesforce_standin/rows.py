@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from salesforce_standin.org import Org
 
 
+_VIEWED = frozenset({"LastViewedDate", "LastReferencedDate"})
+
+
 def access_to(org: Org, call: Call, name: str) -> Access:
     """Return the caller's view of the object in an address."""
     sobject = org.object_named(name)
@@ -68,10 +71,10 @@ def find(org: Org, call: Call, name: str, id_text: str) -> tuple[Access, Row]:
 
 def get(org: Org, call: Call, name: str, id_text: str) -> Reply:
     """Read a record."""
-    return _shown(call, *find(org, call, name, id_text))
+    return _shown(org, call, *find(org, call, name, id_text))
 
 
-def _shown(call: Call, access: Access, row: Row) -> Reply:
+def _shown(org: Org, call: Call, access: Access, row: Row) -> Reply:
     unchanged = conditional.refusal(call, row)
     if unchanged is not None:
         return unchanged
@@ -79,7 +82,11 @@ def _shown(call: Call, access: Access, row: Row) -> Reply:
     names = field_names(access, wanted.split(",")) if wanted else None
     if names is not None and "Id" not in names:
         names.append("Id")  # always comes along, at the end
-    return Reply(body=render(access, row, call.root, names), headers=conditional.marks(row))
+    record = render(access, row, call.root, names)
+    if "updatemru=false" not in call.headers.get("sforce-mru", "").lower().replace(" ", ""):
+        # Reading one record is looking at it; queries are not (REST:mru-header).
+        record |= dict.fromkeys(_VIEWED & record.keys(), org.clock.stamp())
+    return Reply(body=record, headers=conditional.marks(row))
 
 
 def create(org: Org, call: Call, name: str) -> Reply:
@@ -102,9 +109,9 @@ def update(org: Org, call: Call, name: str, id_text: str) -> Reply:
     access = access_to(org, call, name)
     id18 = _id(id_text)
     row = access.table.rows.get(id18)
-    if row is None:
+    if row is None and id18.startswith(access.sobject.prefix):
         raise not_found()
-    stale = None if row.get("IsDeleted") else conditional.refusal(call, row)
+    stale = conditional.refusal(call, row) if row and not row.get("IsDeleted") else None
     if stale is not None:
         return stale
     try:
@@ -118,7 +125,7 @@ def delete(org: Org, call: Call, name: str, id_text: str) -> Reply:
     """Delete a record."""
     access = access_to(org, call, name)
     id18 = _id(id_text)
-    if id18 not in access.table.rows:
+    if id18 not in access.table.rows and id18.startswith(access.sobject.prefix):
         raise not_found()
     try:
         Writer(org, call.user_id, call.headers).delete(access.sobject.name, id18)
@@ -135,7 +142,7 @@ def get_by_key(org: Org, call: Call, name: str, key: str, value: str) -> Reply:
         raise not_found()
     if len(found) > 1:
         raise _several(call, access, [row["Id"] for row in found])
-    return _shown(call, access, found[0])
+    return _shown(org, call, access, found[0])
 
 
 def _named(access: Access, key: Field, value: str) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from salesforce_standin import rights, soap_calls, xml_text
+from salesforce_standin import metadata_envelope, rights, soap_calls, xml_text
 from salesforce_standin.config import LATEST, OLDEST
 from salesforce_standin.errors import ApiError
 from salesforce_standin.http_call import Call, Incoming, Reply
@@ -34,14 +34,12 @@ _FAULTS = {
 _PLACE = re.compile(r"ERROR at Row:(\d+):Column:(\d+)")
 
 
-def serve(  # noqa: PLR0911 - one way out per refusal
-    org: Org, incoming: Incoming, version: int, kind: str = "u"
-) -> Reply:
+def serve(org: Org, incoming: Incoming, version: int, kind: str = "u") -> Reply:
     """Answer a SOAP request; what is about records is done in soap_calls.py."""
     envelope = xml_text.read(incoming.content)
     call = None if envelope is None else _call_of(envelope)
     if envelope is None or call is None:
-        return _fault("soapenv:Client", "UNKNOWN_EXCEPTION", "Unable to parse the request", kind)
+        raise metadata_envelope.unusable("Unable to parse the request")
     if version < OLDEST:
         message = f"API version {version}.0 has been retired"
         return _fault("sf:UNSUPPORTED_API_VERSION", "UNSUPPORTED_API_VERSION", message, kind)
@@ -49,8 +47,7 @@ def serve(  # noqa: PLR0911 - one way out per refusal
     if name == "login" and version <= _LAST_WITH_LOGIN:
         return _login(org, incoming, call, version, kind)
     if name not in _CALLS and name not in soap_calls.CALLS:
-        message = f"No operation available for request {call.tag}"
-        return _fault("soapenv:Client", "UNKNOWN_EXCEPTION", message, kind)
+        raise metadata_envelope.no_operation(call)
     header = xml_text.child(envelope, "Header")
     headers = {xml_text.local(part.tag): part for part in (header if header is not None else ())}
     session = org.sessions.find(_token_of(headers))

@@ -86,6 +86,25 @@ def test_soap_says_who_one_is_and_logs_out(standin, client, admin):
     assert "<sf:exceptionCode>INVALID_SESSION_ID</sf:exceptionCode>" in gone.text
 
 
+@pytest.mark.parametrize(("kind", "version"), [("u", "66.0"), ("m", "66.0")])
+def test_what_is_no_call_of_soap_gets_a_fault_without_a_code(standin, client, kind, version):
+    """Seen at real orgs: github.com/watzon/salesforce-angular2-boilerplate/issues/14."""
+    space = {"u": "urn:partner.soap.sforce.com", "m": "http://soap.sforce.com/2006/04/metadata"}[kind]
+    envelope = (
+        f'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns="{space}"><e:Header><SessionHeader>'
+        f"<sessionId>{ADMIN_TOKEN}</sessionId></SessionHeader></e:Header><e:Body><nothing/></e:Body></e:Envelope>"
+    )
+    address = f"{standin.base}/services/Soap/{kind}/{version}"
+    reply = requests.post(
+        address, data=envelope, headers={"Content-Type": "text/xml", "SOAPAction": '""'}, timeout=5
+    )
+    wanted = f"No operation available for request {{{space}}}nothing, please check the WSDL for the service."
+    assert f"<faultcode>soapenv:Client</faultcode><faultstring>{wanted}</faultstring></" in reply.text
+    reply = requests.post(address, data=envelope, headers={"Content-Type": "text/xml"}, timeout=5)
+    assert reply.status_code == 500
+    assert "<faultstring>SOAPAction HTTP header missing</faultstring>" in reply.text
+
+
 def test_soap_login_can_be_off(standin, admin):
     admin.post("/standin/settings", {"soap_login": False})
     reply = soap_login(standin.base, ADMIN)

@@ -1,5 +1,6 @@
 """One record at a time: statuses, bodies, external ids, conditional headers, and what a write refuses."""
 
+import re
 from typing import Any
 
 import pytest
@@ -346,6 +347,43 @@ class TestConditionalHeaders:
         assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
         assert client.patch(path, {"Phone": "1"}, headers={"If-Match": tag}).status_code == 204
         assert client.patch(path, {"Phone": "2"}, headers={"If-Match": tag}).status_code == 412
+
+    def test_a_tag_is_spelled_as_recorded_and_known_with_the_mark_of_compression(self, client):
+        """Grouparoo's fixtures: "gTI7lF2oYMlDxM+gTW1a62nzqxfxxihRqAygUNh9DPs="; REST:conditional-request-headers."""
+        path = "/sobjects/Account/" + client.create("Account", Name="Acme")
+        tag = client.get(path).headers["ETag"]
+        assert re.fullmatch(r'"[A-Za-z0-9+/]{43}="', tag)
+        for known in (f'"other", {tag[:-1]}-gzip"', f'{tag[:-1]}--gzip"', f"W/{tag}"):
+            assert client.get(path, headers={"If-None-Match": known}).status_code == 304
+
+
+class TestRecorded:
+    """What records of Grouparoo's fixtures have beside what was written."""
+
+    def test_reading_a_record_is_looking_at_it(self, client, admin):
+        """REST:mru-header: single records are looked at, unless the header says otherwise; queries never are."""
+        admin.post("/standin/clock", {"frozen": True})
+        path = "/sobjects/Contact/" + client.create("Contact", LastName="A")
+        now = admin.get("/standin/clock").json()["now"]
+        shown = client.get(path).json()
+        assert (shown["LastViewedDate"], shown["LastReferencedDate"]) == (now, now)
+        assert client.get(path, headers={"Sforce-Mru": "updateMru=false"}).json()["LastViewedDate"] is None
+        assert client.rows("SELECT LastViewedDate FROM Contact") == [{"LastViewedDate": None}]
+
+    def test_nobody_cleaned_a_new_record(self, client):
+        client.create("Contact", LastName="A")
+        assert client.rows("SELECT CleanStatus FROM Contact") == [{"CleanStatus": "Pending"}]
+
+    @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+    def test_an_id_of_another_object(self, client, method):
+        """REST:status-codes-and-error-responses; who reads finds nothing."""
+        account = client.create("Account", Name="A")
+        reply = client.call(method, f"/sobjects/Contact/{account}", json={"Phone": "1"})
+        message = f"Contact ID: id value of incorrect type: {account}"
+        assert (reply.status_code, reply.json()) == (
+            400, [{"message": message, "errorCode": "MALFORMED_ID", "fields": ["Id"]}],
+        )  # fmt: skip
+        assert client.get(f"/sobjects/Contact/{account}").status_code == 404
 
 
 def test_person_names(client):
