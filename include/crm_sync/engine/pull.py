@@ -173,9 +173,9 @@ def _keys_about_to_be_created(tx: Transaction, context: Context, mapping: Object
               and {within}
               and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
                               and l.our_id = b.our_id and l.their_id is not null offset 0)
-              and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
-                              and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null
-                              and coalesce(p.our_version, o.version) = o.version offset 0)"""
+              and not exists (select 1 from (select * from crm_sync.parked p where p.our_id = b.our_id offset 0) p
+                              where p.connection = %(c)s and p.object = %(o)s and p.held and p.lifted_at is null
+                              and p.field is null and coalesce(p.our_version, o.version) = o.version)"""
         ).format(
             function=match_function(mapping, column), column=sql.Identifier(column), table=table(mapping),
             within=window.within(context.run, sql.SQL("o.updated_at")),

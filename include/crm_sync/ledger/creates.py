@@ -191,7 +191,8 @@ def keep(
           cross join lateral (select o.version, o.deleted_at from {table} o where o.id = l.our_id offset 0) o
           where r.job_id = %(job)s and i.creates and i.closed_by is null and i.settled = '{{}}'
             and o.version = r.our_version and o.deleted_at is null
-            and not exists (select 1 from crm_sync.parked p where p.link_id = i.link_id and p.lifted_at is null offset 0)
+            and not exists (select 1 from (select p.lifted_at from crm_sync.parked p where p.link_id = i.link_id offset 0) p
+              where p.lifted_at is null)
           order by i.link_id),
         linked as (
           update crm_sync.link l set their_id = k.their_id, state = 'live', keyed = true, their_alive = true,
@@ -246,8 +247,8 @@ def _usual(mapping: ObjectMapping) -> sql.Composed:
         sql.SQL("o.id is not null and o.deleted_at is null"),
         sql.SQL("""not exists (select 1 from crm_sync.link l where l.connection = k.connection and l.object = k.object
           and l.our_id = k.our_id offset 0)"""),
-        sql.SQL("""not exists (select 1 from crm_sync.parked p where p.connection = k.connection and p.object = k.object
-          and p.our_id = k.our_id and p.lifted_at is null offset 0)"""),
+        sql.SQL("""not exists (select 1 from (select * from crm_sync.parked p where p.our_id = k.our_id offset 0) p
+          where p.connection = k.connection and p.object = k.object and p.lifted_at is null)"""),
         plain(mapping),
     ]
     for level, column in enumerate(mapping.match):

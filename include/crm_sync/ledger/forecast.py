@@ -87,9 +87,9 @@ def _counts(tx: Transaction, connection: str, object: Object) -> Sequence[int]:
           where b.connection = %(c)s and b.object = %(o)s and not {waiting}) left_over),
         (select count(*) from crm_sync.outbox b where b.connection = %(c)s and b.object = %(o)s
           and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
-            and l.our_id = b.our_id and l.their_id is not null)
-          and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
-            and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null)),
+            and l.our_id = b.our_id and l.their_id is not null offset 0)
+          and not exists (select 1 from (select * from crm_sync.parked p where p.our_id = b.our_id offset 0) p
+            where p.connection = %(c)s and p.object = %(o)s and p.held and p.lifted_at is null and p.field is null)),
         (select count(*) from crm_sync.link where connection = %(c)s and object = %(o)s and reread)""").format(
         waiting=WAITING
     )

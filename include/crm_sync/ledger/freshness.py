@@ -84,8 +84,8 @@ def _of_object(tx: Transaction, connection: str, object: Object) -> Freshness:
           where b.connection = %(c)s and b.object = %(o)s
             and not exists (select 1 from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
               and l.our_id = b.our_id and {waiting})
-            and not exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s
-              and p.our_id = b.our_id and p.held and p.lifted_at is null and p.field is null offset 0)
+            and not exists (select 1 from (select * from crm_sync.parked p where p.our_id = b.our_id offset 0) p
+              where p.connection = %(c)s and p.object = %(o)s and p.held and p.lifted_at is null and p.field is null)
           limit {at_most}),
         theirs as materialized (
           select l.our_id, greatest(l.seen_stamp, l.dirty_since) as at from crm_sync.link l

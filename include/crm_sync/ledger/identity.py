@@ -180,8 +180,9 @@ def _unlinked(
     )
     query = sql.SQL("""
         select b.our_id::text, b.version, l.link_id,
-          exists (select 1 from crm_sync.parked p where p.connection = %(c)s and p.object = %(o)s and p.our_id = b.our_id
-            and p.link_id is not null and p.field is null and p.held and p.lifted_at is null and p.our_version = o.version),
+          exists (select 1 from (select * from crm_sync.parked p where p.our_id = b.our_id offset 0) p
+            where p.connection = %(c)s and p.object = %(o)s and p.link_id is not null and p.field is null and p.held
+              and p.lifted_at is null and p.our_version = o.version),
           {keys}, {columns}
         from crm_sync.outbox b
         left join {table} o on o.id = b.our_id

@@ -144,25 +144,31 @@ class Crowd(BulkWorld):
             )
             self.people.update(type_, [{"Id": their_id, "Title": "theirs"} for _, their_id in known[count:]])
 
-    def syncs(self, limit: int) -> None:
+    def syncs(self, limit: int, ends: str = "succeeded") -> None:
         """A run, none of whose statements may read more rows of a table."""
         self.database.limit = limit
         self.database.close()
-        self.run_once()
+        self.run_once(ends)
         self.database.limit = 2**62
 
-    def run_once(self) -> None:
+    def run_once(self, ends: str = "succeeded") -> None:
         """A run, and an hour without one: nothing that it wrote is read again."""
-        assert self.run().state == "succeeded", self.error
+        assert self.run().state == ends
         self.later += timedelta(hours=1)
         self.org.people.ask("POST", "/standin/clock", json={"advance": 3600})
 
 
 @pytest.fixture(scope="module")
-def org() -> Iterator[StandinOrg]:
+def stood_in() -> Iterator[StandinOrg]:
     with standin_org() as org:
         org.people.ask("POST", "/standin/settings", json={"bulk_milliseconds": 1})
         yield org
+
+
+@pytest.fixture
+def org(stood_in: StandinOrg) -> Iterator[StandinOrg]:
+    yield stood_in
+    stood_in.people.mends()
 
 
 @pytest.mark.parametrize("large_pushes", ["composite", "bulk"])
@@ -187,3 +193,45 @@ def test_statements_read_what_there_is_to_do(org: StandinOrg, database_url: str,
         world.edits(FEW // 5)
         world.syncs(2 * MANY)
         assert not beyond, "\n".join(["beside many records at rest", *beyond])
+
+
+def test_merges_deletes_conversions_and_parked_values_read_what_there_is_to_do(
+    org: StandinOrg, database_url: str
+) -> None:
+    beyond: list[str] = []
+    with (
+        closing(CountingDatabase(database_url, beyond)) as database,
+        psycopg.connect(database_url, autocommit=True) as client,
+    ):
+        world = Crowd(org, database, client)
+        client.execute("vacuum analyze")
+        world.ours(FEW)
+        world.run_once()
+        contacts, leads = (
+            [
+                row[0]
+                for row in client.execute("select their_id from crm_sync.link where object = %s", (object,))
+            ]
+            for object in ("contact", "lead")
+        )
+        for winner, loser in zip(contacts[:30], contacts[30:60], strict=True):
+            org.people.merges(winner, loser)
+        for gone in contacts[60:90]:
+            org.people.deletes(gone)
+        for lead in leads[:50]:
+            org.people.ask("POST", "/standin/records/convert", json={"leadId": lead})
+        org.people.breaks(
+            action="refuse_rows",
+            body="Refused",
+            code="FIELD_CUSTOM_VALIDATION_EXCEPTION",
+            message="No.",
+            count=None,
+        )
+        client.execute(
+            "update gptweb.contacts set title = 'Refused' where id in (select our_id from crm_sync.link where their_id = any(%s))",
+            (contacts[90:],),
+        )
+        world.syncs(FEW * 10, "succeeded_with_parked")
+        client.execute("update gptweb.contacts set phone = '1' where title = 'Refused'")
+        world.syncs(FEW * 10, "succeeded_with_parked")
+    assert not beyond, "\n".join(beyond)

@@ -14,6 +14,11 @@ MATCH_KEYS = {
     "accounts_domain": "gptweb.accounts (crm_sync.match_domain(website))",
     "accounts_name": "gptweb.accounts (crm_sync.match_text(name))",
 }
+PARKED_KEYS = {
+    "parked_link": ("link_id", "link_id"),
+    "parked_our": ("our_id", "connection, object, our_id"),
+    "parked_their": ("their_id", "connection, object, their_id"),
+}
 LINK_KEYS = {
     "link_connection_object_our_id_key": ("connection, object, our_id", "our_id, connection, object"),
     "link_connection_their_object_their_id_key": (
@@ -24,7 +29,7 @@ LINK_KEYS = {
 
 
 def upgrade() -> None:
-    """Links by their ids, and our records, deleted ones too, by their match keys.
+    """Links by their ids; our records, deleted ones too, by their match keys; what was parked of a record by its id.
 
     Two partial indexes with one condition, or two keys that begin with the connection, cost the same while a table looks
     empty; the planner then took the wrong one and read it as a whole, once for each row of a chunk.
@@ -32,6 +37,9 @@ def upgrade() -> None:
     for name, what in MATCH_KEYS.items():
         op.execute(f"drop index gptweb.{name}")
         op.execute(f"create index {name} on {what}")
+    for name, (columns, _) in PARKED_KEYS.items():
+        op.execute(f"drop index crm_sync.{name}")
+        op.execute(f"create index {name} on crm_sync.parked ({columns})")
     for name, (_, columns) in LINK_KEYS.items():
         op.execute(
             f"alter table crm_sync.link drop constraint {name}, add constraint {name} unique ({columns})"
@@ -39,11 +47,14 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """As before: the connection first, and match keys of living records only."""
+    """As before: the connection first, and only of living records and of what is still parked."""
     for name, (columns, _) in LINK_KEYS.items():
         op.execute(
             f"alter table crm_sync.link drop constraint {name}, add constraint {name} unique ({columns})"
         )
+    for name, (_, columns) in PARKED_KEYS.items():
+        op.execute(f"drop index crm_sync.{name}")
+        op.execute(f"create index {name} on crm_sync.parked ({columns}) where lifted_at is null")
     for name, what in MATCH_KEYS.items():
         op.execute(f"drop index gptweb.{name}")
         op.execute(f"create index {name} on {what} where deleted_at is null")
