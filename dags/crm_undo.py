@@ -1,4 +1,4 @@
-"""Take back what runs wrote: by run, by record, by field, by time.
+"""Take back what runs of one CRM connection wrote: by run, by record, by field, by time.
 
 `open_undo` → `plan_undo` → `apply_undo` → `sync_now` → `settle`
 
@@ -54,13 +54,13 @@ HOW = {
 }  # fmt: skip
 
 
-def undo_dag(names: list[str]) -> DAG:
-    """The undo of all connections."""
-    which = Param(names[0], type="string", enum=names, title="Connection", description="Whose runs.")
+def undo_dag(connection: snapshot.ConnectionSnapshot) -> DAG:
+    """The undo of one connection."""
+    name = connection.name
     with DAG(
-        "crm_undo",
-        dag_display_name="CRM undo",
-        description="Takes back what runs wrote, where nobody changed it since.",
+        f"crm_undo__{name}",
+        dag_display_name=f"CRM undo: {name}",
+        description=f"Takes back what runs of {name} ({connection.vendor}) wrote, where nobody changed it since.",
         doc_md=__doc__,
         schedule=None,
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
@@ -69,20 +69,20 @@ def undo_dag(names: list[str]) -> DAG:
         dagrun_timeout=timedelta(hours=60),  # a day and more for the answer, a day for a pause
         is_paused_upon_creation=False,
         default_args={"owner": "crm-sync", "execution_timeout": timedelta(hours=6)},
-        params={"connection": which, **WHAT, **HOW},
-        tags={"crm", "crm-undo"},
+        params=WHAT | HOW,
+        tags={"crm", "crm-undo", connection.vendor, name},
     ) as dag:
-        form: dict[str, Any] = {name: dag.param(name) for name in dag.params}
-        what = {name: form[name] for name in ("connection", *WHAT, "approve")}
-        opened = UndoOpenOperator(task_id="open_undo", plan_only=form["dry_run"], **what)
-        run: dict[str, Any] = {"connection": form["connection"], "run_id": opened.output}
+        form: dict[str, Any] = {field: dag.param(field) for field in dag.params}
+        what = {field: form[field] for field in (*WHAT, "approve")}
+        opened = UndoOpenOperator(task_id="open_undo", connection=name, plan_only=form["dry_run"], **what)
+        run: dict[str, Any] = {"connection": name, "run_id": opened.output}
         plan = UndoPlanOperator(task_id="plan_undo", read_first=form["read_first"], **run)
         apply = UndoApplyOperator(task_id="apply_undo", **run)
         asked = skip_unless("sync_now", True)
-        carry = SyncTriggerOperator(task_id="sync_now", connection=form["connection"], pre_execute=asked)
+        carry = SyncTriggerOperator(task_id="sync_now", connection=name, pre_execute=asked)
         opened >> plan >> apply >> carry >> SettleOperator(task_id="settle", **run)
     return dag
 
 
-if connections := [entry.name for entry in snapshot.read()]:
-    crm_undo = undo_dag(connections)
+for entry in snapshot.read():
+    globals()[f"crm_undo__{entry.name}"] = undo_dag(entry)

@@ -74,17 +74,17 @@ def held(hub: str, org: Org) -> tuple[str, str]:
 
 def test_an_undo_is_shown_rejected_approved_and_carried(edited, hub, org, monkeypatch):
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")  # as the API server has it
-    what: dict[str, Any] = {"connection": NAME, "runs": str(edited), "fields": "title"}
-    with Person("admin", "Reject", "crm_undo") as person:
-        state, tasks = run("undo", "", **what)
+    what: dict[str, Any] = {"runs": str(edited), "fields": "title"}
+    with Person("admin", "Reject", f"crm_undo__{NAME}") as person:
+        state, tasks = run("undo", **what)
     assert (state, tasks["apply_undo"]) == ("success", "skipped")
     assert "1 values put back" in person.question["body"]
     assert "T1" not in person.question["body"]
     assert rows(hub, LAST, "undo")[0][1] == "refused"
     assert held(hub, org) == ("T1", "T1")
 
-    with Person("admin", "Approve plan ", "crm_undo"):
-        state, tasks = run("undo", "", **what)
+    with Person("admin", "Approve plan ", f"crm_undo__{NAME}"):
+        state, tasks = run("undo", **what)
     assert (state, tasks["apply_undo"], tasks["sync_now"]) == ("success", "success", "skipped")
     assert held(hub, org) == ("n0", "T1")
     run("sync")
@@ -92,7 +92,7 @@ def test_an_undo_is_shown_rejected_approved_and_carried(edited, hub, org, monkey
 
     number, ended, _ = rows(hub, LAST, "undo")[0]
     assert ended == "succeeded"
-    assert run("undo", "", dry_run=True, sync_now=True, connection=NAME, runs=[number])[0] == "success"
+    assert run("undo", dry_run=True, sync_now=True, runs=[number])[0] == "success"
     ((_, _, message),) = rows(hub, LAST, "undo")
     assert message == "dry run: 1 changes planned, nothing written"
     assert held(hub, org) == ("n0", "n0")
@@ -100,7 +100,7 @@ def test_an_undo_is_shown_rejected_approved_and_carried(edited, hub, org, monkey
 
 def test_an_undo_of_what_there_is_not_fails_with_what_to_do(hub, org):
     run("provision")
-    state, tasks = run("undo", "", retries=0, connection=NAME, runs="999999")
+    state, tasks = run("undo", retries=0, runs="999999")
     assert (state, tasks["plan_undo"], tasks["apply_undo"]) == ("failed", "failed", "upstream_failed")
     ((_, ended, message),) = rows(hub, LAST, "undo")
     assert ended == "failed"

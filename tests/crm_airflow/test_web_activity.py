@@ -150,12 +150,12 @@ def test_a_run_names_its_undos_and_an_undo_its_own_dag(admin, hub, story):
         connection=NAME,
         kind="undo",
         state="refused",
-        dag_run_id="crm_undo/manual__u",
+        dag_run_id=f"crm_undo__{NAME}/manual__u",
         options=options,
     )
     assert f'/runs/{undo}">run {undo}</a>, refused' in admin.get(f"{PAGE}/runs/{first}").text
     assert f"/runs/{undo}" not in admin.get(f"{PAGE}/runs/{story['second']}").text
-    assert "dags/crm_undo/runs/manual__u" in admin.get(f"{PAGE}/runs/{undo}").text
+    assert f"dags/crm_undo__{NAME}/runs/manual__u" in admin.get(f"{PAGE}/runs/{undo}").text
     assert admin.get(f"{API}/runs/{first}/question").status_code == 404
 
 

@@ -169,7 +169,7 @@ class Office:
         for run in self.ask("GET", f"api/v2/dags/~/dagRuns?state=running&state=queued&dag_ids={DAG}")[
             "dag_runs"
         ]:
-            if run["dag_id"] in {DAG, "crm_undo"}:
+            if run["dag_id"] in {DAG, f"crm_undo__{NAME}"}:
                 where = f"api/v2/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"
                 self.ask("PATCH", where, {"state": "failed"})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from crm_airflow.asking import NO, yes
 from crm_airflow.hooks import connect_hook
 from crm_airflow.web.airflow_api import Airflow
-from crm_airflow.web.guards import in_airflow, preflight_dag, provision_dag, reconcile_dag, sync_dag
+from crm_airflow.web.guards import in_airflow, preflight_dag, provision_dag, reconcile_dag, sync_dag, undo_dag
 from crm_airflow.web.reading import writing
 from crm_sync.errors import Misconfigured
 from crm_sync.ledger import approval, lifecycle, overview, questions, snapshot
@@ -76,7 +76,7 @@ def reconcile(airflow: Airflow, connection: str, once: str) -> str:
 
 def undo(airflow: Airflow, connection: str, run_id: int, once: str) -> str:
     """Ask for the undo of a run: it shows what it would take back, and waits for a person; gives the Airflow run's id."""
-    return airflow.trigger("crm_undo", once, connection=connection, runs=str(run_id))
+    return airflow.trigger(undo_dag(connection), once, runs=str(run_id))
 
 
 def answer(airflow: Airflow, connection: str, run_id: int, digest: str, *, approve: bool) -> None:

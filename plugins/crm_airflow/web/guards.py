@@ -38,6 +38,7 @@ __all__ = [
     "reconcile_dag",
     "same_origin",
     "sync_dag",
+    "undo_dag",
 ]
 
 NAME: Final = "^[a-z][a-z0-9_]{0,49}$"
@@ -64,6 +65,11 @@ def provision_dag(connection_id: str) -> str:
 def reconcile_dag(connection_id: str) -> str:
     """The DAG that compares the connection's two sides completely."""
     return f"crm_reconcile__{connection_id}"
+
+
+def undo_dag(connection_id: str) -> str:
+    """The DAG that takes back what the connection's runs wrote."""
+    return f"crm_undo__{connection_id}"
 
 
 def in_airflow(connection_id: str, dag_run_id: str) -> tuple[str, str]:
