@@ -50,7 +50,8 @@ def pages(_: list[str]) -> dict[str, Any]:
 
 
 def _addresses() -> list[str]:
-    from crm_airflow.web.app import PREFIX, create_app
+    from crm_airflow.web import PREFIX
+    from crm_airflow.web.app import create_app
     from crm_sync.ledger import overview
     from crm_sync.ledger.database import Database, database_url
 

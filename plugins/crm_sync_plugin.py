@@ -3,7 +3,8 @@
 from airflow.plugins_manager import AirflowPlugin
 
 from crm_airflow.preload import preload
-from crm_airflow.web.app import PREFIX, LazyApp
+from crm_airflow.web import PREFIX
+from crm_airflow.web.app import LazyApp
 
 preload()
 

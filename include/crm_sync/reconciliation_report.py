@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from crm_sync.decide.compare import CAUSES, DRIFT
+from crm_sync.decide.causes import CAUSES, DRIFT
 from crm_sync.model import OBJECTS
 from crm_sync.reconciliation_charts import across, over_time
 

@@ -211,7 +211,7 @@ def test_keys_that_are_wrong_are_told_on_the_page_and_not_shown(connecting, admi
     "address", ["http://airflow.example", "", "airflow.example", "ftp://airflow.example"]
 )
 def test_an_address_that_gets_no_code_is_refused(monkeypatch, address):
-    from crm_airflow.web.connecting import public_url
+    from crm_airflow.web.addresses import public_url
 
     monkeypatch.setenv("CRM_SYNC_PUBLIC_URL", address)
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", address)

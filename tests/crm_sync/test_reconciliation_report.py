@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from lxml import html
 
-from crm_sync.decide.compare import CAUSES, DRIFT
+from crm_sync.decide.causes import CAUSES, DRIFT
 from crm_sync.reconciliation_report import FIELDS, page
 
 

@@ -6,11 +6,12 @@ no rules of its own, so whatever it calls drift the sync can heal, and what the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Literal
 
+from crm_sync.decide.causes import DRIFT, Cause
 from crm_sync.decide.existence import EXISTS, decide_existence, lives
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import Decision, Parents, Rules, merge, waits_for_parent
@@ -19,49 +20,15 @@ from crm_sync.decide.values import same
 from crm_sync.model import Image, Link, OurRecord, Value
 
 __all__ = [
-    "CAUSES",
-    "DRIFT",
-    "Cause",
     "Difference",
     "Finding",
     "Known",
     "Pair",
     "judge_pair",
     "judge_unlinked",
-    "ordered_merge",
     "seen_now",
     "too_many",
 ]
-
-T = TypeVar("T")
-O = TypeVar("O")  # noqa: E741  theirs and ours
-
-Cause = Literal[
-    "in_step", "drifted_theirs", "drifted_ours", "drifted_both", "formula", "missing_theirs", "missing_ours",
-    "link_to_nothing", "unlinked_theirs", "unlinked_ours", "busy", "parked", "by_agreement", "left_out",
-]  # fmt: skip
-CAUSES: Mapping[Cause, str] = {
-    "in_step": "in step",
-    "drifted_theirs": "changed in the CRM",
-    "drifted_ours": "changed in GPTWeb",
-    "drifted_both": "changed on both sides",
-    "formula": "changed in the CRM without a new stamp",
-    "missing_theirs": "missing in the CRM",
-    "missing_ours": "missing in GPTWeb",
-    "link_to_nothing": "link to nothing",
-    "unlinked_theirs": "never linked, in the CRM",
-    "unlinked_ours": "never linked, in GPTWeb",
-    "busy": "being written",
-    "parked": "left to a person",
-    "by_agreement": "different by agreement",
-    "left_out": "left out by the settings",
-}
-"""Every cause in words, in the order of a report; docs/reconciliation.md has what each means and what helps."""
-DRIFT: frozenset[Cause] = frozenset(
-    ("drifted_theirs", "drifted_ours", "drifted_both", "formula", "missing_theirs", "missing_ours", "link_to_nothing",
-     "unlinked_theirs", "unlinked_ours")
-)  # fmt: skip
-"""The causes under which the two sides do not agree although they should."""
 
 LEAST, SHARE = 10, 0.3
 """From so many linked records on, so much of them is a mass, unless the settings say otherwise."""
@@ -118,43 +85,6 @@ class Pair:
     image: Image | None = None
     absent: bool = False
     known: Known = field(default_factory=Known)
-
-
-def ordered_merge(
-    theirs: Iterable[T], ours: Iterable[O], their_key: Callable[[T], str], our_key: Callable[[O], str]
-) -> Iterator[tuple[T | None, O | None]]:
-    """Lay two streams side by side that are ordered by the same key: each row comes out once, with its partner if any.
-
-    Holds one row of each.  ValueError if a stream is not in order: then nothing that it gave can be trusted.
-    """
-    left, right = _in_order(theirs, their_key), _in_order(ours, our_key)
-    t, o = next(left, None), next(right, None)
-    while t and o:
-        if t[0] == o[0]:
-            yield t[1], o[1]
-            t, o = next(left, None), next(right, None)
-        elif t[0] < o[0]:
-            yield t[1], None
-            t = next(left, None)
-        else:
-            yield None, o[1]
-            o = next(right, None)
-    while t:
-        yield t[1], None
-        t = next(left, None)
-    while o:
-        yield None, o[1]
-        o = next(right, None)
-
-
-def _in_order(rows: Iterable[T], key: Callable[[T], str]) -> Iterator[tuple[str, T]]:
-    last = ""
-    for row in rows:
-        here = key(row)
-        if here < last:
-            raise ValueError("a stream of the comparison is not in the order of its keys")
-        last = here
-        yield here, row
 
 
 def seen_now(mapping: ObjectMapping, link: Link, image: Image | None, sent_no: int) -> Link:

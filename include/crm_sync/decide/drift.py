@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from crm_sync.decide.compare import CAUSES, DRIFT, Cause, Finding
+from crm_sync.decide.causes import CAUSES, DRIFT, Cause
+from crm_sync.decide.compare import Finding
 from crm_sync.model import OBJECTS, Object, Side
 
 __all__ = ["SAMPLES", "Drift", "Sample", "Verdict"]

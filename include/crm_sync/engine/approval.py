@@ -21,7 +21,7 @@ from crm_sync.decide.volume import calls_by_batches, calls_by_ingest_job, prefer
 from crm_sync.engine.approval_words import preview
 from crm_sync.engine.context import Context, Engine
 from crm_sync.errors import ApprovalNeeded, PlanRejected
-from crm_sync.ledger import approval, replan, runs, settings
+from crm_sync.ledger import approval, planned, replan, runs, settings
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import OBJECTS, RunKind
 
@@ -69,8 +69,8 @@ def assess(tx: Transaction, context: Context, counts: Counts, more: Sequence[str
     reasons = (*more, *unsafe(touched, made, limits))
     if not reasons:
         return Assessment()
-    digest = approval.digest_of(tx, context.run_id, context.mappings)
-    samples = approval.samples(tx, context.run_id)
+    digest = planned.digest_of(tx, context.run_id, context.mappings)
+    samples = planned.samples(tx, context.run_id)
     calls = _all_calls(context, counts)
     shown = preview(context.name, context.run_id, digest, reasons, counts, samples, calls)
     return Assessment(reasons, digest, shown, counts, calls)
@@ -110,7 +110,7 @@ def reject_again(engine: Engine, context: Context) -> None:
         return
     with engine.database.transaction() as tx:
         former = _rejected(tx, context)
-        if former is None or former.work != approval.work_digest(tx, context.name):
+        if former is None or former.work != planned.work_digest(tx, context.name):
             return
     raise PlanRejected(_rejected_before(former))
 
@@ -130,7 +130,7 @@ def answer(engine: Engine, run_id: int, approved: str, by: str | None, at: datet
         if question is None:
             goes_on = approved != "" and context.run.approved == approved
             return Verdict(goes_on, runs.message(tx, run_id) or f"run {run_id} was answered already")
-        unchanged = question.digest == approval.digest_of(tx, run_id, context.mappings)
+        unchanged = question.digest == planned.digest_of(tx, run_id, context.mappings)
         if by is not None and at <= question.expires_at and approved == question.digest and unchanged:
             return Verdict(approved=True, said=_approve(tx, context, question, by))
         said = _no(question, approved, by, at)
@@ -210,16 +210,16 @@ def _touched(
     parents = mapping.reference.references if mapping.reference else None
     cascade = 0
     if parents and parents != mapping.object and counts.get(parents, {}).get("delete in the CRM"):
-        cascade = approval.cascaded(tx, context.name, context.run_id, mapping, parents)
+        cascade = planned.cascaded(tx, context.name, context.run_id, mapping, parents)
     affected = cascade + sum(row.get(name, 0) for name in TAKES)
     if not affected:
         return []
     enough = enough_linked(affected, limits)
-    linked = approval.linked_up_to(tx, context.name, mapping.object, enough)
+    linked = planned.linked_up_to(tx, context.name, mapping.object, enough)
     if enough is not None and linked >= enough and limits.deletes:
         return []
-    linked = approval.linked_up_to(tx, context.name, mapping.object, None)
-    return approval.touched(tx, context.run_id, mapping, linked, cascade)
+    linked = planned.linked_up_to(tx, context.name, mapping.object, None)
+    return planned.touched(tx, context.run_id, mapping, linked, cascade)
 
 
 def _all_calls(context: Context, counts: Counts) -> int:

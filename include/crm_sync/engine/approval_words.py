@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from crm_sync.decide.safety import PLACE
-from crm_sync.ledger.approval import Sample
+from crm_sync.ledger.planned import Sample
 
 __all__ = ["preview"]
 

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
-from crm_sync.decide.compare import Cause, too_many
+from crm_sync.decide.causes import Cause
+from crm_sync.decide.compare import too_many
 from crm_sync.decide.drift import Drift
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine

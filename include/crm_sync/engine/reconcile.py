@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from crm_sync.decide.compare import Finding, Pair, judge_pair, judge_unlinked, ordered_merge, seen_now
+from crm_sync.decide.compare import Finding, Pair, judge_pair, judge_unlinked, seen_now
 from crm_sync.decide.drift import SAMPLES, Drift
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.scope import admits
+from crm_sync.decide.side_by_side import ordered_merge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.heal import heal
 from crm_sync.engine.pull import compared, under_way

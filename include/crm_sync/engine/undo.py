@@ -18,7 +18,7 @@ from crm_sync.engine.context import Engine
 from crm_sync.engine.reports import PushReport
 from crm_sync.engine.undo_apply import apply_plan
 from crm_sync.engine.undo_plan import Decided, Draft, UndoPlan
-from crm_sync.ledger import approval, replan, runs, settings, trail, undoing, worklist
+from crm_sync.ledger import approval, planned, replan, runs, settings, trail, undoing, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.undo_selection import Selection, selection_of
 from crm_sync.model import Side
@@ -83,7 +83,7 @@ def plan_undo(engine: Engine, run_id: int, *, read: bool = True) -> UndoPlan:
             draft.add(chunk)
             _keep(tx, run_id, selection.connection, chunk)
         worklist.analyze(tx)
-        digest = approval.digest_of(tx, run_id, context.mappings) if draft.effective else ""
+        digest = planned.digest_of(tx, run_id, context.mappings) if draft.effective else ""
     return draft.plan(run_id, digest)
 
 

@@ -11,7 +11,7 @@ from crm_sync.decide.schema_removal import FoundOurs, RemovalPlan, Removing
 from crm_sync.errors import Misconfigured
 from crm_sync.stores.salesforce_layouts import Layouts
 from crm_sync.stores.salesforce_metadata import MOST, MetadataApi
-from crm_sync.stores.salesforce_schema_calls import Calls, Subrequest, Transport, query, soql
+from crm_sync.stores.salesforce_schema_calls import Calls, Subrequest, Transport, query
 from crm_sync.stores.salesforce_schema_wire import DATA, errors_of, quoted, records
 
 __all__ = ["SalesforceRemoval"]
@@ -103,14 +103,7 @@ class SalesforceRemoval:
             return {}
         names = sorted({each.name.partition(".")[2][:-3] for each in made})
         types = sorted({each.name.partition(".")[0] for each in made})
-        question = soql(
-            ("Id", "DeveloperName", "TableEnumOrId"),
-            "CustomField",
-            f"WHERE NamespacePrefix = null AND TableEnumOrId IN {quoted(types)}",
-            f"AND DeveloperName IN {quoted(names)}",
-        )
-        body = self._calls.call("GET", f"{DATA}/tooling/query", params={"q": question})
-        rows = records({"httpStatusCode": 200, "body": body})
+        rows = self._calls.custom_fields(types, names)
         ids = {f"{row['TableEnumOrId']}.{row['DeveloperName']}__c".lower(): row["Id"] for row in rows}
         return {each.name: ids[each.name.lower()] for each in made if each.name.lower() in ids}
 

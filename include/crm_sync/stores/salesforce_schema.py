@@ -25,9 +25,8 @@ from crm_sync.stores import salesforce_schema_wire as wire
 from crm_sync.stores.salesforce_layouts import Layouts
 from crm_sync.stores.salesforce_metadata import MetadataApi
 from crm_sync.stores.salesforce_people import look_up
-from crm_sync.stores.salesforce_schema_calls import Calls, Results, Subrequest, Transport, get, query, soql
+from crm_sync.stores.salesforce_schema_calls import Calls, Results, Subrequest, Transport, get, query
 from crm_sync.stores.salesforce_schema_steps import take
-from crm_sync.stores.salesforce_schema_wire import DATA
 
 __all__ = ["SalesforceSchema"]
 
@@ -132,16 +131,9 @@ class SalesforceSchema:
             return {}
         wanted = {_key(field): field.name for field in missing}
         names = sorted({field.name[:-3] for field in missing})
-        question = soql(
-            ("Id", "DeveloperName", "TableEnumOrId"),
-            "CustomField",
-            f"WHERE NamespacePrefix = null AND TableEnumOrId IN {wire.quoted(_types(missing))}",
-            f"AND DeveloperName IN {wire.quoted(names)}",
-        )
-        body = self._calls.call("GET", f"{DATA}/tooling/query", params={"q": question})
-        rows = wire.records({"httpStatusCode": 200, "body": body})
         keys = {
-            row["Id"]: (row["TableEnumOrId"].lower(), f"{row['DeveloperName']}__c".lower()) for row in rows
+            row["Id"]: (row["TableEnumOrId"].lower(), f"{row['DeveloperName']}__c".lower())
+            for row in self._calls.custom_fields(_types(missing), names)
         }
         hidden = [(id_, key) for id_, key in keys.items() if key in wanted]
         found: Fields = {}

@@ -11,7 +11,7 @@ from requests import Response
 from crm_sync.access.login import Login
 from crm_sync.access.transport import Reply
 from crm_sync.errors import IncompleteRead
-from crm_sync.stores.salesforce_schema_wire import DATA, errors_of, refusal
+from crm_sync.stores.salesforce_schema_wire import DATA, errors_of, quoted, records, refusal
 
 __all__ = [
     "Calls",
@@ -96,6 +96,17 @@ class Calls:
         """Make one call of several requests, in their order; the results by reference id."""
         body = composite_body(requests, api, all_or_none=all_or_none)
         return results_of(self.reply("POST", f"{DATA}{api}/composite", json=body, writes=writes))
+
+    def custom_fields(self, types: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
+        """Those of the objects that have one of the developer names, also those that the integration user can't see."""
+        question = soql(
+            ("Id", "DeveloperName", "TableEnumOrId"),
+            "CustomField",
+            f"WHERE NamespacePrefix = null AND TableEnumOrId IN {quoted(types)}",
+            f"AND DeveloperName IN {quoted(names)}",
+        )
+        body = self.call("GET", f"{DATA}/tooling/query", params={"q": question})
+        return records({"httpStatusCode": 200, "body": body})
 
     def all_rows(self, result: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows of a query within a composite, its further pages fetched; every announced row, or an error."""

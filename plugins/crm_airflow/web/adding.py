@@ -12,10 +12,9 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crm_airflow.hooks.salesforce_keys import CONN_TYPE, FIELDS, NEEDED, salesforce_app
+from crm_airflow.web.addresses import callback_url
 from crm_airflow.web.after import back
 from crm_airflow.web.airflow_api import Airflow, AirflowUser
-from crm_airflow.web.app import PREFIX
-from crm_airflow.web.connecting import CALLBACK, public_url
 from crm_airflow.web.guards import ADD, ASK_TO_ADD, NAME
 from crm_airflow.web.pages import page
 from crm_airflow.web.reading import writing
@@ -166,7 +165,7 @@ def _form(request: Request, given: dict[str, str], problems: list[str]) -> HTMLR
     """Secrets are never sent back to the browser."""
     shown = {name: value for name, value in given.items() if name not in {"consumer_secret", "private_key"}}
     try:
-        callback = public_url() + PREFIX + CALLBACK
+        callback = callback_url()
     except Misconfigured as error:
         callback, problems = "", [*problems, str(error)]
     return page(

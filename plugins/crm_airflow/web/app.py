@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import Receive, Scope, Send
 
-__all__ = ["PREFIX", "LazyApp", "create_app"]
-
-PREFIX: Final = "/crm-sync"
+__all__ = ["LazyApp", "create_app"]
 
 
 @cache

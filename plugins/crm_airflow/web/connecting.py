@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from typing import Final
-from urllib.parse import urlsplit
 
-from airflow.configuration import conf
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from crm_airflow.hooks import connect_hook
-from crm_airflow.web.app import PREFIX
+from crm_airflow.web.addresses import CALLBACK, callback_url, cookie_path, public_url
 from crm_airflow.web.guards import CHANGE, OPEN, ConnectionName
 from crm_airflow.web.pages import page
-from crm_sync.access.login import is_loopback
 from crm_sync.errors import Misconfigured, SyncError
 
-__all__ = ["CALLBACK", "public_url", "router"]
+__all__ = ["router"]
 
-CALLBACK: Final = "/oauth/callback"
 COOKIE: Final = "crm_sync_state"
-PUBLIC_URL: Final = "CRM_SYNC_PUBLIC_URL"
 CONNECT: Final = "/connections/{connection_id}/connect"
 router = APIRouter(include_in_schema=False)
-
-
-def public_url() -> str:
-    """The address under which people reach Airflow: the callback that the CRM knows begins with it, to the letter."""
-    url = _chosen_url()
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-        return url
-    raise Misconfigured(
-        f"the address of Airflow, {url or 'which is not set'}, is no address that a CRM sends a code to: set {PUBLIC_URL} "
-        "(or Airflow's [api] base_url) to its https address"
-    )
-
-
-def _chosen_url() -> str:
-    return (os.environ.get(PUBLIC_URL) or conf.get("api", "base_url", fallback="") or "").rstrip("/")
-
-
-def _cookie_path() -> str:
-    """The path of our pages as the browser sees it: a proxy may serve Airflow below one of its own."""
-    return urlsplit(_chosen_url()).path + PREFIX
 
 
 @router.get(CONNECT, dependencies=OPEN)
@@ -53,7 +26,7 @@ def connect(request: Request, connection_id: ConnectionName) -> Response:
     """Send the browser to the CRM's log-in page; where the grant needs no browser, show the button that logs in."""
     try:
         address = public_url()
-        started = connect_hook.begin(connection_id, address + PREFIX + CALLBACK)
+        started = connect_hook.begin(connection_id, callback_url())
     except SyncError as error:
         return _problem(request, error)
     if started is None:
@@ -66,7 +39,7 @@ def connect(request: Request, connection_id: ConnectionName) -> Response:
         COOKIE,
         started.state,
         max_age=600,
-        path=_cookie_path(),
+        path=cookie_path(),
         httponly=True,
         samesite="lax",
         secure=address.startswith("https"),
@@ -104,7 +77,7 @@ def callback(
         )
     except SyncError as problem:
         reply = _problem(request, problem)
-    reply.delete_cookie(COOKIE, path=_cookie_path())
+    reply.delete_cookie(COOKIE, path=cookie_path())
     return reply
 
 

@@ -385,7 +385,7 @@ MUTANTS = [
     Mutant("a question ends with its run", "engine/settle.py",
            'unanswered = approval.give_up(tx, context.name, context.run_id, "its run ended before that")',
            "unanswered = None", "test_a_run_that_ends_without_an_answer_withdraws_its_question"),
-    Mutant("ids that are drawn by lot are no part of a digest", "ledger/approval.py",
+    Mutant("ids that are drawn by lot are no part of a digest", "ledger/planned.py",
            "coalesce(m.their_id, c.our_id::text)", "c.our_id::text",
            "test_the_digest_of_new_records_is_the_same_when_they_are_planned_again"),
     Mutant("a job claims what was planned", "ledger/creates.py", " and k.after = {values}", "",
