@@ -119,6 +119,7 @@ NOTHING_TO_READ = (
     "connection's settings."
 )
 KEY_TAKEN = "Clear GPTWeb's key on the other record, which is a copy or was given it by hand; the next edit sends it again."
+RIGHT = "The integration user may not write such records: give its permission set the right to create and edit them."
 PARENT = ("INVALID_CROSS_REFERENCE_KEY", "ENTITY_IS_DELETED", "NOT_FOUND")
 BYSTANDER = Failure("transient", "COLLECTION_REFUSED", "sent together with a row that was refused", (), AGAIN)
 UNKNOWN: tuple[FailureKind, str] = ("permanent", CONTACT_ADMIN)
@@ -126,6 +127,7 @@ UNKNOWN: tuple[FailureKind, str] = ("permanent", CONTACT_ADMIN)
 LISTED = re.compile(r"(?:fields are missing|create/update fields|update fields): ?\[?([A-Za-z0-9_, ]+)")
 NO_COLUMN = re.compile(r"No such column '([^']+)'")
 DUPLICATED = re.compile(r"duplicate value found: ([A-Za-z0-9_]+) duplicates")
+NO_RIGHT = re.compile(r"entity type cannot be (inserted|updated|deleted)")
 UNREADABLE = re.compile(r"from VALUE_[A-Z_]+ value (.+?) or request may be missing", re.DOTALL)
 LABELLED = re.compile(r"^([^:\n]{1,80}): ")
 
@@ -183,6 +185,8 @@ def _failure(error: VendorError, mapping: ObjectMapping, write: Write) -> Failur
     elif error.code == "DUPLICATE_VALUE" and mapping.key.theirs in named:
         # Somebody gave our key to another record, a copy of this one for instance: all else of the record may travel.
         remedy, fields = KEY_TAKEN, (KEY,)
+    elif NO_RIGHT.search(error.message):
+        remedy = RIGHT
     return Failure(kind, error.code, error.message.strip(), fields, remedy)
 
 

@@ -153,7 +153,7 @@ def plan_links(
     tell_who_waits(tx, context, mapping, found, parents, tally)
     links.store(tx, mapping, stored)
     existence.store(tx, agreed)
-    worklist.clear_outbox(tx, context.name, mapping.object, clean)
+    worklist.clear_outbox(tx, context.name, mapping.object, clean, locked=mapping)
     hold(tx, context, mapping, held, found, parents, changes)
     _tally(tally, mapping.object, changes)
     return len(changes)

@@ -11,6 +11,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.ledger import window
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.pacing import WAITING
+from crm_sync.ledger.records import table
 from crm_sync.ledger.runs import Run
 
 __all__ = [
@@ -68,18 +69,32 @@ def creates_elsewhere(tx: Transaction, run: Run, mapping: ObjectMapping, now: da
     return count
 
 
-def clear_outbox(tx: Transaction, connection: str, object: str, settled: Sequence[tuple[str, int]]) -> None:
-    """Our records of which nothing is left to do: their outbox rows go, unless a newer edit came meanwhile."""
-    if settled:
-        tx.run(
-            # The version is compared on the row itself: Postgres before 18.1 does not look at a ctid again after waiting.
-            """delete from crm_sync.outbox o using (
-              select b.ctid as place, s.version from unnest(%s::uuid[], %s::bigint[]) as s (our_id, version)
-              cross join lateral (select b.ctid from crm_sync.outbox b where b.connection = %s and b.object = %s
-                and b.our_id = s.our_id and b.version <= s.version offset 0) b) k
-            where o.ctid = k.place and o.version <= k.version""",
-            ([our_id for our_id, _ in settled], [version for _, version in settled], connection, object),
-        )
+def clear_outbox(
+    tx: Transaction, connection: str, object: str, settled: Sequence[tuple[str, int]],
+    locked: ObjectMapping | None = None,
+) -> None:  # fmt: skip
+    """Our records of which nothing is left to do: their outbox rows go, unless a newer edit came meanwhile.
+
+    Versions begin anew where a record was deleted and is inserted again with its old id, as by who restores a table: the
+    delete has the higher one.  Where our records are ``locked``, that they are of the version settled is enough.
+    """
+    if not settled:
+        return
+    again: sql.Composable = sql.SQL("")
+    if locked:
+        again = sql.SQL(
+            " or exists (select from {} r where r.id = s.our_id and r.version = s.version)"
+        ).format(table(locked))
+    tx.run(
+        # The version is compared on the row itself: Postgres before 18.1 does not look at a ctid again after waiting.
+        sql.SQL("""delete from crm_sync.outbox o using (
+          select b.ctid as place, greatest(b.version, s.version) as version
+          from unnest(%s::uuid[], %s::bigint[]) as s (our_id, version)
+          cross join lateral (select b.ctid, b.version from crm_sync.outbox b where b.connection = %s and b.object = %s
+            and b.our_id = s.our_id and (b.version <= s.version{again}) offset 0) b) k
+        where o.ctid = k.place and o.version <= k.version""").format(again=again),
+        ([our_id for our_id, _ in settled], [version for _, version in settled], connection, object),
+    )
 
 
 def room(tx: Transaction, run: Run, planned: int) -> int | None:

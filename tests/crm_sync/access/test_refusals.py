@@ -154,6 +154,12 @@ def test_a_key_taken_while_we_create_is_hit_by_the_next_upsert() -> None:
     assert failure.kind == "transient"
 
 
+def test_a_right_that_is_missing_is_no_trigger_of_the_org() -> None:
+    text = "entity type cannot be inserted: Contact"
+    [failure] = failures_of("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", text, write=CREATE)
+    assert "permission set" in failure.remedy
+
+
 def test_a_lead_has_no_reference() -> None:
     [failure] = failures_of("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", of="lead")
     assert failure.kind == "gone"

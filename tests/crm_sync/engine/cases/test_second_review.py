@@ -112,3 +112,25 @@ def _key(office: Office, their_id: str, key: str | None) -> None:
         json={"GPTWeb_Id__c": key},
         purpose="test",
     )
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_record_that_was_deleted_and_inserted_again_with_its_id_is_done_with(
+    office: Office, seen: bool
+) -> None:
+    """As by who restores a table: its version begins anew, and is lower than that of the delete in the outbox."""
+    ours, theirs = office.both()
+    office.client.execute("delete from gptweb.contacts")
+    if seen:
+        office.run()
+    office.client.execute(
+        "insert into gptweb.contacts (id, last_name, title) values (%s, 'Doe', 'O1')", (ours,)
+    )
+    office.run()
+    assert (office.shown(theirs, "title"), office.counts()) == ("O1", (1, 1))
+    office.run()
+    assert office.one("select count(*) from crm_sync.outbox") == 0
+    office.edit(ours, title="O2")
+    office.run()
+    assert office.shown(theirs, "title") == "O2"
+    office.assert_silent()
