@@ -52,7 +52,8 @@ def basic(org: Org, call: Call, name: str) -> Reply:
     access = access_to(org, call, name)
     sobject = access.sobject
     mine = [row for row in sobject_rows(access) if row.get("LastModifiedById") == call.user_id]
-    recent = [_item(sobject.name, call.root, row) for row in mine[::-1][:20]]
+    root = call.root + ("/tooling" if call.tooling else "")
+    recent = [_item(sobject.name, root, row) for row in mine[::-1][:20]]
     return Reply(body={"objectDescribe": _summary(access, call), "recentItems": recent})
 
 

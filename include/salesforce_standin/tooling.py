@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 _NAME = field_definitions.NAME
 
 
+def resources(_org: Org, call: Call) -> Reply:
+    """List what of the Tooling API is served."""
+    names = ("composite", "query", "queryAll", "sobjects")
+    return Reply(body={name: f"{call.root}/tooling/{name}" for name in names})
+
+
 def create(org: Org, call: Call) -> Reply:
     """Add a field to an object."""
     _allow(org, call)

@@ -257,6 +257,15 @@ def test_batches_that_fail(bulk):
     )
 
 
+def test_a_batch_of_nothing_is_refused(bulk):
+    """github.com/jsforce/jsforce/issues/545."""
+    job = bulk.open("query", "Contact", "JSON")
+    reply = bulk.call("POST", f"job/{job}/batch", "", TYPES["JSON"])
+    assert (reply.status_code, reply.json()) == (400, {
+        "exceptionCode": "ClientInputError", "exceptionMessage": "Unable to find any data to create batch",
+    })  # fmt: skip
+
+
 def test_addresses_and_sessions(bulk):
     reply = bulk.call("GET", "job/7505g0000000000AAA")
     assert (reply.status_code, value(reply, "exceptionCode")) == (400, "InvalidJob")

@@ -11,6 +11,9 @@ import pytest
 from tests.salesforce_standin.running import ADMIN_TOKEN, Client, Running, provide, token_of
 
 CSV = {"Content-Type": "text/csv"}
+# The words of the parser that Salesforce's own Java client (WSC's CSVReader) shares with the platform.
+UNPARSED = "InvalidBatch : Failed to parse CSV."
+STRAY_QUOTE = "Found unescaped quote. A value with quote should be within a quote"
 
 
 @pytest.fixture(scope="module")
@@ -215,12 +218,31 @@ def test_other_delimiters_with_crlf(user, delimiter, sign):
         ("\ufeffLastName\nA\n", {}, "InvalidBatch : Field name not found : \ufeffLastName"),
         ("LastName\nA,B\n", {}, "InvalidBatch : A row has more columns than the header"),
         ("", {}, "InvalidBatch : Field name not found : "),
+        ('LastName\nA\n"B\n', {}, f"{UNPARSED} EOF reached before closing an opened quote"),
+        ('LastName\n"A"B\n', {}, f"{UNPARSED} {STRAY_QUOTE}"),
+        ('\ufeff"LastName"\nA\n', {}, f"{UNPARSED} {STRAY_QUOTE}"),
+        (
+            "Id,LastName\nA,B\n",
+            {"operation": "delete"},
+            "InvalidBatch : The 'delete' batch must contain only ids",
+        ),
         (b"LastName\n\xff\xfe\n", {}, "InvalidBatch : Failed to parse CSV: the data is not UTF-8"),
     ],
 )
 def test_content_that_fails_the_job(user, content, options, message):
     done = worked_off(user, content, **options)
     assert (done["state"], done["errorMessage"], done["numberRecordsProcessed"]) == ("Failed", message, 0)
+    for name in ("successfulResults", "failedResults", "unprocessedrecords"):
+        assert user.get(f"/jobs/ingest/{done['id']}/{name}").status_code == 200
+
+
+@pytest.mark.parametrize(("version", "told"), [("58.0", {}), ("61.0", {"isPkChunkingSupported": False})])
+def test_newer_versions_tell_that_an_ingest_job_is_not_chunked(user, version, told):
+    """As Airbyte's source keeps it of v62 and others of v58: the key comes last."""
+    done = worked_off(user, "LastName\nA\n")
+    body = user.get(f"/services/data/v{version}/jobs/ingest/{done['id']}").json()
+    assert list(body)[-1] == next(iter(told), "apexProcessingTime")
+    assert {name: body[name] for name in told} == told
 
 
 def test_rows_before_a_bad_one_stay_and_the_rest_is_unprocessed(user):

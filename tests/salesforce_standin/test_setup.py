@@ -371,3 +371,9 @@ def test_an_org_of_an_earlier_stand_in_is_completed(tmp_path):
     assert admin.rows("SELECT Id FROM Profile WHERE UserLicense.Name != 'Salesforce'") == []
     admin.create("PermissionSet", Name="X", Label="X")
     running.stop()
+
+
+def test_the_tooling_api_says_what_it_serves(admin):
+    assert admin.get("/tooling/").json()["query"] == "/services/data/v66.0/tooling/query"
+    body = admin.get("/tooling/sobjects/CustomField").json()
+    assert (body["objectDescribe"]["name"], body["recentItems"]) == ("CustomField", [])

@@ -160,6 +160,8 @@ def _add(org: Org, job: Job, call: Call) -> Reply:
     if call.version != job.version:
         message = f"The API version of a batch must be the job's: {job.version}.0"
         raise _fail(call, "InvalidVersion", message)
+    if not call.content:
+        raise _fail(call, "ClientInputError", "Unable to find any data to create batch")
     if org.bulk.is_full():
         raise _fail(call, "ExceededQuota", "The batches of 24 hours are used up")
     batch = org.bulk.add_batch(job, call.content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -16,8 +17,13 @@ from salesforce_standin.permissions import Access
 
 # A cell that clears its field; an empty one leaves it as it is.
 _CLEAR = "#N/A"
+_BY_ID = frozenset({"delete", "hardDelete"})
 _MOST_HEADER, _MOST_COLUMNS = 32_000, 5_000
 MOST_CLASSIC_ROWS = 10_000
+
+# The words of the parser that Salesforce's own Java client shares with the platform.
+_OPEN_QUOTE = "EOF reached before closing an opened quote"
+_STRAY_QUOTE = "Found unescaped quote. A value with quote should be within a quote"
 
 Values = dict[str, Any]
 
@@ -38,26 +44,43 @@ def rows(job: Job, access: Access, path: Path) -> Iterator[Values]:
     yield from found
 
 
-def raw_rows(job: Job, path: Path) -> Iterator[list[str]]:
-    """Yield the lines of a CSV upload as lists of texts, the header first, empty lines left out."""
+def raw_rows(path: Path, separator: str) -> Iterator[list[str]]:
+    """Yield the lines of a CSV upload as lists of texts, the header first, empty lines left out.
+
+    What can't be read is shown as well as may be, for the results of a job that failed because of it.
+    """
+    with path.open(encoding="utf-8", errors="replace", newline="") as file, suppress(csv.Error):
+        yield from (line for line in csv.reader(file, delimiter=separator) if line)
+
+
+def _checked_rows(path: Path, separator: str) -> Iterator[list[str]]:
+    """Yield the same, or say why a job fails."""
     with path.open(encoding="utf-8", newline="") as file:
         try:
-            yield from (line for line in csv.reader(file, delimiter=job.separator) if line)
+            yield from (line for line in csv.reader(file, delimiter=separator, strict=True) if line)
         except csv.Error as error:
-            raise BadContent(f"InvalidBatch : Failed to parse CSV: {error}") from None
+            raise _no_csv(_OPEN_QUOTE if "end of data" in str(error) else _STRAY_QUOTE) from None
         except UnicodeDecodeError:
             raise BadContent("InvalidBatch : Failed to parse CSV: the data is not UTF-8") from None
+
+
+def _no_csv(why: str) -> BadContent:
+    return BadContent(f"InvalidBatch : Failed to parse CSV. {why}")
 
 
 def _csv_rows(job: Job, access: Access, path: Path) -> Iterator[Values]:
     if job.kind != CLASSIC:
         _check_ending(job, path)
-    lines = raw_rows(job, path)
+    lines = _checked_rows(path, job.separator)
     header = next(lines, None)
     if header is None:
         raise BadContent("InvalidBatch : Field name not found : ")
     if len(header) > _MOST_COLUMNS or sum(map(len, header)) > _MOST_HEADER:
         raise BadContent("InvalidBatch : The header row is too long")
+    if any('"' in name for name in header):  # as behind a byte order mark
+        raise _no_csv(_STRAY_QUOTE)
+    if job.operation in _BY_ID and [name.lower() for name in header] != ["id"]:
+        raise BadContent(f"InvalidBatch : The '{job.operation}' batch must contain only ids")
     setters = [_setter(access, name) for name in header]
     for line in lines:
         if len(line) > len(header):

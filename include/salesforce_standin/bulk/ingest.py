@@ -204,4 +204,4 @@ def unprocessed(org: Org, call: Call, id_text: str) -> Reply:
 
 
 def _lines(org: Org, job: Job, batch: Batch) -> Iterator[list[str]]:
-    return raw_rows(job, org.bulk.path(batch, CONTENT))
+    return raw_rows(org.bulk.path(batch, CONTENT), job.separator)
