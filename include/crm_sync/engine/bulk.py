@@ -24,6 +24,8 @@ from crm_sync.errors import JobUnderWay, Missing, NotSent, SyncError, Unanswered
 from crm_sync.ledger import jobs, reading, trail
 from crm_sync.ledger.identity import FIRST_ID
 from crm_sync.ledger.jobs import Job
+from crm_sync.ledger.lanes import LANES
+from crm_sync.ledger.seal import seal_run
 from crm_sync.model import Object
 from crm_sync.ports import BulkStore, Jobs, JobState, Store
 
@@ -76,7 +78,10 @@ def _push(
     engine: Engine, context: Context, mapping: ObjectMapping, store: BulkStore, op: jobs.Op, rows: int, tally: Tally, *,
     last: bool,
 ) -> Kept:  # fmt: skip
-    """Two jobs at a time: while the CRM works on one, the other is filled, or its results are kept."""
+    """Two jobs at a time: while the CRM works on one, the other is filled, or its results are kept.
+
+    Nobody waits for the other to be filled: that takes one connection of the database, the first several.
+    """
     again = Kept()
     api = store.jobs(mapping.object)
     most, after = rows_of_a_job(rows), 0
@@ -86,12 +91,15 @@ def _push(
     more = True
     while more or begun:
         if more and len(begun) < AT_ONCE:
-            job, after = _send(engine, context, mapping, store, op, fields, after, most)
+            lanes = 1 if begun else LANES
+            job, after = _send(engine, context, mapping, store, op, fields, after, most, lanes)
             more = job is not None
             if job is not None:
                 begun.append((job, engine.monotonic()))
         else:
             job, at = begun.popleft()
+            if not begun:
+                _seal(engine, context)
             since = engine.monotonic() - at
             again.add(_wait(engine, context, mapping, api, job, tally, last=last, since=since))
     return again
@@ -132,11 +140,12 @@ def _send(
     fields: Sequence[str],
     after: int,
     most: int,
+    lanes: int,
 ) -> tuple[Job | None, int]:
     """Everything until the next job has begun, and the change that it ends with; None when no row was left for it."""
     api = store.jobs(mapping.object)
     with api.sheet(fields, creates=op == "create") as sheet:
-        job, after = claim_rows(engine, context, mapping, api, op, sheet, after, most)
+        job, after = claim_rows(engine, context, mapping, api, op, sheet, after, most, lanes)
         if job is None:
             return None, after
         opened = ""
@@ -193,6 +202,12 @@ def _wait(
         f"bulk job {their_id} with {job.rows:,} {mapping.object}s is {state.state}: the run goes on when it has ended",
         min(max(waited / 2, SOONEST), LATEST),
     )
+
+
+def _seal(engine: Engine, context: Context) -> None:
+    """Seal what is final of the run while its last job is at work: the run's end then has less to do."""
+    with engine.database.transaction() as tx:
+        seal_run(tx, context.run_id)
 
 
 def _give_back(engine: Engine, job: Job, state: str) -> None:

@@ -1,6 +1,6 @@
 """T1 of a bulk job: its rows are claimed a chunk at a time, each chunk with its rows of the sheet; the claims have no end.
 
-Creates are claimed by one statement a chunk, two chunks at once, which also writes their rows of the sheet; what that
+Creates are claimed by one statement a chunk, several chunks at once, which also writes their rows of the sheet; what that
 leaves, and updates, are claimed record by record as for a batch (adr/0016).
 """
 
@@ -31,7 +31,7 @@ _CLAIM: dict[jobs.Op, Callable[..., list[Sending]]] = {"update": claim_updates, 
 
 def claim_rows(
     engine: Engine, context: Context, mapping: ObjectMapping, api: Jobs, op: jobs.Op, sheet: Sheet, after: int,
-    most: int,
+    most: int, lanes: int,
 ) -> tuple[Job | None, int]:  # fmt: skip
     """Claim what stands up to the re-check of the next ``most`` planned changes after one, as far as the sheet takes them.
 
@@ -53,7 +53,9 @@ def claim_rows(
     chunks = _chunks(engine, context, mapping, op, sheet, after, most)
     rows = 0
     for chunk, claimed in (
-        side_by_side(engine.database, chunks, usual) if by_sets else ((chunk, NONE) for chunk in chunks)
+        side_by_side(engine.database, chunks, usual, lanes)
+        if by_sets
+        else ((chunk, NONE) for chunk in chunks)
     ):
         sheet.paste(claimed.csv)
         rows += claimed.rows

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from crm_sync.ledger.database import Database, Transaction
 
-__all__ = ["side_by_side"]
+__all__ = ["LANES", "side_by_side"]
 
 LANES = 2
 C = TypeVar("C")
@@ -18,20 +18,20 @@ R = TypeVar("R")
 
 
 def side_by_side(
-    database: Database, chunks: Iterable[C], work: Callable[[Transaction, C], R]
+    database: Database, chunks: Iterable[C], work: Callable[[Transaction, C], R], lanes: int = LANES
 ) -> Iterator[tuple[C, R]]:
-    """Do the work on each chunk in a transaction of its own, two at a time; what it made of them comes in their order.
+    """Do the work on each chunk in a transaction of its own, ``lanes`` at a time; what it made of them comes in their order.
 
     ``work`` must touch only rows of its chunk, or wait for nobody while it holds others; ``chunks`` is drawn from by the
-    caller's thread, and not far ahead.  A single chunk is done there too, on the caller's connection.  The first error
-    ends it: what is under way comes to its end, nothing more is begun.
+    caller's thread, and not far ahead.  A single chunk, or a single lane, is done there too, on the caller's connection.
+    The first error ends it: what is under way comes to its end, nothing more is begun.
     """
     rest = iter(chunks)
     first = list(islice(rest, 2))
-    if len(first) < LANES:
-        yield from ((chunk, _done(database, chunk, work)) for chunk in first)
+    if lanes == 1 or len(first) < LANES:
+        yield from ((chunk, _done(database, chunk, work)) for chunk in chain(first, rest))
         return
-    idle = database.twins(LANES)
+    idle = database.twins(lanes)
 
     def on_a_lane(chunk: C) -> R:
         lane = idle.pop()
@@ -40,12 +40,12 @@ def side_by_side(
         finally:
             idle.append(lane)
 
-    pool = ThreadPoolExecutor(LANES, "lane")
+    pool = ThreadPoolExecutor(lanes, "lane")
     under_way: deque[tuple[C, Future[R]]] = deque()
     try:
         for chunk in chain(first, rest):
             under_way.append((chunk, pool.submit(on_a_lane, chunk)))
-            if len(under_way) > LANES:  # one more than the lanes, so that none of them waits for us
+            if len(under_way) > lanes:  # one more than the lanes, so that none of them waits for us
                 yield _result(under_way.popleft())
         while under_way:
             yield _result(under_way.popleft())

@@ -11,6 +11,7 @@ import pytest
 from crm_sync.decide.volume import calls_by_ingest_job
 from crm_sync.errors import JobUnderWay, RetryLater, SyncError
 from crm_sync.ledger.database import Database
+from crm_sync.ledger.verify import verify
 from tests.crm_sync.engine.bulk_world import BulkWorld
 from tests.crm_sync.stores.standin import StandinOrg, standin_org
 
@@ -413,6 +414,19 @@ def test_the_plan_says_how_it_goes(make: Callable[..., BulkWorld]) -> None:
     world.stage(run_id, "pull")
     report = world.stage(run_id, "plan")
     assert report.lines()[-1] == "contacts: 12 creates by bulk, about 7 calls; by composite 12"
+
+
+def test_what_is_final_is_sealed_while_the_job_is_at_work(world: BulkWorld) -> None:
+    world.our_new(3, title="n")
+    report = world.run(pull=False)
+    seals = world.client.execute(
+        """select s.number, k.kind, sum(cardinality(k.ids))::integer from crm_sync.seal s join crm_sync.sealed k using (seal_id)
+        where s.run_id = %s and k.kind in ('change', 'outcome') group by 1, 2 order by 1""",
+        (report.run_id,),
+    ).fetchall()
+    first = seals[0][0]
+    assert seals == [(first, "change", 3), (first + 1, "outcome", 3)]
+    assert verify(world.database, run_id=report.run_id).findings == []
 
 
 def test_a_refused_job_gives_its_rows_back(world: BulkWorld) -> None:

@@ -59,6 +59,11 @@ def test_a_single_chunk_needs_no_other_connection(database: Database) -> None:
     assert list(side_by_side(database, [], note)) == []
 
 
+def test_a_single_lane_is_the_callers_connection(database: Database) -> None:
+    mine = backend_of(database)
+    assert list(side_by_side(database, range(3), note, lanes=1)) == [(0, mine), (1, mine), (2, mine)]
+
+
 def test_the_callers_connection_is_free_meanwhile(database: Database) -> None:
     seen = [len(noted(database)) for _ in side_by_side(database, range(5), note)]
     assert seen[-1] == 5
