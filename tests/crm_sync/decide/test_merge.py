@@ -11,7 +11,7 @@ from hypothesis import given
 
 from crm_sync.decide.merge import Decision, Parents, conflict_winner, merge, work_left
 from crm_sync.decide.values import same
-from crm_sync.model import ClockReading, Link, OurRecord, Value
+from crm_sync.model import ClockReading, Link, OurRecord, Row, Value
 from tests.crm_sync.decide.records import CONTACT, KEY, T0, at, link, record, rules
 
 
@@ -254,6 +254,41 @@ def test_an_overwritten_edit_is_a_conflict_or_a_restoration(
         )
         edited = d.action != "agree" and written_side is not None and written_side != base.get(d.field)
         assert not edited or d.conflict or d.restored
+
+
+COLUMNS = ("title", "phone", "total_score")
+POLICIES = st.sampled_from(["crm_wins", "gptweb_wins", "most_recent"])
+
+
+@given(pairs(), POLICIES, st.sets(st.sampled_from(COLUMNS)))
+def test_what_is_absent_is_never_decided(pair: tuple[Link, OurRecord], policy: str, absent: set[str]) -> None:
+    """Promise 10: a field that a read did not bring is no blank, and changes nothing about the others."""
+    known, ours = pair
+    without = replace(known, seen={c: v for c, v in known.seen.items() if c not in absent})
+    whole = merge(CONTACT, rules(policy), known, ours)
+    assert merge(CONTACT, rules(policy), without, ours) == tuple(d for d in whole if d.field not in absent)
+
+
+@given(pairs().filter(lambda pair: bool(pair[0].base_ours)), POLICIES)
+def test_a_clear_is_a_value_like_any_other(pair: tuple[Link, OurRecord], policy: str) -> None:
+    """Promise 10: between linked records a blank wins, loses and conflicts as any text in its place would."""
+    known, ours = pair
+
+    def swapped(value: Value) -> Value:
+        return "something" if value is None else value
+
+    def row(values: Row) -> Row:
+        return {c: v if c == "total_score" else swapped(v) for c, v in values.items()}
+
+    other = replace(
+        known, seen=row(known.seen), base_ours=row(known.base_ours), base_theirs=row(known.base_theirs)
+    )
+    found = merge(CONTACT, rules(policy), other, replace(ours, values=row(ours.values)))
+    expected = [
+        d if d.field == "total_score" else replace(d, ours=swapped(d.ours), theirs=swapped(d.theirs))
+        for d in merge(CONTACT, rules(policy), known, ours)
+    ]
+    assert [*found] == expected
 
 
 @given(pairs())

@@ -144,3 +144,14 @@ def test_a_job_that_the_org_has_deleted_meanwhile_is_made_anew(office: Office, w
     office.stage(run_id, "plan", "push_ours")
     office.settle(run_id)
     assert_all_here_once(office, edited)
+
+
+def test_an_idle_run_costs_a_call_and_one_more_per_further_2000_rows(office: Office) -> None:
+    """Promise 4: all objects share the first call; a page more for every further 2,000 rows in the window that is read again."""
+    office.run()
+    report = office.run()
+    assert (report.counts["planned"], report.counts["api_calls"]) == (0, 1 + MANY // 2_000)
+    office.people.ask("POST", "/standin/clock", json={"advance": 3_600})  # what was made is old by then
+    office.run()
+    report = office.run()
+    assert (report.counts["planned"], report.counts["api_calls"]) == (0, 1)
