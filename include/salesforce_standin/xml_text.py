@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -10,17 +11,21 @@ from xml.sax.saxutils import escape
 
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
+# What no document may contain (XML 1.0, 2.2), however it is written.
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NIL, _TYPE = f"{{{INSTANCE}}}nil", f"{{{INSTANCE}}}type"
 
 
 def read(content: bytes | str) -> Element | None:
     """Parse a document; None for one that can't be read."""
     data = content if isinstance(content, bytes) else content.encode()
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:  # entities could blow up; no client sends them
+    narrow = data.replace(b"\0", b"")  # UTF-16 hides nothing
+    # Entities could blow up; no client sends them.
+    if any(mark in narrow for mark in (b"<!DOCTYPE", b"<!ENTITY")):
         return None
     try:
         return ElementTree.fromstring(data)  # noqa: S314 - no entities: see above
-    except ElementTree.ParseError:
+    except (ElementTree.ParseError, LookupError, ValueError):  # the latter of an encoding that is unknown
         return None
 
 
@@ -86,7 +91,7 @@ def spell(name: str, value: Any) -> str:
 
 def plain(value: Any) -> str:
     """Spell a single value."""
-    return str(value).lower() if isinstance(value, bool) else escape(str(value))
+    return str(value).lower() if isinstance(value, bool) else escape(_ILLEGAL.sub("", str(value)))
 
 
 def elements(values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> str:

@@ -33,6 +33,11 @@ class TestReplies:
         assert root[2].text is not None
         assert root[2].text.endswith(".000Z")
 
+    def test_a_character_that_xml_can_not_have_is_left_out(self, client):
+        account = client.create("Account", Name="A\x0bB\U0001f600")
+        root = tree(client.get(f"/sobjects/Account/{account}", headers=ACCEPT))
+        assert root.findtext("Name") == "AB\U0001f600"
+
     def test_a_query_nests_its_records(self, client):
         account = client.create("Account", Name="A")
         client.create("Contact", LastName="B", AccountId=account)
@@ -105,7 +110,14 @@ class TestRequests:
         assert (root.tag, root.findtext("hasErrors")) == ("SObjectTreeResponse", "false")
         assert [one.findtext("referenceId") for one in root.findall("results")] == ["a", "b"]
 
-    @pytest.mark.parametrize("body", ["<Account>", '<!DOCTYPE a [<!ENTITY b "c">]><Account>&b;</Account>'])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"<Account>",
+            b'<?xml version="1.0" encoding="nothing"?><Account/>',
+            '<!DOCTYPE a [<!ENTITY b "c">]><Account>&b;</Account>'.encode("utf-16"),
+        ],
+    )
     def test_what_is_no_xml_is_refused(self, client, body):
         reply = client.post("/sobjects/Account", data=body, headers=SENT)
         assert (reply.status_code, tree(reply).findtext("Error/errorCode")) == (400, "XML_PARSER_ERROR")
