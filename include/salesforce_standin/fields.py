@@ -104,6 +104,7 @@ class Field:
         "type",
         "unique",
         "updateable",
+        "usual",
     )
 
     def __init__(self, attributes: dict[str, Any]) -> None:
@@ -133,6 +134,8 @@ class Field:
             self.unique or attributes["idLookup"] or attributes["externalId"]
         )
         self.default = self._default()
+        # What a row that says nothing of the field shows.
+        self.usual: Any = False if self.type == "boolean" else None
         self.parts: dict[str, str] = {}
 
     def _default(self) -> Any:

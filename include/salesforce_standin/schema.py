@@ -94,6 +94,8 @@ def standard_objects() -> dict[str, SObject]:
         objects[row["object"]].add(Field(_from_recorded(row)))
     for name, attributes in _system_fields(_rows("system_fields.csv")):
         objects[name].add(Field(attributes))
+    # Who owns a lead is a group with a type, or else a user: SELECT Owner.Type FROM Lead (SOQL:typeof).
+    objects["Group"].fields["Type"].usual = "User"
     return objects
 
 

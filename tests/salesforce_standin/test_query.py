@@ -1,5 +1,7 @@
 """SOQL: what it finds, how it is shown, how it is refused."""
 
+from typing import Any
+
 import pytest
 
 from tests.salesforce_standin.running import Client, Running, provide, token_of
@@ -170,6 +172,61 @@ def test_children(filled):
     assert (acme["totalSize"], acme["done"]) == (2, True)
     assert [child["LastName"] for child in acme["records"]] == ["O'Brien", "Lovelace"]
     assert rows[2]["Contacts"] is None
+
+
+class TestPolymorphicOwners:
+    """SOQL:typeof, on the owner of a lead, which is a user or a queue."""
+
+    @pytest.fixture
+    def owned(self, client):
+        queue = client.create("Group", Name="Fair", Type="Queue")
+        mine = client.create("Lead", LastName="Mine", Company="C")
+        client.create("Lead", LastName="Nobody's", Company="C", OwnerId=queue)
+        return client, mine
+
+    def owners(self, client: Client, typeof: str) -> list[Any]:
+        rows = client.rows(f"SELECT TYPEOF Owner {typeof} END FROM Lead ORDER BY LastName")
+        return [
+            owner and {k: v for k, v in owner.items() if k != "attributes"}
+            for owner in (r["Owner"] for r in rows)
+        ]
+
+    def test_fields_depend_on_the_kind(self, owned):
+        client, _ = owned
+        found = self.owners(client, "WHEN User THEN Username, Profile.Name WHEN Group THEN Name")
+        assert list(found[0]) == ["Username", "Profile"]
+        assert found[1] == {"Name": "Fair"}
+        assert self.owners(client, "WHEN Group THEN Type") == [None, {"Type": "Queue"}]
+        assert list(self.owners(client, "WHEN group THEN Type ELSE Name")[0]) == ["Name"]
+
+    def test_the_kind_can_be_shown_and_asked_for(self, owned):
+        client, mine = owned
+        rows = client.rows("SELECT Owner.Type FROM Lead ORDER BY LastName")
+        assert [row["Owner"]["Type"] for row in rows] == ["User", "Queue"]
+        assert [row["Id"] for row in client.rows("SELECT Id FROM Lead WHERE Owner.Type = 'User'")] == [mine]
+
+    @pytest.mark.parametrize(
+        "soql",
+        [
+            "SELECT TYPEOF Account WHEN Account THEN Name END FROM Contact",
+            "SELECT TYPEOF Owner WHEN Account THEN Name END FROM Lead",
+            "SELECT TYPEOF Owner WHEN User THEN Name FROM Lead",
+            "SELECT TYPEOF Owner ELSE Name END FROM Lead",
+            "SELECT TYPEOF Owner WHEN User THEN Nope END FROM Lead",
+            "SELECT TYPEOF Nothing WHEN User THEN Name END FROM Lead",
+        ],
+    )
+    def test_what_is_refused(self, client, soql):
+        reply = client.query(soql)
+        assert (reply.status_code, reply.json()[0]["errorCode"]) in (
+            (400, "MALFORMED_QUERY"),
+            (400, "INVALID_FIELD"),
+        )
+        bulk = client.post(
+            "/jobs/query",
+            {"operation": "query", "query": "SELECT TYPEOF Owner WHEN User THEN Name END FROM Lead"},
+        )
+        assert bulk.status_code == 400
 
 
 def test_counting_and_grouping(filled):

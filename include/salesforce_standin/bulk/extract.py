@@ -12,7 +12,7 @@ from salesforce_standin.errors import ApiError, fail
 from salesforce_standin.soql.binding import Bound, Scope, entity
 from salesforce_standin.soql.evaluate import Reader, Result
 from salesforce_standin.soql.parser import parse
-from salesforce_standin.soql.tree import Aggregate, Column, FieldsOf, Query
+from salesforce_standin.soql.tree import Aggregate, Column, FieldsOf, Query, TypeOf
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
@@ -32,6 +32,8 @@ def columns_of(org: Org, user_id: str, query: Query) -> tuple[str, list[Bound]]:
         raise _unsupported("Nested queries not supported in Bulk Query")
     if any(isinstance(item, FieldsOf) for item in query.select):
         raise _unsupported("FIELDS function not supported in Bulk Query")
+    if any(isinstance(item, TypeOf) for item in query.select):
+        raise _unsupported("TYPEOF not supported in Bulk Query")
     columns = [scope.bind(item.path) for item in query.select if isinstance(item, Column)]
     if any(column.field.parts for column in columns):
         raise _unsupported("Selecting compound data not supported in Bulk Query")

@@ -109,7 +109,7 @@ class Scope:
         return walk
 
     def _getter(self, hops: tuple[Field, ...], field: Field) -> Getter:
-        name, usual = field.name, False if field.type == "boolean" else None
+        name, usual = field.name, field.usual
         if field.parts:
             own: Getter = lambda row: address(field, row)  # noqa: E731
         else:

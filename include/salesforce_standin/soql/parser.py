@@ -18,6 +18,7 @@ from salesforce_standin.soql.tree import (
     Path,
     Query,
     Selected,
+    TypeOf,
 )
 
 AGGREGATES = frozenset({"count", "count_distinct", "min", "max", "sum", "avg"})
@@ -133,6 +134,8 @@ class _Parser:
             self.need(")")
             return query
         token = self.name()
+        if token.lower == "typeof" and self.here.kind == "name":
+            return self.typeof()
         if self.accept("(") and not functions.known(token.lower):
             return self.function(token)
         path = self.of_field(token) if functions.known(token.lower) else _path(token)
@@ -143,6 +146,25 @@ class _Parser:
             if self.here.lower != "from" and not (self.here.kind == "op" and self.here.text == ","):
                 raise self.unexpected(alias)
         return Column(path, alias.text if alias else None)
+
+    def typeof(self) -> TypeOf:
+        relationship = self.path()
+        when: list[tuple[str, tuple[Path, ...]]] = []
+        while self.accept("when"):
+            kind = self.name()
+            self.need("then")
+            when.append((kind.text, self.paths()))
+        if not when:
+            raise self.unexpected()
+        otherwise = self.paths() if self.accept("else") else ()
+        self.need("end")
+        return TypeOf(relationship, tuple(when), otherwise)
+
+    def paths(self) -> tuple[Path, ...]:
+        found = [self.path()]
+        while self.accept(","):
+            found.append(self.path())
+        return tuple(found)
 
     def function(self, token: Token) -> Aggregate | FieldsOf:
         if token.lower == "fields":

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from salesforce_standin.errors import ApiError
 from salesforce_standin.fields import Field
 from salesforce_standin.soql.binding import Bound, Scope, address
-from salesforce_standin.soql.tree import Column, FieldsOf, Path, Query
+from salesforce_standin.soql.tree import Column, FieldsOf, Path, Query, TypeOf
 from salesforce_standin.tables import Row
 
 Record = dict[str, Any]
 Project = Callable[[Row], Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A parent whose fields depend on what it is."""
+
+    name: str
+    show: Callable[[Row], Record | None]
+
+
+Selection = Bound | Query | Choice
 # Runs a subquery for one parent row.
 Children = Callable[[Query, Row], Record | None]
 
@@ -28,7 +39,7 @@ class Projection:
 
     def build(self, query: Query) -> Project:
         """Return the function that makes records."""
-        columns: list[Bound | Query] = []
+        columns: list[Selection] = []
         seen: set[str] = set()
         for item in query.select:
             if isinstance(item, Column):
@@ -40,7 +51,41 @@ class Projection:
                 columns.extend(self._all_of(item, query))
             elif isinstance(item, Query):
                 columns.append(item)
+            elif isinstance(item, TypeOf):
+                columns.append(self._choice(item, query))
         return self._record(columns)
+
+    def _choice(self, item: TypeOf, query: Query) -> Choice:
+        at, org = item.relationship.at, self.scope.org
+        hops = self.scope.bind(Path((*item.relationship.names, "Id"), at)).hops
+        targets = {name.lower(): name for name in hops[0].reference_to}
+        if len(hops) > 1 or len(targets) < 2:
+            message = (
+                f"{item.relationship} is no polymorphic relationship of {self.scope.access.sobject.name}"
+            )
+            raise self.scope.source.malformed(at, message)
+        fields = dict.fromkeys(targets.values(), item.otherwise)
+        for kind, paths in item.when:
+            if kind.lower() not in targets:
+                raise self.scope.source.malformed(at, f"{item.relationship} refers to no {kind}")
+            fields[targets[kind.lower()]] = paths
+        makers = {name: self._of(name, paths, query) for name, paths in fields.items() if paths}
+        walk = self.scope.parent(hops)
+
+        def show(row: Row) -> Record | None:
+            found = walk(row)
+            sobject = org.sobject_of_id(found["Id"]) if found else None
+            make = makers.get(sobject.name) if sobject else None
+            return make(found) if make and found else None
+
+        return Choice(hops[0].relationship or "", show)
+
+    def _of(self, name: str, paths: tuple[Path, ...], query: Query) -> Project:
+        """Return the function that makes records of another object."""
+        org, user_id = self.scope.org, self.scope.user_id
+        inner = replace(query, select=tuple(Column(path) for path in paths), alias=None)
+        scope = Scope(org, user_id, inner, org.access(user_id, name))
+        return Projection(scope, self.root, self.children).build(inner)
 
     def _all_of(self, item: FieldsOf, query: Query) -> list[Bound]:
         if item.which != "standard" and (query.limit is None or query.limit > 200):
@@ -51,12 +96,12 @@ class Projection:
         custom = {"all": (True, False), "custom": (True,), "standard": (False,)}[item.which]
         return [self.scope.bind(Path((f.name,), item.at)) for f in readable if f.custom in custom]
 
-    def _record(self, columns: list[Bound | Query]) -> Project:
+    def _record(self, columns: list[Selection]) -> Project:
         """Return the function for a list of columns: the plain case does next to nothing per row."""
         kind = self.scope.access.sobject.name
         prefix = f"{self.root}/sobjects/{kind}/"
         if all(isinstance(c, Bound) and c.direct and not c.field.parts and not c.alias for c in columns):
-            plain = [(c.field.name, _usual(c.field)) for c in columns if isinstance(c, Bound)]
+            plain = [(c.field.name, c.field.usual) for c in columns if isinstance(c, Bound)]
 
             def fast(row: Row) -> Record:
                 get = row.get
@@ -76,11 +121,13 @@ class Projection:
 
         return full
 
-    def _steps(self, columns: list[Bound | Query], depth: int) -> list[tuple[str, Callable[[Row], Any]]]:
+    def _steps(self, columns: list[Selection], depth: int) -> list[tuple[str, Callable[[Row], Any]]]:
         steps: list[tuple[str, Callable[[Row], Any]]] = []
-        parents: dict[str, list[Bound | Query]] = {}
+        parents: dict[str, list[Selection]] = {}
         for column in columns:
-            if isinstance(column, Query):
+            if isinstance(column, Choice):
+                steps.append((column.name, column.show))
+            elif isinstance(column, Query):
                 steps.append((_name(column), self._subquery(column)))
             elif len(column.hops) == depth:
                 steps.append((column.name, _own(column.field)))
@@ -95,7 +142,7 @@ class Projection:
             for name, step in steps
         ]
 
-    def _parent(self, columns: list[Bound | Query], depth: int) -> Callable[[Row], Any]:
+    def _parent(self, columns: list[Selection], depth: int) -> Callable[[Row], Any]:
         first = columns[0]
         hop = first.hops[depth] if isinstance(first, Bound) else None
         if hop is None:
@@ -122,14 +169,10 @@ class Projection:
         return lambda row: self.children(query, row)
 
 
-def _usual(field: Field) -> Any:
-    return False if field.type == "boolean" else None
-
-
 def _own(field: Field) -> Callable[[Row], Any]:
     if field.parts:
         return lambda row: address(field, row)
-    name, usual = field.name, _usual(field)
+    name, usual = field.name, field.usual
     return lambda row: row.get(name, usual)
 
 

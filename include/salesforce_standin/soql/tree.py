@@ -39,6 +39,15 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class TypeOf:
+    """TYPEOF Owner WHEN User THEN Email ELSE Name END: fields that depend on what a reference refers to."""
+
+    relationship: Path
+    when: tuple[tuple[str, tuple[Path, ...]], ...]
+    otherwise: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FieldsOf:
     """FIELDS(ALL), FIELDS(CUSTOM) or FIELDS(STANDARD)."""
 
@@ -109,4 +118,4 @@ class Query:
 
 
 Condition = Comparison | Membership | Group
-Selected = Column | Aggregate | FieldsOf | Query
+Selected = Column | Aggregate | FieldsOf | TypeOf | Query
