@@ -58,9 +58,9 @@ def push_ours(engine: Engine, context: Context) -> PushReport:
     """Chunk by chunk, one transaction each, accounts before their contacts."""
     tally = Tally()
     for mapping in context.objects:
-        _make_plain(engine, context, mapping, tally)
         after = 0
-        while True:
+        left = _make_plain(engine, context, mapping, tally)
+        while left:
             with engine.database.transaction() as tx:
                 changes = trail.pending(tx, context.run_id, "ours", mapping.object, after, CHUNK)
                 if changes:
@@ -74,21 +74,22 @@ def push_ours(engine: Engine, context: Context) -> PushReport:
     return PushReport(context.run_id, tally.numbers, tally.total())
 
 
-def _make_plain(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> None:
-    """Make our records as far as nothing is unusual about them; the others stay planned."""
+def _make_plain(engine: Engine, context: Context, mapping: ObjectMapping, tally: Tally) -> bool:
+    """Make our records as far as nothing is unusual about them; returns whether others stay planned."""
     keyed = context.standing.direction != "pull"
     offset = context.rules.clock.offset
     with engine.database.transaction() as tx:
         work = making.prepare(tx, context.run_id, context.name, mapping, offset, keyed=keyed)
-    after = 0
+    after, left = 0, False
     while True:
         with engine.database.transaction() as tx:
-            last, looked = making.chunk_end(tx, work, after, LARGE_CHUNK)
-            fields = making.make(tx, work, after, last) if looked else 0
-        tally.add(mapping.object, "acknowledged", fields)
-        if looked < LARGE_CHUNK:
-            return
-        after = last
+            chunk = making.chunk(tx, work, after, LARGE_CHUNK)
+            made = making.make(tx, work, chunk.after, chunk.until) if chunk.planned else making.Made(0, 0)
+        tally.add(mapping.object, "acknowledged", made.fields)
+        left = left or made.records < chunk.planned
+        if chunk.planned < LARGE_CHUNK:
+            return left
+        after = chunk.until
 
 
 def _apply(

@@ -33,7 +33,6 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
 
 def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple[str, str]:
     """The end state and, unless it is plain success, what a person should know or do: the first line that holds."""
-    sums = counts.acknowledged + counts.parked + counts.superseded + counts.in_doubt
     lines: tuple[tuple[bool, str, str], ...] = (
         (state == "paused_budget", state, "the day's calls are used up; what is left is done when calls are free again"),
         (killed, "failed", "its process ended without settling; the next run takes up what was left"),
@@ -44,7 +43,7 @@ def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple
          f"{counts.undone} planned changes were not carried out; the next run plans them again"),
         (counts.postponed > 0, "failed",
          f"{counts.postponed} changes met a busy record or server; the next run tries them again"),
-        (counts.planned != sums, "failed", "the sums do not add up; please report this with the run's audit trail"),
+        (counts.planned != counts.told, "failed", "the sums do not add up; please report this with the run's audit trail"),
         (counts.newly_parked > 0, "succeeded_with_parked",
          f"{counts.newly_parked} values need a person: see crm_sync.parked_rows, cause and remedy"),
         (counts.busy > 0, "succeeded_with_parked",

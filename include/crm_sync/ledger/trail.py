@@ -81,7 +81,7 @@ class Change:
 
 
 class Chunk(NamedTuple):
-    """Planned changes (``after``, ``until``], and how many of them wait to be sent."""
+    """Planned changes (``after``, ``until``], and how many of them there are of the kind that was asked for."""
 
     after: int
     until: int

@@ -142,8 +142,8 @@ def test_a_stranger_that_is_read_again_meanwhile_is_not_made_of_what_was_planned
         with database.transaction() as tx:
             tx.run("set local application_name = 'maker'")
             work = prepared(tx, run_id)
-            last, _ = making.chunk_end(tx, work, 0, 100)
-            made.append(making.make(tx, work, 0, last))
+            after, until, _ = making.chunk(tx, work, 0, 100)
+            made.append(making.make(tx, work, after, until))
 
     with psycopg.connect(world.url) as reader:
         reader.execute(
@@ -158,7 +158,7 @@ def test_a_stranger_that_is_read_again_meanwhile_is_not_made_of_what_was_planned
         reader.commit()
         thread.join()
     database.close()
-    assert made == [0]
+    assert made == [(0, 0)]
     assert world.count("select count(*) from crm_sync.stray where their_id = %s", theirs) == 1
     assert world.count("select count(*) from crm_sync.link where their_id = %s", theirs) == 0
 
@@ -199,10 +199,11 @@ def test_one_refused_value_costs_only_its_neighbours_their_speed(world: World) -
     world.client.execute("alter table gptweb.contacts alter title type varchar(5)")
     with world.desk.transaction() as tx:
         work = prepared(tx, run_id)
-        last, looked = making.chunk_end(tx, work, 0, 1000)
-        fields = making.make(tx, work, 0, last)
+        after, until, looked = making.chunk(tx, work, 0, 1000)
+        records, fields = making.make(tx, work, after, until)
     made = world.count("select count(*) from gptweb.contacts where title = 'short'")
     world.client.execute("alter table gptweb.contacts alter title type text")
     assert looked == 201
     assert 100 <= made <= 200
+    assert records == made
     assert fields >= made * 3
