@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
-from io import TextIOWrapper
 from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -29,6 +28,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from crm_sync.access.lines import lines_of
 from crm_sync.access.login import Login, Session, is_loopback, trusted_address
 from crm_sync.access.network import network_error
 from crm_sync.access.replies import BUSY, call_error
@@ -170,10 +170,8 @@ class MeteredSession(requests.Session):
                 )
             raw: Any = response.raw
             raw.decode_content = True  # gzip
-            raw.auto_close = False  # else the text could not be read to its end
             try:
-                text = TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-                yield Download(response.headers, (line.replace(NUL, "") for line in text))
+                yield Download(response.headers, lines_of(raw))
             except (urllib3.exceptions.HTTPError, OSError, UnicodeDecodeError) as error:
                 words = f"{what}: the reply broke off ({type(error).__name__}); it is asked again later"
                 raise RetryLater(words) from None

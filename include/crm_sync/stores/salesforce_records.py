@@ -18,7 +18,7 @@ from crm_sync.errors import IncompleteRead, Misconfigured
 from crm_sync.model import Image, Value, Write
 from crm_sync.stores.salesforce_soql import BECAME, SERVICE_FIELDS, fields_of
 
-__all__ = ["Records"]
+__all__ = ["Records", "instant_of"]
 
 Json = Mapping[str, Any]
 
@@ -28,22 +28,27 @@ EXACT = 2**53
 
 
 class Records:
-    """The records of one object, as they are on the wire.  ``user_id`` tells our own writes from people's."""
+    """The records of one object, as they are on the wire.  ``user_id`` tells our own writes from people's.
+
+    ``service``: the names beside those of the fields; ``plain``: the fields that are text as it stands; ``typed``: column,
+    name and converter of the others; ``became``: the name of what a lead became.
+    """
 
     def __init__(self, mapping: ObjectMapping, user_id: str, owner_id: str | None) -> None:
         self.mapping = mapping
-        self._our_user = user_id[:15]  # ids come with 15 or 18 characters, the first 15 decide
+        self.our_user = user_id[:15]  # ids come with 15 or 18 characters, the first 15 decide
         self.owner = {"OwnerId": owner_id} if owner_id else {}
         self._key, self._marker = mapping.key.theirs, mapping.marker.theirs
         self._names = {f.ours: f.theirs for f in mapping.fields}
-        plain = [f for f in mapping.fields if f.type in ("text", "reference")]
+        self.plain = [f for f in mapping.fields if f.type in ("text", "reference")]
         typed = [f for f in mapping.fields if f.type not in ("text", "reference")]
-        self._became = BECAME if mapping.object == "lead" else None
-        self._service = itemgetter(*SERVICE_FIELDS, self._key, self._marker)
+        self.became = BECAME if mapping.object == "lead" else None
+        self.service = (*SERVICE_FIELDS, self._key, self._marker)
+        self._service = itemgetter(*self.service)
         # At least two names: itemgetter of a single one gives no tuple.
-        self._plain = itemgetter(*(f.theirs for f in plain), "Id", "Id")
-        self._columns = tuple(f.ours for f in plain)
-        self._typed = [(f.ours, f.theirs, _converter(f)) for f in typed]
+        self._plain = itemgetter(*(f.theirs for f in self.plain), "Id", "Id")
+        self._columns = tuple(f.ours for f in self.plain)
+        self.typed = [(f.ours, f.theirs, _converter(f)) for f in typed]
 
     def image(self, record: Json) -> Image:
         """A record of a query or a retrieve; a field that is not in it is absent, not blank."""
@@ -53,20 +58,20 @@ class Records:
             if "" in texts or not TEXT_OR_BLANK(map(type, texts)):
                 return self._careful_image(record)
             values: dict[str, Value] = dict(zip(self._columns, texts))  # noqa: B905  # one tuple made both
-            for column, name, convert in self._typed:
+            for column, name, convert in self.typed:
                 values[column] = convert(record[name])
         except KeyError:
             return self._careful_image(record)
         return Image(
-            stored_id, values, _instant(stamp), our_id, marker, by[:15] == self._our_user, deleted, winner,
-            record.get(self._became) if self._became else None,
+            stored_id, values, instant_of(stamp), our_id, marker, by[:15] == self.our_user, deleted, winner,
+            record.get(self.became) if self.became else None,
         )  # fmt: skip
 
     def _careful_image(self, record: Json) -> Image:
         """The same for a record with fields that are missing, hidden or of an unexpected type or spelling."""
         by_name = {name.lower(): value for name, value in record.items()}
         try:
-            stored_id, stamp = by_name["id"], _instant(by_name["systemmodstamp"])
+            stored_id, stamp = by_name["id"], instant_of(by_name["systemmodstamp"])
         except KeyError as missing:
             raise IncompleteRead(
                 f"a {self.mapping.theirs} came without {missing}; the read begins again"
@@ -81,7 +86,7 @@ class Records:
             stamp,
             our_id=by_name.get(self._key.lower()) or None,
             marker=by_name.get(self._marker.lower()) or None,
-            modified_by_us=(by_name.get("lastmodifiedbyid") or "")[:15] == self._our_user,
+            modified_by_us=(by_name.get("lastmodifiedbyid") or "")[:15] == self.our_user,
             deleted=by_name.get("isdeleted") is True,
             merged_into=by_name.get("masterrecordid"),
             converted_to=by_name.get(BECAME.lower()),
@@ -123,8 +128,8 @@ class Records:
 
 
 @lru_cache(maxsize=4096)
-def _instant(text: str) -> datetime:
-    # Stamps have whole seconds, so many records share one.
+def instant_of(text: str) -> datetime:
+    """A stamp of theirs; they have whole seconds, so many records share one."""
     return to_instant(text)
 
 

@@ -207,3 +207,24 @@ def test_one_refused_value_costs_only_its_neighbours_their_speed(world: World) -
     assert 100 <= made <= 200
     assert records == made
     assert fields >= made * 3
+
+
+def test_a_trigger_of_somebody_else_that_changes_new_records_is_noticed(world: World) -> None:
+    world.watched = False
+    world.their_new(email="e9@example.com", title="T1")
+    run_id = planned(world)
+    world.client.execute(
+        """create function gptweb.shout() returns trigger language plpgsql as
+        $$ begin new.title := 'T2'; return new; end $$"""
+    )
+    world.client.execute(
+        "create trigger shout before insert on gptweb.contacts for each row execute function gptweb.shout()"
+    )
+    made = []
+    for _ in range(2):
+        with world.desk.transaction() as tx:
+            work = prepared(tx, run_id)
+            after, until, _ = making.chunk(tx, work, 0, 100)
+            made.append(making.make(tx, work, after, until).records)
+        world.client.execute("drop function if exists gptweb.shout cascade")
+    assert made == [0, 1]
