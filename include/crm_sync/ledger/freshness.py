@@ -75,7 +75,7 @@ def _line(object: Object, one: Freshness) -> str:
 def _of_object(tx: Transaction, connection: str, object: Object) -> Freshness:
     """Ours by the time of the edit, theirs by the CRM's own stamp, and what no edit made work by the time of that.
 
-    A record with changes on both sides counts once.
+    A record with changes on both sides counts once; one that is to be made there counts by the outbox.
 
     With offset 0 each record is looked up by key; as a join, all that is parked would be read for it (adr/0004).
     """
@@ -89,7 +89,7 @@ def _of_object(tx: Transaction, connection: str, object: Object) -> Freshness:
           limit {at_most}),
         theirs as materialized (
           select l.our_id, greatest(l.seen_stamp, l.dirty_since) as at from crm_sync.link l
-          where l.connection = %(c)s and l.object = %(o)s and l.dirty limit {at_most}),
+          where l.connection = %(c)s and l.object = %(o)s and l.dirty and l.their_id is not null limit {at_most}),
         waiting as (
           select w.our_id, greatest(w.since, (select t.updated_at from {table} t where t.id = w.our_id)) as at from ours w
           union all

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.crm_sync.engine.cases.office import Office
@@ -134,3 +136,21 @@ def test_a_record_that_was_deleted_and_inserted_again_with_its_id_is_done_with(
     office.run()
     assert office.shown(theirs, "title") == "O2"
     office.assert_silent()
+
+
+def test_what_was_not_made_there_is_not_late(office: Office) -> None:
+    """One that is refused waits for a person, one that was archived meanwhile for nobody."""
+    office.people.breaks(
+        action="refuse_rows", path="/REST/Contact/insert", code="FIELD_CUSTOM_VALIDATION_EXCEPTION"
+    )
+    office.ours(email="refused@example.com")
+    assert office.run().freshness == ""
+    archived = office.ours(email="archived@example.com")
+    office.people.breaks(
+        action="reset_before", method="POST", path="/composite$", body="archived@example.com"
+    )
+    assert office.run().state == "failed"
+    office.client.execute("update gptweb.contacts set deleted_at = now() where id = %s", (archived,))
+    office.later += timedelta(hours=1)
+    office.run()
+    assert office.run().freshness == ""
