@@ -1,4 +1,4 @@
-"""`python -m stack up | down | status | demo [--once] | psql …`; the Makefile's targets call these."""
+"""`python -m stack up | down | status | demo [--once] | psql … | run …`; the Makefile's targets call these."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def main(words: list[str]) -> int:
     demo = verbs.add_parser("demo", help="example data, provisioning, sync, and a report")
     demo.add_argument("--once", action="store_true", help="check that both sides agree, then stop the stack")
     verbs.add_parser("psql", help="psql on GPTWeb's database; what follows is psql's", add_help=False)
+    verbs.add_parser("run", help="a command with all that it needs for this stack", add_help=False)
     arguments, rest = parser.parse_known_args(words)
-    if rest and arguments.verb != "psql":
+    if rest and arguments.verb not in {"psql", "run"}:
         parser.error(f"unknown: {' '.join(rest)}")
     try:
         return _do(arguments, words[1:])
@@ -43,6 +44,8 @@ def _do(arguments: argparse.Namespace, rest: list[str]) -> int:
         return _status(stack)
     if arguments.verb == "psql":
         return _psql(stack, rest)
+    if arguments.verb == "run":
+        return _run(stack, rest)
     with stack.alone():
         if arguments.verb == "demo":
             from stack.demo import run  # noqa: PLC0415 - the other verbs need none of it
@@ -67,6 +70,15 @@ def _psql(stack: Stack, words: list[str]) -> int:
     if url is None:
         raise StackError("The stack is not up: `make up` starts it.")
     os.execv(postgres.program("psql"), ["psql", url, *words])
+
+
+def _run(stack: Stack, words: list[str]) -> int:
+    if not words:
+        raise StackError("Which command? For example: run python -m crm_sync verify")
+    try:
+        os.execvpe(words[0], words, stack.environment())
+    except FileNotFoundError:
+        raise StackError(f"There is no command {words[0]}.") from None
 
 
 if __name__ == "__main__":

@@ -94,6 +94,13 @@ class Stack:
         """Whether every service runs and reports itself healthy."""
         return all(text.startswith(("up", "healthy")) for text in self.status().values())
 
+    def environment(self) -> dict[str, str]:
+        """What a command needs to work on the running stack: Airflow's environment, and GPTWeb's database as its owner."""
+        if postgres.running(self.settings.postgres_data) is None:
+            raise StackError("The stack is not up: `make up` starts it.")
+        server = postgres.start(self.settings.postgres_data)
+        return airflow.environment(self.settings, server, os.environ) | {"CRM_SYNC_DATABASE_URL": server.url}
+
     def _is_as_asked(self, org: Org | None, asked: Mapping[str, str]) -> bool:
         used = asdict(self.settings.ports)
         same_ports = all(

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +70,8 @@ def _clients_get_in(stack: Stack) -> None:
     values = env.read(stack.env_file)
     with psycopg.connect(values["CRM_SYNC_DATABASE_URL"]) as connection:
         connection.execute("select from crm_sync.run_summary")
+    verify = [sys.executable, "-m", "crm_sync", "verify"]
+    assert subprocess.run(verify, env=stack.environment(), check=False).returncode == 0
     token = {"username": values["AIRFLOW_USER"], "password": values["AIRFLOW_PASSWORD"]}
     signed_in = requests.post(f"{values['AIRFLOW_URL']}/auth/token", json=token, timeout=30)
     assert signed_in.ok
