@@ -117,7 +117,18 @@ class TestCustomField:
         assert body["id"].startswith("00N")
         query = "SELECT Id, DeveloperName, TableEnumOrId FROM CustomField WHERE TableEnumOrId = 'Contact' AND DeveloperName = 'Fit'"
         found = client.query(query, "/tooling/query").json()
+        keys = [
+            "size",
+            "totalSize",
+            "done",
+            "queryLocator",
+            "entityTypeName",
+            "records",
+        ]  # CumulusCI's cassettes
+        assert list(found) == keys
         assert (found["size"], found["totalSize"], found["entityTypeName"]) == (1, 1, "CustomField")
+        nothing = client.query(query.replace("'Fit'", "'Nope'"), "/tooling/query").json()
+        assert nothing == dict(zip(keys, (0, 0, True, None, None, []), strict=True))
         assert (
             found["records"][0]["attributes"]["url"]
             == f"/services/data/v66.0/tooling/sobjects/CustomField/{body['id']}"
