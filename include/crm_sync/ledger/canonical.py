@@ -23,8 +23,6 @@ TYPES = {
 }
 FLOAT_DIGITS = 15
 """So many digits a float holds exactly, wherever the point is."""
-PAIRS = 40
-"""Fields of one jsonb_build_object: a function takes 100 arguments."""
 
 
 def has_plain_columns(tx: Transaction, mapping: ObjectMapping) -> bool:
@@ -42,16 +40,13 @@ def has_plain_columns(tx: Transaction, mapping: ObjectMapping) -> bool:
 
 def values_to_create(mapping: ObjectMapping) -> sql.Composed:
     """The jsonb that a new record of theirs is made of, from our record ``o``: all that is not blank and goes out."""
-    out = [mapped for mapped in mapping.fields if mapped.direction != "in"]
-    parts = [
-        sql.SQL("jsonb_build_object({})").format(
-            sql.SQL(", ").join(
-                sql.SQL("{}, {}").format(sql.Literal(mapped.ours), _canonical(mapped)) for mapped in out[at : at + PAIRS]
-            )
+    return sql.SQL("json_object({} absent on null returning jsonb)").format(
+        sql.SQL(", ").join(
+            sql.SQL("({}::text) value {}").format(sql.Literal(mapped.ours), _canonical(mapped))
+            for mapped in mapping.fields
+            if mapped.direction != "in"
         )
-        for at in range(0, len(out), PAIRS)
-    ]  # fmt: skip
-    return sql.SQL("jsonb_strip_nulls({})").format(sql.SQL(" || ").join(parts))
+    )
 
 
 def plain(mapping: ObjectMapping) -> sql.Composed:
