@@ -41,25 +41,25 @@ def headers_of(reply: Reply, clock: Clock, host: str, usage: str | None, *, secu
     return headers
 
 
-def spell(reply: Reply, *, pretty: bool) -> bytes:
+def spell(reply: Reply, *, indented: bool) -> bytes:
     """Return the bytes of a body."""
     if reply.body is NOTHING:
         return b""
     if isinstance(reply.body, bytes):
         return reply.body
-    return _pretty(reply.body, 0).encode() if pretty else orjson.dumps(reply.body)
+    return pretty(reply.body).encode() if indented else orjson.dumps(reply.body)
 
 
-def _pretty(value: Any, depth: int) -> str:
-    """Spell JSON as X-PrettyPrint gets it recorded: a space before the colon, lists in the line of their key."""
+def pretty(value: Any, depth: int = 0) -> str:
+    """Spell JSON as it is recorded with X-PrettyPrint, and in results of Bulk API 1.0: a space before the colon, lists in the line of their key."""
     if isinstance(value, list):
-        return f"[ {', '.join(_pretty(one, depth) for one in value)} ]" if value else "[ ]"
+        return f"[ {', '.join(pretty(one, depth) for one in value)} ]" if value else "[ ]"
     if not isinstance(value, dict):
         return orjson.dumps(value).decode()
     if not value:
         return "{ }"
     pad = "  " * (depth + 1)
-    lines = [f"{pad}{orjson.dumps(name).decode()} : {_pretty(one, depth + 1)}" for name, one in value.items()]
+    lines = [f"{pad}{orjson.dumps(name).decode()} : {pretty(one, depth + 1)}" for name, one in value.items()]
     return "{\n" + ",\n".join(lines) + "\n" + pad[2:] + "}"
 
 

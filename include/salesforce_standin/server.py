@@ -170,7 +170,7 @@ class Server:
     ) -> web.StreamResponse:
         if rest_xml.is_asked_for(incoming):
             reply = rest_xml.spelled(incoming, reply)
-        body = spell(reply, pretty=incoming.headers.get("x-prettyprint") in {"1", "true"})
+        body = spell(reply, indented=incoming.headers.get("x-prettyprint") in {"1", "true"})
         counted = VERSIONED.match(incoming.path) and reply.status not in {401, 410}
         usage = self.org.meter.header() if counted else None
         host = request.host.partition(":")[0]

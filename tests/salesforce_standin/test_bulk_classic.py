@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from salesforce_standin import xml_text
+from salesforce_standin.clock import epoch_of
 from tests.salesforce_standin.running import ADMIN_TOKEN, Client, Running, provide, token_of
 
 SPACE = "http://www.force.com/2009/06/asyncapi/dataload"
@@ -182,6 +183,28 @@ def test_xml_rows(bulk):
     assert xml_text.type_of(record) == "sObject"
     assert (xml_text.text(record, "type"), xml_text.text(record, "LastName")) == ("Contact", "A & B")
     assert xml_text.text(record, "CreatedDate").endswith("Z")
+
+
+def test_json_results_are_spelled_as_recorded(bulk):
+    """CumulusCI's cassette of a bulk query: pretty without being asked, TYPEOF nests, moments in milliseconds."""
+    client = Client(bulk.base, ADMIN_TOKEN)
+    lead = client.create("Lead", LastName="Recorded", Company="C")
+    me = client.get("/services/oauth2/userinfo").json()["user_id"]
+    created = client.rows(f"SELECT CreatedDate FROM Lead WHERE Id = '{lead}'")[0]["CreatedDate"]
+    job = bulk.open("query", "Lead", "JSON")
+    soql = f"SELECT TYPEOF Owner WHEN User THEN Id ELSE Name END, CreatedDate FROM Lead WHERE Id = '{lead}'"
+    batch = bulk.add(job, soql, "JSON")
+    while bulk.call("GET", f"job/{job}/batch/{batch}").json()["state"] in {"Queued", "InProgress"}:
+        pass
+    (result,) = bulk.call("GET", f"job/{job}/batch/{batch}/result").json()
+    root = "/services/data/v66.0/sobjects"
+    assert bulk.call("GET", f"job/{job}/batch/{batch}/result/{result}").text == (
+        f'[ {{\n  "attributes" : {{\n    "type" : "Lead",\n    "url" : "{root}/Lead/{lead}"\n  }},\n'
+        f'  "Owner" : {{\n    "attributes" : {{\n      "type" : "User",\n      "url" : "{root}/User/{me}"\n    }},\n'
+        f'    "Id" : "{me}"\n  }},\n  "CreatedDate" : {int(epoch_of(created) * 1000)}\n}} ]'
+    )
+    client.delete(f"/sobjects/Lead/{lead}")
+    client.http.close()
 
 
 def test_csv_query_with_a_json_job(bulk):

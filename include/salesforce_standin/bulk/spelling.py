@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import orjson
-
 from salesforce_standin import clock, xml_text
 from salesforce_standin.fields import Field
+from salesforce_standin.replies import pretty
 from salesforce_standin.soql.binding import Bound
 from salesforce_standin.soql.projection import Project
 from salesforce_standin.tables import Row
@@ -59,9 +58,9 @@ def _text_of(field: Field) -> Callable[[Any], str]:
 
 
 class JsonSpelling:
-    """A list of records; Bulk API 1.0 spells every moment as milliseconds since 1970."""
+    """A list of records, pretty as recorded; Bulk API 1.0 spells every moment as milliseconds since 1970."""
 
-    begin, between, end = b"[", b",", b"]"
+    begin, between, end = b"[", b",", b" ]"
 
     def __init__(self, show: Project, readable: dict[str, Field]) -> None:
         self._show = show
@@ -74,12 +73,11 @@ class JsonSpelling:
     def spell(self, row: Row) -> bytes:
         """Return a record."""
         moments = self._moments
-        return orjson.dumps(
-            {
-                key: moments[key](value) if value is not None and key in moments else value
-                for key, value in self._show(row).items()
-            }
-        )
+        record = {
+            key: moments[key](value) if value is not None and key in moments else value
+            for key, value in self._show(row).items()
+        }
+        return f" {pretty(record)}".encode()
 
 
 def _milliseconds(stamp: str) -> int:
