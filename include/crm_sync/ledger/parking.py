@@ -12,6 +12,7 @@ from psycopg import sql
 
 from crm_sync.decide.again import distance
 from crm_sync.decide.existence import EXISTS
+from crm_sync.decide.merge import KEY
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.ledger.trail import Line, note
 from crm_sync.model import Object, Side, Value
@@ -26,6 +27,7 @@ __all__ = [
     "lift_changed",
     "lift_gone",
     "lift_linked",
+    "lift_unnamed",
     "lift_written",
     "park",
     "refused_before",
@@ -235,6 +237,17 @@ def lift_agreed(tx: Transaction, agreed: Sequence[tuple[int, int]]) -> None:
             where p.link_id = w.link_id and p.our_version <> w.version and p.field is not null and p.side = 'theirs'
               and p.lifted_at is null""",
             ([link_id for link_id, _ in agreed], [version for _, version in agreed]),
+        )
+
+
+def lift_unnamed(tx: Transaction, link_ids: Sequence[int]) -> None:
+    """A refusal that named none of the fields sent was of the record as it was there, and now that is another one."""
+    if link_ids:
+        tx.run(
+            """update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'their record changed'
+            where link_id = any(%s) and side = 'theirs' and our_version is not null and field is not null and field <> %s
+              and next_try_at is null and lifted_at is null""",
+            (list(link_ids), KEY),
         )
 
 

@@ -226,6 +226,7 @@ def _observe(
         parking.lift_linked(tx, connection, mapping.object, [], found)
     # What was refused beside the old value of theirs may be accepted beside the new one (algorithm.md 1.1).
     parking.lift_changed(tx, [(link_id, "theirs", column) for link_id, column in moved])
+    parking.lift_unnamed(tx, sorted({link_id for link_id, _ in moved}))
     parking.lift_busy(tx, died)
     _close(tx, run_id, connection, mapping.object, closed, owners)
 

@@ -154,3 +154,21 @@ def test_what_was_not_made_there_is_not_late(office: Office) -> None:
     office.later += timedelta(hours=1)
     office.run()
     assert office.run().freshness == ""
+
+
+def test_a_record_that_is_put_right_there_takes_what_its_state_had_refused(office: Office) -> None:
+    """The rule speaks of a field that was not sent: the remedy is to fill that in, on either side."""
+    ours, theirs = office.both()
+    rule = {"object": "Contact", "name": "Mobile", "message": "Needs a mobile.", "field": "MobilePhone"}
+    made = office.people.ask("POST", "/standin/validation-rules", json={**rule, "when": {"MobilePhone": ""}})
+    try:
+        office.edit(ours, title="O1")
+        assert office.run().state == "succeeded_with_parked"
+        assert office.run().counts["planned"] == 0
+        office.people.edits(theirs, "mobile_phone", "5")
+        office.run()
+        assert (office.shown(theirs, "title"), office.value(ours, "mobile_phone")) == ("O1", "5")
+        assert office.parked() == []
+        office.assert_silent()
+    finally:
+        office.people.ask("DELETE", f"/standin/rules/{made['id']}")
