@@ -34,7 +34,7 @@ class FullStage(PeopledStage):
             if (
                 gone not in known and store.image(gone).our_id is None
             ):  # nobody ever carried over what it held
-                self.excused.add(f"{self.truths[number].person(side, gone)}")
+                self.died_unread(self.truths[number].person(side, gone), "deleted unread")
             self.shown.pop((side, gone), None)
         return True
 
@@ -102,7 +102,7 @@ class FullStage(PeopledStage):
         }  # made by a call whose reply was lost
         before = store.image(winner).values
         if loser not in known:
-            self.excused.add(truth.person(crm, loser))
+            self.died_unread(truth.person(crm, loser), "merged unread")
         person = truth.person(crm, loser)
         if any(
             r[0] == crm and r[1] not in (loser, winner) and truth.person(*r) == person
@@ -146,8 +146,6 @@ class FullStage(PeopledStage):
         if lead is None or self.objects[crm, lead] != "lead":
             return False
         store, truth = self.stores[crm], self.truths[number]
-        if lead not in {their_id for _, _, their_id in self.links()}:
-            self.excused.add(truth.person(crm, lead))
         contact = store.person_converts(lead)
         self.objects[crm, contact] = "contact"
         self.introduce((crm, contact), number, truth.person(crm, lead))

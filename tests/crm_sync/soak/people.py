@@ -92,16 +92,9 @@ class PeopledStage(Stage):
         if side == "ours":
             self._update(object, id, column, value)
         else:
-            if self._is_unread(side, id):
-                self.unread.add(self.truths[number].person(side, id))
             self.stores[side].person_edits(id, column, value, stamp=self._stamp(side, id, late))
         self.shown[record] = {**self.shown[record], column: label}
         return True
-
-    def _is_unread(self, crm: str, id: str) -> bool:
-        """Whether we made the record, and have not read since how the CRM spells it."""
-        unread = "select count(*) from crm_sync.link where connection = %s and their_id = %s and spelling_of is not null"
-        return self.scene.spells and bool(self.count(unread, crm, id))
 
     def _update(self, object: Object, id: str, column: str, value: Value) -> None:
         # The trigger takes column times only from the engine, so the statement says it is one.

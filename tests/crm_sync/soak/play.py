@@ -12,7 +12,7 @@ from tests.crm_sync.soak.fates import FullStage
 from tests.crm_sync.soak.plot import Act, Moment, Scene, Turn
 from tests.crm_sync.soak.verdict import Problem, judge, judge_silence
 
-__all__ = ["Played", "play", "play_on"]
+__all__ = ["Played", "perform", "play", "play_on"]
 
 ROUNDS = 5
 """Calm runs at most until nothing is left to do: two by the promise, one for a re-read, one for a parent, one per CRM."""
@@ -38,7 +38,7 @@ def play_on(stage: FullStage, *, tell: bool = False) -> Played:
     scene = stage.scene
     played = Played(scene)
     try:
-        _Course(stage).run()
+        perform(stage)
         played.problems = [*judge(stage), *judge_silence(stage)]
     except Exception as error:  # noqa: BLE001  whatever escapes the engine is a finding
         played.problems = [Problem(None, "error", f"{type(error).__name__}: {error}")]
@@ -53,6 +53,11 @@ def play_on(stage: FullStage, *, tell: bool = False) -> Played:
     played.counts["runs"] += len(stage.runs)
     played.counts["schedules"] += len(scene.schedules)
     return played
+
+
+def perform(stage: FullStage) -> None:
+    """Everything that happens in the scene of a stage, and calm; not judged yet."""
+    _Course(stage).run()
 
 
 @dataclass

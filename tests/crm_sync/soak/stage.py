@@ -72,7 +72,7 @@ class Stage(World):
         self.strange: list[str] = []
         self.twins: set[str] = set()
         self.winners: set[Record] = set()
-        self.unread: set[str] = set()
+        self._unread: dict[str, set[str]] = {}
         self._logged = 0
 
     def new_crm(self) -> FaultyStore:
@@ -91,6 +91,14 @@ class Stage(World):
     def crm_of(self, number: int) -> str:
         """A connection's name."""
         return list(self.crms)[number % len(self.crms)]
+
+    def died_unread(self, person: str, cause: str) -> None:
+        """A record is gone that nobody ever carried over."""
+        self._unread.setdefault(cause, set()).add(person)
+
+    def unread_of(self, cause: str) -> set[str]:
+        """Whose records died so."""
+        return self._unread.get(cause, set())
 
     # -------------------------------------------------------------------------------- what the engine wrote
 
