@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from psycopg import sql
@@ -11,7 +11,7 @@ from psycopg import sql
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.reports import PullReport, Tally
-from crm_sync.ledger import conversions, merges, query_jobs, reading, runs, window
+from crm_sync.ledger import conversions, merges, query_jobs, reading, runs, trail, window
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.identity import FIRST_ID
 from crm_sync.ledger.query_jobs import Begun
@@ -95,7 +95,8 @@ def _read(
             if first:
                 runs.set_clock(tx, context.run_id, compared(tx, page.clock))
             if page.last:
-                _close_read(tx, context, mapping, page.read, asked, received.get(page.read, set()))
+                ahead = compared(tx, page.clock).offset
+                _close_read(tx, context, mapping, page.read, asked, ahead, received.get(page.read, set()))
         tally.add(mapping.object, "read", len(page.images))
         tally.add(mapping.object, "differ", changed)
 
@@ -186,11 +187,12 @@ def _keys_about_to_be_created(tx: Transaction, context: Context, mapping: Object
 
 
 def _close_read(
-    tx: Transaction, context: Context, mapping: ObjectMapping, read: Read, asked: Begun, received: set[str]
-) -> None:
+    tx: Transaction, context: Context, mapping: ObjectMapping, read: Read, asked: Begun, ahead: timedelta,
+    received: set[str],
+) -> None:  # fmt: skip
     if isinstance(read, ChangedSince):
         if context.run.kind != "backfill":
-            reading.move_cursor(tx, context.name, mapping.object, asked.read_start - context.settings.lag)
+            _move_cursor(tx, context, mapping, asked, ahead)
         if read.job or asked.job:
             query_jobs.done(tx, context.run_id, mapping.object)
     elif isinstance(read, ById):
@@ -199,6 +201,18 @@ def _close_read(
     elif isinstance(read, ByOurKey):
         absent = set(read.our_ids) - received
         reading.mark_absent(tx, context.name, context.run_id, mapping, (), absent, asked.began)
+
+
+def _move_cursor(
+    tx: Transaction, context: Context, mapping: ObjectMapping, asked: Begun, ahead: timedelta
+) -> None:
+    lag = context.settings.lag
+    back = reading.move_cursor(tx, context.name, mapping.object, asked.read_start - lag, ahead, lag)
+    if back:
+        detail = f"the CRM's clock was set back by {back}; the next run reads again what changed since the last one"
+        trail.note(tx, context.run_id, context.name, mapping.object, [
+            trail.Line("clock", "noted", side="theirs", detail=detail)
+        ])  # fmt: skip
 
 
 def _asked_for(page: Page) -> set[str]:

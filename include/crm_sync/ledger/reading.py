@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY
@@ -76,14 +76,28 @@ def position(tx: Transaction, connection: str, object: str) -> datetime | None:
     return at
 
 
-def move_cursor(tx: Transaction, connection: str, object: str, position: datetime) -> None:
-    """Everything up to ``position`` has been read; a cursor never moves back."""
-    tx.run(
-        """insert into crm_sync.cursor as c (connection, object, position) values (%s, %s, %s)
-        on conflict (connection, object) do update set position = greatest(c.position, excluded.position),
-          moved_at = clock_timestamp()""",
-        (connection, object, position),
+def move_cursor(
+    tx: Transaction, connection: str, object: str, position: datetime, ahead: timedelta, lag: timedelta
+) -> timedelta:
+    """Everything up to ``position`` has been read; a cursor never moves back, unless their clock did.
+
+    ``ahead``: how far their clock is ahead of ours.  Where it was set back by more than ``lag`` since the cursor moved, the
+    cursor moves back as far: edits since then have stamps that lie before it.  Returns how far it moved for that.
+    """
+    rows = tx.rows(
+        "select ahead - %s from crm_sync.cursor where connection = %s and object = %s and ahead - %s > %s for update",
+        (ahead, connection, object, ahead, lag),
     )
+    back: timedelta = rows[0][0] if rows else timedelta(0)
+    tx.run(
+        """insert into crm_sync.cursor as c (connection, object, position, ahead)
+          values (%(connection)s, %(object)s, %(position)s, %(ahead)s)
+        on conflict (connection, object) do update set ahead = excluded.ahead, moved_at = clock_timestamp(),
+          position = case when %(back)s > interval '0' then least(c.position - %(back)s, excluded.position)
+            else greatest(c.position, excluded.position) end""",
+        {"connection": connection, "object": object, "position": position, "ahead": ahead, "back": back},
+    )
+    return back
 
 
 def mark_absent(

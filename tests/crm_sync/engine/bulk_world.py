@@ -120,7 +120,9 @@ class BulkWorld:
                 },
             )
 
-            reading.move_cursor(tx, "main", "contact", now)  # the people of other tests are no concern here
+            reading.move_cursor(
+                tx, "main", "contact", now, timedelta(0), timedelta(0)
+            )  # the people of other tests are no concern here
 
     @property
     def engine(self) -> Engine:

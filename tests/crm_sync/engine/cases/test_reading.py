@@ -160,3 +160,20 @@ def test_any_stage_may_run_twice(office: Office, stage: str) -> None:
     office.assert_silent()
     assert office.counts() == (3, 3)
     assert (office.shown(theirs, "title"), office.value(ours, "phone")) == ("O1", "T1")
+
+
+def test_a_clock_that_was_ahead_and_is_set_right_hides_no_edit(office: Office) -> None:
+    """The cursor went by the wrong clock: edits after it was set right have stamps that lie before the cursor."""
+    office.people.ask("POST", "/standin/clock", json={"offset": 7200})
+    ours, theirs = office.both()
+    office.run()
+    office.people.ask("POST", "/standin/clock", json={"offset": 0})
+    office.people.edits(theirs, "title", "T1")
+    office.run()
+    assert office.one("select detail from crm_sync.audit_trail where rule = 'clock'").startswith(
+        "the CRM's clock was set back by 2:00:0"
+    )
+    office.run()
+    assert office.value(ours, "title") == "T1"
+    office.assert_silent()
+    assert office.one("select count(distinct run_id) from crm_sync.audit_trail where rule = 'clock'") == 1

@@ -1,4 +1,4 @@
-"""One row is looked up in an index that begins with what tells rows apart: no other index can seem as good (adr/0004).
+"""One row is looked up in an index that begins with what tells rows apart (adr/0004), and a cursor knows its clock.
 
 Revision ID: 0028
 """
@@ -28,12 +28,17 @@ LINK_KEYS = {
 }
 
 
+# Where their clock was set back, edits have stamps that lie before the cursor: it has to be known which clock it went by.
+AHEAD = "alter table crm_sync.cursor add column ahead interval"
+
+
 def upgrade() -> None:
     """Links by their ids; our records, deleted ones too, by their match keys; what was parked of a record by its id.
 
     Two partial indexes with one condition, or two keys that begin with the connection, cost the same while a table looks
     empty; the planner then took the wrong one and read it as a whole, once for each row of a chunk.
     """
+    op.execute(AHEAD)
     for name, what in MATCH_KEYS.items():
         op.execute(f"drop index gptweb.{name}")
         op.execute(f"create index {name} on {what}")
@@ -47,7 +52,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """As before: the connection first, and only of living records and of what is still parked."""
+    """As before: no clock at the cursor, the connection first, and only of living records and of what is still parked."""
+    op.execute("alter table crm_sync.cursor drop column ahead")
     for name, (columns, _) in LINK_KEYS.items():
         op.execute(
             f"alter table crm_sync.link drop constraint {name}, add constraint {name} unique ({columns})"
