@@ -15,7 +15,7 @@ class CrmSyncPlugin(AirflowPlugin):
     name = "crm_sync"
     fastapi_apps = [{"app": LazyApp(), "url_prefix": PREFIX, "name": "GPTWeb CRM Sync"}]  # noqa: RUF012  as Airflow has it
     # A tab whose script opens our page in the whole window; why no external_view: docs/adr/0013.
-    react_apps = [  # noqa: RUF012
+    react_apps = [  # noqa: RUF012  as above
         {
             "name": "CRM Sync",
             "bundle_url": f"{PREFIX[1:]}/static/tab.js",

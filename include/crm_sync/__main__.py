@@ -21,6 +21,15 @@ from crm_sync.model import OBJECTS, Object
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; problems are one message and exit status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _do(options)
+    except SyncError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m crm_sync", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     schema = commands.add_parser("migrate", help="bring the database's schema to the newest revision")
@@ -53,23 +62,22 @@ def main(arguments: list[str] | None = None) -> int:
         help="new-key: print a fresh entry for CRM_SYNC_VAULT_KEYS; rotate: seal every stored token under its first key",
     )  # fmt: skip
     audit_commands.add_to(commands)
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "migrate":
-            _migrate(options.app_role)
-        elif options.command == "retry":
-            _retry(options.name, options.line, options.code)
-        elif options.command == "capture":
-            _capture(options.object, options.column)
-        elif options.command == "vault":
-            _new_key() if options.action == "new-key" else _rotate()
-        elif options.command in audit_commands.COMMANDS:
-            return audit_commands.run(options)
-        else:
-            _connect(options.name, options.vendor, dict(_setting(text) for text in options.set))
-    except SyncError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return parser
+
+
+def _do(options: argparse.Namespace) -> int:
+    if options.command == "migrate":
+        _migrate(options.app_role)
+    elif options.command == "retry":
+        _retry(options.name, options.line, options.code)
+    elif options.command == "capture":
+        _capture(options.object, options.column)
+    elif options.command == "vault":
+        _new_key() if options.action == "new-key" else _rotate()
+    elif options.command in audit_commands.COMMANDS:
+        return audit_commands.run(options)
+    else:
+        _connect(options.name, options.vendor, dict(_setting(text) for text in options.set))
     return 0
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from crm_sync.decide.mapping import ObjectMapping
+from crm_sync.decide.mapping import FieldMapping, ObjectMapping
 from crm_sync.decide.values import canonical
 from crm_sync.errors import Misconfigured, Missing
 from crm_sync.ledger.database import Jsonb, Transaction
@@ -186,10 +186,7 @@ def put(
     mapped = mapping.by_ours.get(field)
     if mapped is None or mapped.references:
         raise Misconfigured(f"{field} can't be decided here: edit the record in GPTWeb or in the CRM")
-    try:
-        wanted = canonical(mapped, _YES_OR_NO.get(value, value) if mapped.type == "boolean" else value)
-    except (ValueError, ArithmeticError) as error:
-        raise Misconfigured(f"{field}: {value!r} is no {mapped.type}: {error}") from None
+    wanted = _typed(mapped, value)
     table, column = sql.Identifier("gptweb", mapping.table), sql.Identifier(field)
     held = tx.rows(
         sql.SQL("select to_jsonb({}) from {} where id = %s and deleted_at is null for update").format(
@@ -215,17 +212,16 @@ def put(
         raise Misconfigured(
             f"{field}: GPTWeb's database refuses {value!r}: {error.diag.message_primary}"
         ) from None
-    line = Line(
-        "decided_by_a_person",
-        "noted",
-        our_id=our_id,
-        side="ours",
-        field=field,
-        before=before,
-        after=wanted,
-        actor=who,
-    )
+    line = Line("decided_by_a_person", "noted", our_id=our_id, side="ours", field=field, before=before, after=wanted, actor=who)  # fmt: skip
     note(tx, None, connection, mapping.object, [line])
+
+
+def _typed(mapped: FieldMapping, value: Value) -> Value:
+    """The value as our column's type has it."""
+    try:
+        return canonical(mapped, _YES_OR_NO.get(value, value) if mapped.type == "boolean" else value)
+    except (ValueError, ArithmeticError) as error:
+        raise Misconfigured(f"{mapped.ours}: {value!r} is no {mapped.type}: {error}") from None
 
 
 def _ours(tx: Transaction, wanted: Sequence[tuple[Object, str]]) -> dict[str, dict[str, Value]]:

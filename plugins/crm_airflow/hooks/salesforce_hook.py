@@ -72,7 +72,7 @@ class CrmSalesforceHook(SalesforceHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Log in anew, also after the connection was given up, and say as whom; no API call is spent."""
-        from crm_sync.access.oauth import identity  # noqa: PLC0415
+        from crm_sync.access.oauth import identity
 
         try:
             with CrmSyncHook(self.conn_id).login() as login:

@@ -72,7 +72,7 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def database(self) -> Iterator[Database]:
         """GPTWeb's database, closed on leaving."""
-        from crm_sync.ledger.database import Database, database_url  # noqa: PLC0415  parsing a DAG stays light
+        from crm_sync.ledger.database import Database, database_url
 
         database = Database(database_url())
         try:
@@ -83,8 +83,8 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def engine(self, run_id: int | None = None) -> Iterator[Engine]:
         """The stages of a run; with its number, an error inside is also noted in the run's summary."""
-        from crm_sync.engine import Engine  # noqa: PLC0415
-        from crm_sync.engine.notes import noted  # noqa: PLC0415
+        from crm_sync.engine import Engine
+        from crm_sync.engine.notes import noted
 
         # What is imported stays: without this each collection walks through all of Airflow's objects again.
         gc.freeze()
@@ -95,8 +95,8 @@ class CrmSyncHook(BaseHook):
             mappings = self.settings(database).mappings
 
             def open_store(connection: Connection, run: Run) -> Store:
-                from crm_sync.access.oauth import identity  # noqa: PLC0415
-                from crm_sync.stores.salesforce import SalesforceStore  # noqa: PLC0415
+                from crm_sync.access.oauth import identity
+                from crm_sync.stores.salesforce import SalesforceStore
 
                 session = stack.enter_context(self.session(run.run_id, run.kind))
                 if connection.provisioned_at is None:
@@ -115,7 +115,7 @@ class CrmSyncHook(BaseHook):
 
     def refresh_snapshot(self) -> None:
         """Let DAG parsing see settings that were changed past the command line, say by SQL."""
-        from crm_sync.ledger import snapshot  # noqa: PLC0415
+        from crm_sync.ledger import snapshot
 
         try:
             with self.database() as database, database.transaction() as tx:
@@ -125,9 +125,9 @@ class CrmSyncHook(BaseHook):
 
     def open_failed(self, options: RunOptions, error: SyncError) -> None:
         """Leave a failed run with its message where none could be opened, if the ledger can be reached."""
-        from psycopg import Error  # noqa: PLC0415
+        from psycopg import Error
 
-        from crm_sync.engine.notes import open_failed  # noqa: PLC0415
+        from crm_sync.engine.notes import open_failed
 
         with suppress(SyncError, Error), self.database() as database:
             open_failed(database, options, error)
@@ -135,15 +135,15 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def removal(self) -> Iterator[Removal]:
         """The stages of taking provisioning back; without calls left their run is paused in its summary."""
-        from crm_sync.engine.notes import pausing  # noqa: PLC0415
-        from crm_sync.ledger.provisioning import SqlProvisionLedger  # noqa: PLC0415
-        from crm_sync.provision_removal import Removal  # noqa: PLC0415
+        from crm_sync.engine.notes import pausing
+        from crm_sync.ledger.provisioning import SqlProvisionLedger
+        from crm_sync.provision_removal import Removal
 
         with ExitStack() as stack:
             database = stack.enter_context(self.database())
 
             def org_of(run_id: int) -> OrgToClear:
-                from crm_sync.stores.salesforce_removal import SalesforceRemoval  # noqa: PLC0415
+                from crm_sync.stores.salesforce_removal import SalesforceRemoval
 
                 stack.enter_context(pausing(database, run_id))
                 return SalesforceRemoval(stack.enter_context(self.session(run_id, "provision")))
@@ -153,16 +153,16 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def provisioning(self) -> Iterator[Provisioning]:
         """The stages of provisioning; without calls left their run is paused in its summary."""
-        from crm_sync.engine.notes import pausing  # noqa: PLC0415
-        from crm_sync.ledger.provisioning import SqlProvisionLedger  # noqa: PLC0415
-        from crm_sync.provision import Provisioning  # noqa: PLC0415
+        from crm_sync.engine.notes import pausing
+        from crm_sync.ledger.provisioning import SqlProvisionLedger
+        from crm_sync.provision import Provisioning
 
         with ExitStack() as stack:
             database = stack.enter_context(self.database())
             connection = self.settings(database)
 
             def org_of(run_id: int) -> Org:
-                from crm_sync.stores.salesforce_schema import SalesforceSchema  # noqa: PLC0415
+                from crm_sync.stores.salesforce_schema import SalesforceSchema
 
                 stack.enter_context(pausing(database, run_id))
                 session = stack.enter_context(self.session(run_id, "provision"))
@@ -173,8 +173,8 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def preflight(self) -> Iterator[Preflight]:
         """The checks before anything is changed; the log-in is one of them."""
-        from crm_sync.ledger.preflight import SqlPreflightLedger  # noqa: PLC0415
-        from crm_sync.preflight import Preflight  # noqa: PLC0415
+        from crm_sync.ledger.preflight import SqlPreflightLedger
+        from crm_sync.preflight import Preflight
 
         with ExitStack() as stack:
             database = stack.enter_context(self.database())
@@ -182,8 +182,8 @@ class CrmSyncHook(BaseHook):
             ledger = SqlPreflightLedger(database)
 
             def enter() -> PreflightOrg:
-                from crm_sync.access.oauth import identity  # noqa: PLC0415
-                from crm_sync.stores.salesforce_preflight import SalesforcePreflight  # noqa: PLC0415
+                from crm_sync.access.oauth import identity
+                from crm_sync.stores.salesforce_preflight import SalesforcePreflight
 
                 session = stack.enter_context(self.session(lane="provision"))
                 return SalesforcePreflight(session, identity(session), session.login.token().instance_url)
@@ -194,10 +194,10 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def session(self, run_id: int | None = None, lane: RunKind = "sync") -> Iterator[MeteredSession]:
         """The way out to the CRM: every call is booked, on a database connection of its own, before it leaves."""
-        from crm_sync.access.oauth import identity  # noqa: PLC0415
-        from crm_sync.access.transport import MeteredSession  # noqa: PLC0415
-        from crm_sync.ledger.settings import pin  # noqa: PLC0415
-        from crm_sync.ledger.spending import LedgerMeter  # noqa: PLC0415
+        from crm_sync.access.oauth import identity
+        from crm_sync.access.transport import MeteredSession
+        from crm_sync.ledger.settings import pin
+        from crm_sync.ledger.spending import LedgerMeter
 
         with self.database() as database, self.login() as login:
             connection = self.settings(database)
@@ -215,7 +215,7 @@ class CrmSyncHook(BaseHook):
     @contextmanager
     def login(self) -> Iterator[VaultLogin]:
         """The way in: the app of the Airflow connection, the tokens in the vault; nothing is asked before it is used."""
-        from crm_sync.access.vault_login import VaultLogin  # noqa: PLC0415
+        from crm_sync.access.vault_login import VaultLogin
 
         # Two database connections of its own: a row stays locked while the CRM is asked for a token.
         with self.database() as database, self.database() as marks:
@@ -223,15 +223,15 @@ class CrmSyncHook(BaseHook):
 
     def endpoint(self) -> OAuthEndpoint:
         """The OAuth endpoints of the app that the Airflow connection names."""
-        from crm_sync.access.oauth import OAuthEndpoint  # noqa: PLC0415
+        from crm_sync.access.oauth import OAuthEndpoint
 
         return OAuthEndpoint(self._app(self.connection))
 
     def settings(self, database: Database) -> Connection:
         """The connection's live settings; an unknown name lists the known ones."""
-        from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable  # noqa: PLC0415
+        from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 
-        from crm_sync.ledger.settings import load  # noqa: PLC0415
+        from crm_sync.ledger.settings import load
 
         try:
             with database.transaction() as tx:

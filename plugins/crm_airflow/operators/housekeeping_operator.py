@@ -20,8 +20,8 @@ class HousekeepingOperator(RetryingOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         """Do what the day asks for."""
-        from crm_sync.ledger.database import Database, database_url  # noqa: PLC0415  parsing a DAG stays light
-        from crm_sync.ledger.months import keep_house  # noqa: PLC0415
+        from crm_sync.ledger.database import Database, database_url
+        from crm_sync.ledger.months import keep_house
 
         with closing(Database(database_url())) as database:
             done = keep_house(database)

@@ -47,6 +47,6 @@ def heal_of(value: str | None) -> Heal | None:
         return None
     for heal in get_args(Heal):
         if given == heal:
-            return heal  # type: ignore[no-any-return]
+            return heal  # type: ignore[no-any-return]  # get_args gives Any
     msg = f'heal: {value!r} is not known; choose from {", ".join(get_args(Heal))} or "{AS_CONFIGURED}".'
     raise Misconfigured(msg)

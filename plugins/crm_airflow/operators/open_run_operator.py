@@ -86,7 +86,7 @@ class OpenRunOperator(StageOperator):
 
     def options(self, context: Mapping[str, Any]) -> RunOptions:
         """What this run shall do, read from the operator's fields and the Airflow run."""
-        from crm_sync.engine import RunOptions  # noqa: PLC0415  parsing a DAG stays light
+        from crm_sync.engine import RunOptions
 
         window = window_of_context(context)
         run_type = context["dag_run"].run_type

@@ -41,7 +41,7 @@ class RemovalApproveOperator(HITLOperator):
 
     def prepare(self) -> bool:
         """Write the list of the run into the question; False when nothing is to be removed."""
-        from crm_airflow.hooks.sync_hook import CrmSyncHook  # noqa: PLC0415  parsing a DAG stays light
+        from crm_airflow.hooks.sync_hook import CrmSyncHook
 
         with CrmSyncHook(self.connection).removal() as removal:
             request = removal.request(int(self.run_id))

@@ -60,7 +60,7 @@ class SettleOperator(StageOperator):
         return [task_id for task_id in sorted(states) if states[task_id] == "failed"]
 
     def _settle(self, failed: list[str]) -> RunReport:
-        from crm_sync.engine.notes import settle  # noqa: PLC0415  parsing a DAG stays light
+        from crm_sync.engine.notes import settle
 
         run_id = self.opened_run()
         with self.hook().engine() as engine:

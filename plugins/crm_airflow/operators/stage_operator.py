@@ -72,7 +72,7 @@ class StageOperator(RetryingOperator):
 
     def hook(self) -> CrmSyncHook:
         """The composition root; override it to run a stage on stores of your own."""
-        from crm_airflow.hooks.sync_hook import CrmSyncHook  # noqa: PLC0415  parsing a DAG stays light
+        from crm_airflow.hooks.sync_hook import CrmSyncHook
 
         return CrmSyncHook(self.connection)
 
@@ -84,7 +84,7 @@ class StageOperator(RetryingOperator):
 
     def pause(self, error: BudgetExhausted) -> NoReturn:
         """Give the worker back and wait in the triggerer until calls are free again; it uses up none of the retries."""
-        from crm_airflow.triggers.budget_trigger import BudgetTrigger  # noqa: PLC0415  parsing a DAG stays light
+        from crm_airflow.triggers.budget_trigger import BudgetTrigger
 
         run_id = None if self.run_id is None else self.opened_run()
         trigger = BudgetTrigger(
@@ -97,7 +97,7 @@ class StageOperator(RetryingOperator):
 
     def wait_for_job(self, error: JobUnderWay) -> NoReturn:
         """Give the worker back until the bulk job is worth another look; it uses up none of the retries."""
-        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger  # noqa: PLC0415
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
         self.defer(trigger=TimeDeltaTrigger(error.after), method_name="look_at_job")
 
@@ -113,7 +113,7 @@ class StageOperator(RetryingOperator):
 
     def ask(self, error: ApprovalNeeded) -> NoReturn:
         """Give the worker back until a person has answered, for the time of the connection's setting at most."""
-        from crm_airflow.asking import ask  # noqa: PLC0415  parsing a DAG stays light
+        from crm_airflow.asking import ask
 
         for line in error.preview.splitlines():
             self.log.info("%s", line)
@@ -121,7 +121,7 @@ class StageOperator(RetryingOperator):
 
     def answered(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """After a yes the same stage again, which goes on with the approved plan; after a no the rest is skipped."""
-        from crm_airflow.asking import answer_of  # noqa: PLC0415  parsing a DAG stays light
+        from crm_airflow.asking import answer_of
 
         answer = answer_of(event)
         verdict = self.guarded(lambda: self._keep_answer(answer))
@@ -169,7 +169,7 @@ class StageOperator(RetryingOperator):
             raise Misconfigured(msg) from None
 
     def _keep_answer(self, answer: Answer) -> Verdict:
-        from crm_sync.engine.approval import answer as keep  # noqa: PLC0415
+        from crm_sync.engine.approval import answer as keep
 
         with self.hook().engine() as engine:
             return keep(engine, self.opened_run(), answer.approved, answer.by, answer.at)

@@ -23,6 +23,6 @@ class UndoApplyOperator(StageOperator):
 
     def execute(self, context: Mapping[str, Any]) -> Counts:
         """Undo."""
-        from crm_sync.engine.undo import apply_undo  # noqa: PLC0415  parsing a DAG stays light
+        from crm_sync.engine.undo import apply_undo
 
         return self.run_stage(apply_undo)

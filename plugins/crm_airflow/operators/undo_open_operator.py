@@ -77,7 +77,7 @@ class UndoOpenOperator(StageOperator):
 
     def selection(self) -> Selection:
         """What is to be taken back, read from the operator's fields."""
-        from crm_sync.ledger.undo_selection import Selection  # noqa: PLC0415  parsing a DAG stays light
+        from crm_sync.ledger.undo_selection import Selection
 
         return Selection(
             self.connection, tuple(map(run_of, words_of(self.runs))), text_of(self.record), objects_of(self.objects) or (),
@@ -86,7 +86,7 @@ class UndoOpenOperator(StageOperator):
         )  # fmt: skip
 
     def _open(self, name: str) -> int:
-        from crm_sync.engine.undo import open_undo  # noqa: PLC0415
+        from crm_sync.engine.undo import open_undo
 
         selection = self.selection()
         with self.hook().engine() as engine:

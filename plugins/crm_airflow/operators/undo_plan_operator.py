@@ -40,7 +40,7 @@ class UndoPlanOperator(StageOperator):
         return self.run_stage(self._plan)
 
     def _plan(self, engine: Engine, run_id: int) -> UndoPlan:
-        from crm_sync.engine.undo import await_approval, plan_undo  # noqa: PLC0415  parsing a DAG stays light
+        from crm_sync.engine.undo import await_approval, plan_undo
 
         plan: UndoPlan = plan_undo(engine, run_id, read=boolean_of(self.read_first))
         await_approval(engine, plan)

@@ -21,9 +21,9 @@ class VaultRotationOperator(RetryingOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         """Seal what is not yet under the first key."""
-        from crm_airflow.hooks.vault_hook import vault  # noqa: PLC0415  parsing a DAG stays light
-        from crm_sync.access.rotation import rotate  # noqa: PLC0415
-        from crm_sync.ledger.database import Database, database_url  # noqa: PLC0415
+        from crm_airflow.hooks.vault_hook import vault
+        from crm_sync.access.rotation import rotate
+        from crm_sync.ledger.database import Database, database_url
 
         try:
             with closing(Database(database_url())) as database:

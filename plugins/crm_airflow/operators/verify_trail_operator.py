@@ -36,8 +36,8 @@ class VerifyTrailOperator(RetryingOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Verify; what was found goes into the log, its first line into the error."""
-        from crm_sync.ledger.database import Database, database_url  # noqa: PLC0415  parsing a DAG stays light
-        from crm_sync.ledger.verify import verify  # noqa: PLC0415
+        from crm_sync.ledger.database import Database, database_url
+        from crm_sync.ledger.verify import verify
 
         days = None if self.days in (None, "", "None") else int(self.days)
         with closing(Database(database_url())) as database:

@@ -36,8 +36,8 @@ class WatchOperator(RetryingOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         """Look, tell, publish."""
-        from crm_sync.ledger import overview  # noqa: PLC0415  parsing a DAG stays light
-        from crm_sync.ledger.database import Database, database_url  # noqa: PLC0415
+        from crm_sync.ledger import overview
+        from crm_sync.ledger.database import Database, database_url
 
         problems: list[str] = []
         told = 0
@@ -51,8 +51,8 @@ class WatchOperator(RetryingOperator):
         return {"connections": len(names), "told": told}
 
     def _watch(self, database: Database, name: str, context: Mapping[str, Any], problems: list[str]) -> int:
-        from crm_sync.errors import SyncError  # noqa: PLC0415
-        from crm_sync.ledger import alerts, freshness, settings  # noqa: PLC0415
+        from crm_sync.errors import SyncError
+        from crm_sync.ledger import alerts, freshness, settings
 
         try:
             with database.transaction() as tx:
@@ -89,7 +89,7 @@ class WatchOperator(RetryingOperator):
         return had, "; ".join(problems) or None
 
     def _send(self, target: AlertTarget, alert: Alert, context: Mapping[str, Any]) -> str | None:
-        from crm_airflow.alerts.targets import notifier_for  # noqa: PLC0415
+        from crm_airflow.alerts.targets import notifier_for
 
         try:
             # Calling the notifier itself would only log what goes wrong.

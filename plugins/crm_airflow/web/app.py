@@ -17,7 +17,7 @@ def create_app() -> FastAPI:
     """All routes; none is listed for the public (docs and schema are open to anyone in a plugin's app)."""
     from fastapi import FastAPI  # noqa: PLC0415  the scheduler loads plugins too, and has no use for it
 
-    from crm_airflow.web import (  # noqa: PLC0415
+    from crm_airflow.web import (  # noqa: PLC0415  as above
         activity,
         adding,
         alerts,
@@ -43,41 +43,13 @@ def create_app() -> FastAPI:
     )
 
     app = FastAPI(title="GPTWeb CRM Sync", docs_url=None, redoc_url=None, openapi_url=None)
-    for router in (
-        static.router,
-        connections.router,
-        adding.router,
-        alerts.router,
-        alerts.api,
-        mail_server.router,
-        connecting.router,
-        setup.router,
-        reports.router,
-        reports.api,
-        scope.router,
-        scope.api,
-        activity.router,
-        activity.api,
-        conflicts.router,
-        searching.router,
-        runs.router,
-        approvals.router,
-        approvals.api,
-        exporting.router,
-        exporting.api,
-        parked.router,
-        parked.api,
-        mapping.router,
-        mapping.api,
-        settings.router,
-        settings.api,
-        trail.router,
-        trail.api,
-        erasing.router,
-        erasing.api,
-        api.router,
-    ):
-        app.include_router(router)
+    for part in (
+        static, connections, adding, alerts, mail_server, connecting, setup, reports, scope, activity, conflicts, searching, runs, approvals,
+        exporting, parked, mapping, settings, trail, erasing, api,
+    ):  # fmt: skip
+        app.include_router(part.router)
+        if part is not api and hasattr(part, "api"):
+            app.include_router(part.api)
     problems.install(app)
     return app
 
@@ -87,7 +59,7 @@ class LazyApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on."""
-        from crm_airflow.web.airflow_api import AIRFLOW  # noqa: PLC0415
+        from crm_airflow.web.airflow_api import AIRFLOW  # noqa: PLC0415  as above
 
         # In the scope itself, no copy: what a route takes out of it is to stay out of the access log.
         scope[AIRFLOW] = scope.get("app")

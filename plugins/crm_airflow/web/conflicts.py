@@ -53,7 +53,7 @@ def decide(
     take: Annotated[str, Form(pattern="^(other|value)$")],
     change: Annotated[list[str], Form(max_length=100)] = [],  # noqa: B006  what FastAPI makes of boxes that nobody ticked
     value: Annotated[str, Form(max_length=32_000)] = "",
-    blank: Annotated[bool, Form()] = False,  # noqa: FBT002
+    blank: Annotated[bool, Form()] = False,  # noqa: FBT002  a box of a form
 ) -> Response:  # fmt: skip
     """Take the value that was overruled, or another one, for the chosen fields (``change id.field``)."""
     if not change:

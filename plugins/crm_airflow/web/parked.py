@@ -154,7 +154,7 @@ def do(
     row: Annotated[list[Ticked], Form(max_length=100)] = [],  # noqa: B006  what FastAPI makes of boxes that nobody ticked
     code: Annotated[str, Form(max_length=100)] = "",
     value: Annotated[str, Form(max_length=32_000)] = "",
-    blank: Annotated[bool, Form()] = False,  # noqa: FBT002
+    blank: Annotated[bool, Form()] = False,  # noqa: FBT002  a box of a form
 ) -> Response:  # fmt: skip
     """Retry, ignore, or decide."""
     if not row and not code:
