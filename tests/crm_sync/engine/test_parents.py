@@ -136,6 +136,22 @@ def test_contact_read_before_merged_account(make_world: MakeWorld) -> None:
     assert f.ours_says == f.a
 
 
+def test_contact_moved_to_an_account_that_is_merged_before_the_plan(make_world: MakeWorld) -> None:
+    """What was read names the account by the id that it had before: the contact moves there without another read."""
+    f = Family(make_world())
+    winner = f.stranger()
+    f.crm.person_edits(f.theirs(f.contact), "account_id", f.theirs(f.b))
+    run = f.world.start(objects=ALL).to("pull")
+    f.merge(winner, f.b)
+    f.world.tick()
+    f.world.run(objects=("account",))
+    assert f.theirs(f.b) == winner
+    run.finish()
+    assert f.ours_says == f.b
+    f.settle()
+    assert f.theirs_says == winner
+
+
 def test_parent_relinked_between_plan_and_push(make_world: MakeWorld) -> None:
     """The account's id there is looked up when the contact is claimed, not when it is planned."""
     f = Family(make_world())
