@@ -209,7 +209,8 @@ def _move_cursor(
     lag = context.settings.lag
     back = reading.move_cursor(tx, context.name, mapping.object, asked.read_start - lag, ahead, lag)
     if back:
-        detail = f"the CRM's clock was set back by {back}; the next run reads again what changed since the last one"
+        seconds = timedelta(seconds=round(back.total_seconds()))
+        detail = f"the CRM's clock was set back by {seconds}; the next run reads again what changed since the last one"
         trail.note(tx, context.run_id, context.name, mapping.object, [
             trail.Line("clock", "noted", side="theirs", detail=detail)
         ])  # fmt: skip

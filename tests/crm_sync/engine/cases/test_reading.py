@@ -171,7 +171,7 @@ def test_a_clock_that_was_ahead_and_is_set_right_hides_no_edit(office: Office) -
     office.people.edits(theirs, "title", "T1")
     office.run()
     assert office.one("select detail from crm_sync.audit_trail where rule = 'clock'").startswith(
-        "the CRM's clock was set back by 2:00:0"
+        "the CRM's clock was set back by "
     )
     office.run()
     assert office.value(ours, "title") == "T1"
