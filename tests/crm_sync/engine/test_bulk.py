@@ -293,14 +293,20 @@ def test_an_upsert_that_made_nothing_is_read_again(world: BulkWorld) -> None:
 # -------------------------------------------------------------------------------- people who edit meanwhile
 
 
-def test_an_edit_before_the_look_is_recorded_or_wins(world: BulkWorld) -> None:
+def two_edits_meet(world: BulkWorld) -> tuple[int, list[str], str]:
+    """A run that has planned two records of ours, and their edit of the first one's record since: run, ours, that record."""
     ours = world.linked(2)
     for our_id in ours:
         world.our_edit(our_id, title="O1")
     run_id = world.open()
     world.stage(run_id, "pull", "plan", "push_ours")
-    edited = world.one("select their_id from crm_sync.link where our_id = %s", ours[0])
+    edited = str(world.one("select their_id from crm_sync.link where our_id = %s", ours[0]))
     world.org.people.edits(edited, "title", "T1")
+    return run_id, ours, edited
+
+
+def test_an_edit_before_the_look_is_recorded_or_wins(world: BulkWorld) -> None:
+    run_id, ours, _ = two_edits_meet(world)
     world.stage(run_id, "push_theirs", "settle")
     world.assert_sound()
     assert sorted(world.theirs("Title")) == ["O1", "T1"]  # the CRM wins, so its value comes back
@@ -311,13 +317,7 @@ def test_an_edit_before_the_look_is_recorded_or_wins(world: BulkWorld) -> None:
 
 def test_an_edit_that_shows_up_behind_the_cursor_is_seen_before_a_job(world: BulkWorld) -> None:
     """Its transaction was open for longer than the lag: no read since the cursor brings it (algorithm.md 6.5)."""
-    ours = world.linked(2)
-    for our_id in ours:
-        world.our_edit(our_id, title="O1")
-    run_id = world.open()
-    world.stage(run_id, "pull", "plan", "push_ours")
-    edited = world.one("select their_id from crm_sync.link where our_id = %s", ours[0])
-    world.org.people.edits(edited, "title", "T1")
+    run_id, _, edited = two_edits_meet(world)
     world.org.people.ask("POST", "/standin/records/touch", json={"ids": [edited], "seconds": -7_200})
     world.stage(run_id, "push_theirs", "settle")
     world.assert_sound()
