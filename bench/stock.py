@@ -1,4 +1,4 @@
-"""The other side: the same rows moved by what Airflow brings, its SalesforceBulkOperator and its SalesforceHook.
+"""The other side: the same rows moved by Airflow's own SalesforceHook, SalesforceBulkOperator and PostgresHook.
 
 Nothing of ours is imported here but the mapping's field names, which come in as words.
 """
@@ -11,8 +11,6 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-from bench.child import import_airflow
-
 __all__ = ["pull", "push"]
 
 CONNECTION = "salesforce_stock"
@@ -21,10 +19,11 @@ CONNECTION = "salesforce_stock"
 def push(words: list[str]) -> dict[str, Any]:
     """Every row of a table to the CRM: one task that reads them, one operator that upserts them by external id."""
     table, key, *pairs = words
-    said: dict[str, Any] = dict(import_airflow())
+    said: dict[str, Any] = {}
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.providers.salesforce.operators.bulk import SalesforceBulkOperator
 
-    hook = _postgres()
+    hook = PostgresHook(postgres_conn_id="gptweb")
     said["imports_cpu"] = time.process_time()
     columns = dict(pair.split("=", 1) for pair in pairs)
     rows = hook.get_records(f"select id, {', '.join(columns)} from {table}")
@@ -44,10 +43,11 @@ def push(words: list[str]) -> dict[str, Any]:
 def pull(words: list[str]) -> dict[str, Any]:
     """Every row of the CRM into a table: the hook's query, its data frame, and an insert by the Postgres hook."""
     table, *pairs = words
-    said: dict[str, Any] = dict(import_airflow())
+    said: dict[str, Any] = {}
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.providers.salesforce.hooks.salesforce import SalesforceHook
 
-    hook = _postgres()
+    hook = PostgresHook(postgres_conn_id="gptweb")
     said["imports_cpu"] = time.process_time()
     columns = dict(pair.split("=", 1) for pair in pairs)
     crm = SalesforceHook(CONNECTION)
@@ -57,35 +57,6 @@ def pull(words: list[str]) -> dict[str, Any]:
     wanted = frame[["id", *(name.lower() for name in columns.values())]]
     hook.insert_rows(table, wanted.itertuples(index=False), target_fields=["their_id", *columns])
     return said | {"rows": len(frame)}
-
-
-def _postgres() -> Any:
-    """The provider's hook; where it is not installed its base with the same driver, which does the same inserts."""
-    try:
-        from airflow.providers.postgres.hooks.postgres import PostgresHook  # type: ignore[import-not-found]
-    except ModuleNotFoundError:
-        import psycopg2  # type: ignore[import-untyped]
-        from airflow.providers.common.sql.hooks.sql import DbApiHook
-
-        class PostgresHook(DbApiHook):  # type: ignore[no-redef]
-            """As much of it as is used."""
-
-            conn_name_attr = "postgres_conn_id"
-            default_conn_name = "gptweb"
-            supports_autocommit = True
-
-            def get_conn(self) -> Any:
-                """A connection by psycopg2."""
-                given = self.get_connection(self.get_conn_id())
-                return psycopg2.connect(
-                    host=given.host,
-                    port=given.port,
-                    user=given.login,
-                    password=given.password,
-                    dbname=given.schema,
-                )
-
-    return PostgresHook(postgres_conn_id="gptweb")
 
 
 def _plain(value: Any) -> Any:

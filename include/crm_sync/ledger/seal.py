@@ -104,11 +104,12 @@ _BEFORE = """select k.seal_id, k.kind from crm_sync.seal s join crm_sync.sealed 
   where s.run_id is not distinct from %(run)s and s.connection = %(connection)s group by 1, 2"""
 _FRESH: LiteralString = """and not exists (select 1 from (select unnest(k.ids) as id from crm_sync.sealed k
     where k.seal_id = any(%(covered)s) and k.kind = {kind}) c where c.id = {id})"""
+# Leaves are made before rows are sorted: whole rows would go over the disk, for a large run some hundred MB of them.
 _COVER = sql.SQL("""insert into crm_sync.sealed (seal_id, place, kind, month, ids, leaves, salts)
   select %(seal)s, %(places)s + row_number() over (order by month, min(id)), {kind}, month,
     array_agg(id order by id), string_agg(leaf, ''::bytea order by id), string_agg(salt, ''::bytea order by id)
   from (select {id} as id, ({key} / {month})::integer as month, t.salt, {leaf} as leaf
-    from (select t.*, {salt} as salt from {table} t where {scope} {fresh} offset 0) t) rows
+    from (select t.*, {salt} as salt from {table} t where {scope} {fresh} offset 0) t offset 0) rows
   group by month, id / 1000""")
 _SAID = sql.SQL("""select exists (select 1 from (select s.run from crm_sync.seal s where s.run_id is not distinct from %(run)s
     and s.connection = %(connection)s order by s.number desc limit 1) last
