@@ -9,6 +9,8 @@ import uuid
 from types import SimpleNamespace
 from typing import Any
 
+from bench.child import import_airflow
+
 __all__ = ["STAGES", "sync"]
 
 STAGES = ("open_run", "pull", "plan", "push_ours", "push_theirs", "settle")
@@ -17,7 +19,7 @@ NAME = "salesforce_main"
 
 def sync(words: list[str]) -> dict[str, Any]:
     """One sync of the given objects (none: all); what each stage counted, called and cost."""
-    said: dict[str, Any] = {}
+    said: dict[str, Any] = dict(import_airflow())
     from airflow.sdk import DAG
 
     from crm_airflow.operators.open_run_operator import OpenRunOperator

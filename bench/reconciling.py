@@ -9,6 +9,8 @@ import uuid
 from types import SimpleNamespace
 from typing import Any
 
+from bench.child import import_airflow
+
 __all__ = ["reconcile"]
 
 NAME = "salesforce_main"
@@ -17,7 +19,7 @@ NAME = "salesforce_main"
 def reconcile(words: list[str]) -> dict[str, Any]:
     """Compare these objects, and heal what the first word says; what was found, and what each stage cost."""
     heal, *objects = words
-    said: dict[str, Any] = {}
+    said: dict[str, Any] = dict(import_airflow())
     from airflow.sdk import DAG
     from airflow.sdk.exceptions import DownstreamTasksSkipped
 

@@ -11,6 +11,8 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+from bench.child import import_airflow
+
 __all__ = ["pull", "push"]
 
 CONNECTION = "salesforce_stock"
@@ -19,14 +21,14 @@ CONNECTION = "salesforce_stock"
 def push(words: list[str]) -> dict[str, Any]:
     """Every row of a table to the CRM: one task that reads them, one operator that upserts them by external id."""
     table, key, *pairs = words
-    said: dict[str, Any] = {}
+    said: dict[str, Any] = dict(import_airflow())
     from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.providers.salesforce.operators.bulk import SalesforceBulkOperator
 
     hook = PostgresHook(postgres_conn_id="gptweb")
     said["imports_cpu"] = time.process_time()
     columns = dict(pair.split("=", 1) for pair in pairs)
-    rows = hook.get_records(f"select id, {', '.join(columns)} from {table}")
+    rows = hook.get_records(f"select id::text, {', '.join(columns)} from {table}")
     names = [key, *columns.values()]
     payload = [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
     results: list[Any] = []
@@ -43,7 +45,7 @@ def push(words: list[str]) -> dict[str, Any]:
 def pull(words: list[str]) -> dict[str, Any]:
     """Every row of the CRM into a table: the hook's query, its data frame, and an insert by the Postgres hook."""
     table, *pairs = words
-    said: dict[str, Any] = {}
+    said: dict[str, Any] = dict(import_airflow())
     from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.providers.salesforce.hooks.salesforce import SalesforceHook
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -157,10 +157,9 @@ class World:
         self.execute("checkpoint")
 
     def measure(self, *words: str) -> Measured:
-        """Run one job as a task, and count what it and the servers spent."""
+        """Run one job in a new process, and count what it and the servers spent."""
         before = settled_seconds(self.postgres_pid), server_seconds(self.standin_pid)
         child = run_child(["bench.child", *words], self.environment(), self.folder / "child.log")
-        child = replace(child, cpu=child.said["cpu"], wall=child.said["wall"])  # the task's, without its executor's
         self.execute("checkpoint")  # what it left to be written is its own
         after = settled_seconds(self.postgres_pid), server_seconds(self.standin_pid)
         return Measured(child, after[0] - before[0], after[1] - before[1])
