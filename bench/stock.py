@@ -25,7 +25,7 @@ def push(words: list[str]) -> dict[str, Any]:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.providers.salesforce.operators.bulk import SalesforceBulkOperator
 
-    hook = PostgresHook(postgres_conn_id="gptweb")
+    hook: Any = PostgresHook(postgres_conn_id="gptweb")
     said["imports_cpu"] = time.process_time()
     columns = dict(pair.split("=", 1) for pair in pairs)
     rows = hook.get_records(f"select id::text, {', '.join(columns)} from {table}")
@@ -49,7 +49,7 @@ def pull(words: list[str]) -> dict[str, Any]:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.providers.salesforce.hooks.salesforce import SalesforceHook
 
-    hook = PostgresHook(postgres_conn_id="gptweb")
+    hook: Any = PostgresHook(postgres_conn_id="gptweb")
     said["imports_cpu"] = time.process_time()
     columns = dict(pair.split("=", 1) for pair in pairs)
     crm = SalesforceHook(CONNECTION)
