@@ -31,6 +31,7 @@ _OPTIONS: dict[str, tuple[str, str]] = {
     "session-seconds": ("7200", "inactivity after which a session ends"),
     "daily-limit": ("15000", "API calls in any 24 hours"),
     "bulk-milliseconds": ("100", "time that a bulk job spends in each state at least"),
+    "bulk-rows-per-second": ("0", "pace of all ingest batches together; 0 is as fast as it goes"),
     "random-seed": ("1", "seed of the jitter and of the order of collated subrequests"),
 }
 
@@ -55,6 +56,7 @@ class Settings:
     session_seconds: int = 7200
     daily_limit: int = 15000
     bulk_milliseconds: int = 100
+    bulk_rows_per_second: int = 0
     random_seed: int = 1
     redirect_uris: list[str] = field(default_factory=list)
     certificate: str = ""
@@ -105,6 +107,7 @@ def settings_from(arguments: argparse.Namespace, remembered: dict[str, str]) -> 
         session_seconds=int(arguments.session_seconds),
         daily_limit=int(arguments.daily_limit),
         bulk_milliseconds=int(arguments.bulk_milliseconds),
+        bulk_rows_per_second=int(arguments.bulk_rows_per_second),
         random_seed=int(arguments.random_seed),
         redirect_uris=arguments.redirect_uris.split(),
         certificate=Path(arguments.certificate).read_text("ascii") if arguments.certificate else "",

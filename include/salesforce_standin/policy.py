@@ -36,6 +36,8 @@ class Policy:
     password_flow: bool = True
     # How long a bulk job spends in each state at least.
     bulk_milliseconds: int = 100
+    # The most rows that all ingest batches together have written in a second; 0 sets no pace.
+    bulk_rows_per_second: int = 0
     # Batches of both bulk APIs in any 24 hours: one per 10,000 rows of a job of Bulk API 2.0.
     bulk_batches: int = 15_000
     changed: dict[str, Any] = field(default_factory=dict)
@@ -52,6 +54,8 @@ class Policy:
                 raise ValueError(f"{name!r} is no setting: there are {', '.join(sorted(known))}")
             if type(value) is not type(getattr(self, name)):
                 raise ValueError(f"{name} must be {_kind(getattr(self, name))}")
+            if type(value) is int and value < 0:
+                raise ValueError(f"{name} must be 0 or more")
         _check_ranges(wanted.get("login_ranges", []))
         hours = wanted.get("login_hours", [])
         if hours and not (len(hours) == 2 and all(type(hour) is int and 0 <= hour <= 24 for hour in hours)):
@@ -67,6 +71,7 @@ def of(settings: Settings, changed: dict[str, Any] | None) -> Policy:
         session_seconds=settings.session_seconds,
         daily_limit=settings.daily_limit,
         bulk_milliseconds=settings.bulk_milliseconds,
+        bulk_rows_per_second=settings.bulk_rows_per_second,
     )
     made.change(changed or {})
     return made

@@ -93,7 +93,9 @@ class Server:
         except web.RequestPayloadError:
             return _unreadable()
         if incoming.path.startswith("/standin/"):
-            return await self._send(request, incoming, self.gateway.answer(incoming)[0], None)
+            reply, _ = self.gateway.answer(incoming)
+            self._wake.set()
+            return await self._send(request, incoming, reply, None)
         fault = self.org.faults.strike(incoming.method, request.raw_path, incoming.content)
         if fault and fault.action in {"reset_before", "hang"}:
             self._note(incoming, request, 0, 0)

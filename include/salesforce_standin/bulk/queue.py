@@ -91,6 +91,8 @@ class Worker:
         self._tasks: dict[str, _Task] = {}
         self._began: dict[str, float] = {}
         self._struck: dict[str, Fault] = {}
+        # The moment at which all rows written so far are paid for at the org's pace.
+        self._free = 0.0
 
     @property
     def _delay(self) -> float:
@@ -114,9 +116,12 @@ class Worker:
         return found
 
     def _due_at(self, batch: Batch, now: float) -> float:
-        if self._shelf.jobs[batch.job_id].state == "Aborted":
+        job = self._shelf.jobs[batch.job_id]
+        if _is_called_off(job, batch):
             return now
-        return self._due.setdefault(batch.id, now + self._delay)
+        due = self._due.setdefault(batch.id, now + self._delay)
+        is_paced = self._org.policy.bulk_rows_per_second and batch.state == "InProgress" and not job.queries
+        return max(due, self._free) if is_paced else due
 
     def step(self) -> None:
         """Do the next thing for the batch that has waited longest."""
@@ -142,7 +147,7 @@ class Worker:
             self._shelf.waiting.append(batch)
 
     def _advance(self, job: Job, batch: Batch, now: float) -> None:
-        if job.state == "Aborted" and (job.kind != CLASSIC or batch.state == "Queued"):
+        if _is_called_off(job, batch):
             self._end(job, batch, "NotProcessed", None)
         elif batch.state == "Queued":
             if job.chunk and not batch.high:
@@ -162,15 +167,26 @@ class Worker:
         if struck is not None and batch.processed >= struck.rows:
             self._go_wrong(job, batch, struck, now)
             return
-        last = task.step(CHUNK if struck is None else struck.rows - batch.processed)
+        before = batch.processed
+        last = task.step(CHUNK if struck is None else struck.rows - before)
+        rests = not job.queries and self._pay(batch, batch.processed - before, now)
         done = time.monotonic()
         batch.active_ms += (done - now) * 1000
         batch.total_ms = (done - self._began.setdefault(batch.id, now)) * 1000
-        if last:
+        if last and not rests:
             self._end(job, batch, "Completed", None)
         else:
             self._shelf.keep(batch)
             self._org.commit()
+
+    def _pay(self, batch: Batch, rows: int, now: float) -> bool:
+        """Take the time of rows that were written; say whether their batch has to rest for it.
+
+        It counts from when they were due, not from now: what is late is caught up, so that the pace is kept.
+        """
+        pace = self._org.policy.bulk_rows_per_second
+        self._free = max(self._free, self._due[batch.id]) + rows / pace if pace else now
+        return pace > 0 and rows > 0
 
     def _take_up(self, job: Job, batch: Batch) -> _Task:
         struck = self._faults.strike("JOB", address(job), b"", JOB_KINDS)
@@ -207,6 +223,11 @@ class Worker:
         if job.kind != CLASSIC:
             job.state, job.changed, job.message = _JOB_STATES[state], batch.changed, batch.message
             self._shelf.keep(job)
+
+
+def _is_called_off(job: Job, batch: Batch) -> bool:
+    """Whether a batch ends by its job's abort; one of Bulk API 1.0 that is in progress goes on."""
+    return job.state == "Aborted" and (job.kind != CLASSIC or batch.state == "Queued")
 
 
 def _reason(error: ApiError | BadContent) -> str:
