@@ -1,5 +1,8 @@
 """Functions in SOQL, and the description of a query's columns, which command lines ask for with every query."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from tests.salesforce_standin.running import Client, Running, token_of
@@ -106,3 +109,94 @@ def test_columns_of_aggregates(dated):
         ("last", "max(LastName)", True),
     ]
     assert told["groupBy"] is True
+
+
+@pytest.fixture(scope="module")
+def counted():
+    """Leads by status and source; these tests only read."""
+    running = Running()
+    client = Client(running.base, token_of(running.base))
+    for status, source in (
+        ("Open - Not Contacted", "Web"),
+        ("Open - Not Contacted", "Other"),
+        ("Working - Contacted", "Web"),
+        ("Working - Contacted", None),
+    ):
+        client.create("Lead", LastName="L", Company="C", Status=status, LeadSource=source)
+    yield client
+    client.http.close()
+    running.stop()
+
+
+def lines(client: Client, soql: str) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in client.rows(soql)]
+
+
+def test_subtotals_from_right_to_left(counted):
+    assert lines(counted, "SELECT LeadSource, COUNT(Id) FROM Lead GROUP BY ROLLUP(LeadSource)") == [
+        ("Web", 2), ("Other", 1), (None, 1), (None, 4),
+    ]  # fmt: skip
+    soql = "SELECT Status, LeadSource, GROUPING(LeadSource) g, COUNT(Id) n FROM Lead GROUP BY ROLLUP(Status, LeadSource)"
+    assert lines(counted, soql) == [
+        ("Open - Not Contacted", "Web", 0, 1),
+        ("Open - Not Contacted", "Other", 0, 1),
+        ("Open - Not Contacted", None, 1, 2),
+        ("Working - Contacted", "Web", 0, 1),
+        ("Working - Contacted", None, 0, 1),
+        ("Working - Contacted", None, 1, 2),
+        (None, None, 1, 4),
+    ]
+
+
+def test_subtotals_of_every_combination(counted):
+    soql = (
+        "SELECT Status, LeadSource, GROUPING(Status) s, GROUPING(LeadSource) l, COUNT(Id) n FROM Lead"
+        " GROUP BY CUBE(Status, LeadSource) HAVING GROUPING(Status) = 1"
+        " ORDER BY GROUPING(Status), GROUPING(LeadSource), COUNT(Id) DESC"
+    )
+    assert lines(counted, soql) == [
+        (None, "Web", 1, 0, 2),
+        (None, "Other", 1, 0, 1),
+        (None, None, 1, 0, 1),
+        (None, None, 1, 1, 4),
+    ]
+    refused = counted.query("SELECT GROUPING(Status) FROM Lead GROUP BY Status").json()[0]
+    assert refused["errorCode"] == "MALFORMED_QUERY"
+
+
+def test_a_total_of_all_rows_takes_no_limit(counted):
+    refused = counted.query("SELECT MAX(CreatedDate) FROM Lead LIMIT 1")
+    assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, "MALFORMED_QUERY")
+    assert "Non-grouped query that uses overall aggregate functions cannot also use LIMIT" in refused.text
+    assert counted.query("SELECT COUNT() FROM Lead LIMIT 3").json()["totalSize"] == 3
+
+
+def test_whose_records(counted):
+    assert len(counted.rows("SELECT Id FROM Lead USING SCOPE mine")) == 4
+    assert len(counted.rows("SELECT Id FROM Lead USING SCOPE everything")) == 4
+    other = counted.rows("SELECT Id FROM User WHERE Username = 'anna.sales@example.com'")[0]["Id"]
+    mine = counted.rows("SELECT Id FROM Lead LIMIT 1")[0]["Id"]
+    counted.patch(f"/sobjects/Lead/{mine}", {"OwnerId": other})
+    assert len(counted.rows("SELECT Id FROM Lead USING SCOPE mine WHERE Company = 'C'")) == 3
+    refused = counted.query("SELECT Id FROM Lead USING SCOPE delegated")
+    assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, "INVALID_QUERY_SCOPE")
+
+
+def test_values_as_people_see_them(dated):
+    me = dated.get("/services/oauth2/userinfo").json()["user_id"]
+    dated.patch(f"/sobjects/User/{me}", {"TimeZoneSidKey": "America/Los_Angeles"})
+    (row,) = dated.rows(
+        "SELECT AnnualRevenue, FORMAT(AnnualRevenue) a, FORMAT(convertCurrency(AnnualRevenue)) b, FORMAT(NumberOfEmployees)"
+        " c, FORMAT(Name) d FROM Account"
+    )
+    assert row == {"AnnualRevenue": 5, "a": "$5", "b": "$5", "c": None, "d": "Acme"}
+    born = "SELECT FORMAT(Birthdate) FROM Contact WHERE LastName = 'A'"
+    assert dated.rows(born) == [{"Birthdate": "1/7/2024"}]
+    moment = "SELECT CreatedDate, FORMAT(CreatedDate) shown FROM Contact WHERE LastName = 'A'"
+    (row,) = dated.rows(moment)
+    local = datetime.fromisoformat(row["CreatedDate"]).astimezone(ZoneInfo("America/Los_Angeles"))
+    assert row["shown"] == f"{local:%-m/%-d/%Y, %-I:%M %p}"
+    hours = "SELECT HOUR_IN_DAY(convertTimezone(CreatedDate)) h FROM Contact GROUP BY HOUR_IN_DAY(convertTimezone(CreatedDate))"
+    assert {"h": local.hour} in dated.rows(hours)
+    refused = dated.query("SELECT FORMAT(CALENDAR_YEAR(CreatedDate)) FROM Contact").json()[0]
+    assert refused["errorCode"] == "MALFORMED_QUERY"

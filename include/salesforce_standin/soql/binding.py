@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from salesforce_standin import virtual
 from salesforce_standin.errors import ApiError
@@ -32,6 +33,8 @@ class Bound:
     hops: tuple[Field, ...]
     # By what name it is shown, where that is not the field's.
     alias: str | None = None
+    # What a function makes of the field's value.
+    change: Callable[[Any], Any] | None = None
 
     @property
     def name(self) -> str:
@@ -63,10 +66,17 @@ class Scope:
         if not functions.accepts(word, bound.field):
             message = f"field '{path.names[-1]}' does not support function {word.upper()}"
             raise self.source.error(path.at, "INVALID_FIELD", message)
-        get = bound.get
-        return Bound(
-            functions.result(word, bound.field), lambda row: functions.apply(word, get(row)), bound.hops
-        )
+        get, change = bound.get, self._change(path, bound.field)
+        field = functions.result(word, bound.field)
+        return Bound(field, lambda row: change(get(row)), bound.hops, change=change)
+
+    def _change(self, path: Path, field: Field) -> Callable[[Any], Any]:
+        """Return what a path's function makes of a value."""
+        word = path.function
+        if not functions.is_local(word, path.inner, field):
+            return lambda value: functions.apply(word, field, value)
+        zone = ZoneInfo(self.org.tables["User"].rows[self.user_id]["TimeZoneSidKey"])
+        return lambda value: functions.apply(word, field, functions.local(value, zone))
 
     def _field(self, path: Path) -> Bound:
         names = path.names

@@ -66,6 +66,9 @@ class Reader:
             rows = self._limit(query, self._matching(scope, query))
             return Result(len(rows), [], dict, access.sobject.name)
         if grouping.is_grouped(query):
+            if query.limit is not None and not query.group_by:
+                message = "Non-grouped query that uses overall aggregate functions cannot also use LIMIT"
+                raise scope.source.malformed(query.at, message)
             found = grouping.aggregate(scope, query, self._matching(scope, query))
             found = self._limit(query, found)
             return Result(len(found), found, dict, "AggregateResult")
@@ -80,6 +83,9 @@ class Reader:
         rows = self._candidates(scope, query.where)
         if not self.deleted and scope.access.sobject.soft_deletes:
             rows = (row for row in rows if not row["IsDeleted"])
+        owner = self._owner(scope, query.among)
+        if owner is not None:
+            rows = (row for row in rows if row["OwnerId"] == owner)
         sees = scope.access.sees
         if sees is not None:
             rows = (row for row in rows if sees(row))
@@ -87,6 +93,15 @@ class Reader:
             meets = Conditions(scope, self._subselect).predicate(query.where)
             rows = (row for row in rows if meets(row))
         return list(rows)
+
+    def _owner(self, scope: Scope, among: str) -> str | None:
+        """Return whose records USING SCOPE asks for; nobody is in a team with anybody here."""
+        if among in {"", "everything"}:
+            return None
+        if among in {"mine", "team"} and "OwnerId" in scope.access.sobject.fields:
+            return self.user_id
+        message = f"The scope {among} is not supported by {scope.access.sobject.name}"
+        raise fail(400, "INVALID_QUERY_SCOPE", message)
 
     def _candidates(self, scope: Scope, where: Condition | None) -> Iterable[Row]:
         """Return few rows among which all that match are, by the first condition that an index answers."""

@@ -1,8 +1,11 @@
-"""Aggregates: COUNT, MIN, MAX, SUM and AVG over all rows or over groups of them, with HAVING and ORDER BY."""
+"""Aggregates: COUNT, MIN, MAX, SUM and AVG over all rows or groups of them, with subtotals, HAVING and ORDER BY."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from salesforce_standin.soql import functions
@@ -14,6 +17,15 @@ from salesforce_standin.tables import Row
 
 Record = dict[str, Any]
 Rows = list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The rows of a group; a subtotal goes over every value of the keys that it names."""
+
+    rows: Rows
+    over: frozenset[str] = frozenset()
+
 
 _FOLD: dict[str, Callable[[list[Any]], Any]] = {
     "count": len,
@@ -46,6 +58,15 @@ class _Grouping:
         self.keys = [self._key(path) for path in query.group_by]
         self.columns = self._columns()
 
+    def _levels(self) -> Iterator[tuple[bool, ...]]:
+        """Yield for each level of subtotals which keys it goes over, the groups themselves first."""
+        count = len(self.keys)
+        if self.query.totals == "cube":
+            yield from product((False, True), repeat=count)
+        else:
+            for left in range(count, -1 if self.query.totals else count - 1, -1):
+                yield tuple(place >= left for place in range(count))
+
     def _key(self, path: Path) -> tuple[str, Callable[[Row], Any], Callable[[Any], Any]]:
         bound = self.scope.bind(path)
         if not bound.field.attributes["groupable"]:
@@ -53,8 +74,8 @@ class _Grouping:
             raise self.scope.source.error(path.at, "INVALID_FIELD", message)
         return str(path).lower(), bound.get, folding(bound.field)
 
-    def _columns(self) -> list[tuple[str, Callable[[Rows], Any]]]:
-        columns: list[tuple[str, Callable[[Rows], Any]]] = []
+    def _columns(self) -> list[tuple[str, Callable[[Members], Any]]]:
+        columns: list[tuple[str, Callable[[Members], Any]]] = []
         grouped = {name for name, _, _ in self.keys}
         nameless = 0
         for item in self.query.select:
@@ -69,19 +90,33 @@ class _Grouping:
                 name = item.alias or bound.field.name
                 if functions.needs_group(item.path.function) and not item.alias:
                     name, nameless = f"expr{nameless}", nameless + 1
-                columns.append((name, lambda rows, get=bound.get: get(rows[0])))  # type: ignore[misc]
+                columns.append((name, self._of_key(item.path)))
             else:
                 raise self.scope.source.malformed(
                     self.query.at, "Grouped query cannot use subqueries or FIELDS()"
                 )
         return columns
 
-    def _fold(self, item: Aggregate) -> Callable[[Rows], Any]:
+    def _of_key(self, path: Path) -> Callable[[Members], Any]:
+        """Return the value that the members of a group share; a subtotal over it has none."""
+        get, key = self.scope.bind(path).get, str(path).lower()
+        return lambda members: None if key in members.over else get(members.rows[0])
+
+    def _grouping(self, item: Aggregate) -> Callable[[Members], int]:
+        key = str(item.path).lower()
+        if not self.query.totals or key not in {name for name, _, _ in self.keys}:
+            message = f"GROUPING needs a field of GROUP BY ROLLUP or CUBE: {item.path}"
+            raise self.scope.source.malformed(item.at, message)
+        return lambda members: int(key in members.over)
+
+    def _fold(self, item: Aggregate) -> Callable[[Members], Any]:
+        if item.function == "grouping":
+            return self._grouping(item)
         fold = _FOLD[item.function]
         if item.path is None:
             if item.function != "count":
                 raise self.scope.source.malformed(item.at, "unexpected token: ')'")
-            return len
+            return lambda members: len(members.rows)
         bound = self.scope.bind(item.path)
         if not bound.field.attributes["aggregatable"] and item.function != "count":
             message = (
@@ -89,15 +124,10 @@ class _Grouping:
             )
             raise self.scope.source.malformed(item.path.at, message)
         get = bound.get
-        return lambda rows: fold([value for row in rows if (value := get(row)) is not None])
+        return lambda members: fold([value for row in members.rows if (value := get(row)) is not None])
 
     def run(self, rows: Rows) -> list[Record]:
-        groups: dict[tuple[Any, ...], Rows] = {}
-        for row in rows:
-            groups.setdefault(tuple(fold(get(row)) for _, get, fold in self.keys), []).append(row)
-        if not self.keys and not groups:
-            groups[()] = []
-        kept = [members for members in groups.values() if self._having(self.query.having, members)]
+        kept = [members for members in self._groups(rows) if self._having(self.query.having, members)]
         for order in reversed(self.query.order_by):
             value = self._sort_key(order.key)
             empty = [members for members in kept if value(members) is None]
@@ -111,16 +141,38 @@ class _Grouping:
             for members in kept
         ]
 
-    def _sort_key(self, key: Path | Aggregate) -> Callable[[Rows], Any]:
+    def _groups(self, rows: Rows) -> list[Members]:
+        """Return the groups, each subtotal behind the groups that it adds up."""
+        groups: dict[tuple[Any, ...], Rows] = {}
+        for row in rows:
+            groups.setdefault(tuple(fold(get(row)) for _, get, fold in self.keys), []).append(row)
+        if not self.keys and not groups:
+            return [Members([])]
+        # Where a value was met first, key by key, is where its groups stand; a subtotal stands last.
+        seen: list[dict[Any, int]] = [{} for _ in self.keys]
+        for found in groups:
+            for places, value in zip(seen, found, strict=True):
+                places.setdefault(value, len(places))
+        made: dict[tuple[float, ...], Members] = {}
+        for over in self._levels():
+            names = frozenset(name for (name, _, _), yes in zip(self.keys, over, strict=True) if yes)
+            for found, members in groups.items():
+                place = tuple(
+                    math.inf if yes else places[value]
+                    for yes, places, value in zip(over, seen, found, strict=True)
+                )
+                made.setdefault(place, Members([], names)).rows.extend(members)
+        return [made[place] for place in (sorted(made) if self.query.totals else made)]
+
+    def _sort_key(self, key: Path | Aggregate) -> Callable[[Members], Any]:
         if isinstance(key, Aggregate):
             return self._fold(key)
         if str(key).lower() not in {name for name, _, _ in self.keys}:
             message = f"Ordered field must be grouped or aggregated: {key.names[-1]}"
             raise self.scope.source.malformed(key.at, message)
-        get = self.scope.bind(key).get
-        return lambda members: get(members[0])
+        return self._of_key(key)
 
-    def _having(self, condition: Condition | None, members: Rows) -> bool:
+    def _having(self, condition: Condition | None, members: Members) -> bool:
         if condition is None:
             return True
         if isinstance(condition, Group):

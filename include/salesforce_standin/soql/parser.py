@@ -21,7 +21,7 @@ from salesforce_standin.soql.tree import (
     TypeOf,
 )
 
-AGGREGATES = frozenset({"count", "count_distinct", "min", "max", "sum", "avg"})
+AGGREGATES = frozenset({"count", "count_distinct", "min", "max", "sum", "avg", "grouping"})
 _ENDS = frozenset(
     {"where", "order", "group", "having", "limit", "offset", "for", "with", "using", "all", "update"}
 )
@@ -98,23 +98,24 @@ class _Parser:
         self.accept("as")
         if self.here.kind == "name" and self.here.lower not in _ENDS:
             alias = self.take().text
-        self.scope()
+        among = self.scope()
         where = self.condition() if self.accept("where") else None
         self.security()
-        group_by, having = self.groups()
+        totals, group_by, having = self.groups()
         order_by = self.orders()
         limit = self.integer() if self.accept("limit") else None
         offset = self.integer() if self.accept("offset") else 0
         self.hints()
         return Query(
             tuple(select), entity.text, entity.at, alias, where, group_by, having, order_by, limit, offset,
-            start.at, self.source,
+            start.at, totals, among, self.source,
         )  # fmt: skip
 
-    def scope(self) -> None:
-        if self.accept("using"):
-            self.need("scope")
-            self.name()
+    def scope(self) -> str:
+        if not self.accept("using"):
+            return ""
+        self.need("scope")
+        return self.name().lower
 
     def security(self) -> None:
         if self.accept("with") and not self.accept("security_enforced", "user_mode", "system_mode"):
@@ -191,9 +192,16 @@ class _Parser:
 
     def of_field(self, token: Token) -> Path:
         """Read the rest of a function of a field, whose parenthesis is open."""
-        inside = self.path()
+        name = self.name()
+        if functions.nests(token.lower, name.lower) and self.accept("("):
+            inside = self.path()
+            self.need(")")
+            found = Path(inside.names, inside.at, token.lower, name.lower)
+        else:
+            inside = _path(name)
+            found = Path(inside.names, inside.at, token.lower)
         self.need(")")
-        return Path(inside.names, inside.at, token.lower)
+        return found
 
     def operand(self) -> Path | Aggregate:
         """Read what is compared or sorted by: a field, a function of one, or an aggregate."""
@@ -213,14 +221,20 @@ class _Parser:
             raise self.source.malformed(found.at, "Aggregate functions are not allowed in GROUP BY")
         return found
 
-    def groups(self) -> tuple[tuple[Path, ...], Condition | None]:
+    def groups(self) -> tuple[str, tuple[Path, ...], Condition | None]:
         if not self.accept("group"):
-            return (), None
+            return "", (), None
         self.need("by")
+        totals = self.accept("rollup", "cube")
+        if totals:
+            self.need("(")
         keys = [self.key()]
         while self.accept(","):
             keys.append(self.key())
-        return tuple(keys), self.condition() if self.accept("having") else None
+        if totals:
+            self.need(")")
+        having = self.condition() if self.accept("having") else None
+        return totals.lower if totals else "", tuple(keys), having
 
     def orders(self) -> tuple[Order, ...]:
         if not self.accept("order"):

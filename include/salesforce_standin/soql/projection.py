@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from salesforce_standin.errors import ApiError
-from salesforce_standin.fields import Field
 from salesforce_standin.soql.binding import Bound, Scope, address
 from salesforce_standin.soql.tree import Column, FieldsOf, Path, Query, TypeOf
 from salesforce_standin.tables import Row
@@ -100,7 +99,7 @@ class Projection:
         """Return the function for a list of columns: the plain case does next to nothing per row."""
         kind = self.scope.access.sobject.name
         prefix = f"{self.root}/sobjects/{kind}/"
-        if all(isinstance(c, Bound) and c.direct and not c.field.parts and not c.alias for c in columns):
+        if all(isinstance(c, Bound) and _is_plain(c) for c in columns):
             plain = [(c.field.name, c.field.usual) for c in columns if isinstance(c, Bound)]
 
             def fast(row: Row) -> Record:
@@ -130,7 +129,7 @@ class Projection:
             elif isinstance(column, Query):
                 steps.append((_name(column), self._subquery(column)))
             elif len(column.hops) == depth:
-                steps.append((column.name, _own(column.field)))
+                steps.append((column.name, _own(column)))
             else:
                 relationship = column.hops[depth].relationship or ""
                 if relationship not in parents:
@@ -169,10 +168,17 @@ class Projection:
         return lambda row: self.children(query, row)
 
 
-def _own(field: Field) -> Callable[[Row], Any]:
+def _is_plain(column: Bound) -> bool:
+    return column.direct and not (column.field.parts or column.alias or column.change)
+
+
+def _own(column: Bound) -> Callable[[Row], Any]:
+    field, change = column.field, column.change
     if field.parts:
         return lambda row: address(field, row)
     name, usual = field.name, field.usual
+    if change is not None:
+        return lambda row: change(row.get(name, usual))
     return lambda row: row.get(name, usual)
 
 

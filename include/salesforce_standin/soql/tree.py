@@ -8,21 +8,26 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A field, perhaps of a parent: ``Account.Owner.Name``, or a function of it: ``CALENDAR_YEAR(CreatedDate)``."""
+    """A field, perhaps of a parent: ``Account.Owner.Name``, or a function of it: ``CALENDAR_YEAR(CreatedDate)``.
+
+    ``inner`` is what stands inside of the function: convertCurrency, toLabel or convertTimezone.
+    """
 
     names: tuple[str, ...]
     at: int
     function: str = ""
+    inner: str = ""
 
     def __str__(self) -> str:
         """Write it as it stood."""
         field = ".".join(self.names)
+        field = f"{self.inner}({field})" if self.inner else field
         return f"{self.function}({field})" if self.function else field
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """COUNT(), MIN(x) and their like."""
+    """COUNT(), MIN(x) and their like; also GROUPING(x)."""
 
     function: str
     path: Path | None
@@ -101,7 +106,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A whole query."""
+    """A whole query; ``totals`` is ``rollup`` or ``cube`` where groups have subtotals, ``among`` what USING SCOPE names."""
 
     select: tuple[Selected, ...]
     entity: str
@@ -114,6 +119,8 @@ class Query:
     limit: int | None = None
     offset: int = 0
     at: int = 0
+    totals: str = ""
+    among: str = ""
     source: Any = field(default=None, compare=False)
 
 
