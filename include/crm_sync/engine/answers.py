@@ -1,4 +1,4 @@
-"""What one answered row means: the base it leaves, an edit that slipped in, a refusal that is parked or tried again.
+"""What one written row means: the base that it leaves, and an edit of a person that slipped in.
 
 Nothing is stored here: everything is collected in ``Work``, and ``keep`` stores it in the same transaction.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY, conflict_winner
@@ -17,14 +16,9 @@ from crm_sync.decide.values import same
 from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context
 from crm_sync.ledger import parking, trail
-from crm_sync.model import Failure, Image, Intent, Link, OurRecord, Outcome, Row, Side, Value, Write, Written
+from crm_sync.model import Image, Intent, Link, OurRecord, Outcome, Row, Side, Value, Write, Written
 
-__all__ = ["Kept", "Work", "refused", "written"]
-
-REFERENCE_REFUSED = (
-    "It is read again; if it is there, share it with the integration user or refer to another: the reference is tried "
-    "again by itself."
-)
+__all__ = ["Kept", "Work", "written"]
 
 
 @dataclass
@@ -138,38 +132,13 @@ def _slipped_in(
     """A person got between our read and our write: the policy decides, and the loser is recorded."""
     repaired: dict[str, Value] = {}
     for column in sent.write.values:
-        x, value = before.values.get(column), sent.write.values[column]
-        known = [
-            sent.change.before.get(column),
-            value,
-            *(i.values.get(column) for i in others if column in i.values),
-        ]
-        if (
-            column not in before.values
-            or x == sent.link.seen.get(column)
-            or any(same(x, k) for k in known[1:])
-        ):
+        if not _is_anothers(column, sent, before, others):
             continue
-        mapped = work.mapping.by_ours[column]
-        if mapped.direction == "out":
-            work.lines.append(_line("gptweb_owns", "restored", sent, "theirs", column, x, value))
+        x, value = before.values[column], sent.write.values[column]
+        if line := _without_a_winner(work.mapping, column, sent, x):
+            work.lines.append(line)
             continue
-        if mapped.references:
-            detail = "GPTWeb's reference stands, whatever the policy (both are ids of the CRM)"
-            work.lines.append(
-                _line("slipped_in_reference", "overruled", sent, "theirs", column, x, value, detail)
-            )
-            continue
-        policy = mapped.policy or work.mapping.policy or context.rules.policy
-        if context.rules.direction == "push":
-            policy = "gptweb_wins"
-        elif sent.change.rules.get(column) == "filled_blank":
-            policy = "crm_wins"  # it was to fill a blank that is none any more
-        # What ours holds by now is what theirs would overwrite.
-        edited = ours.time_of(column) if ours else intent.times[column]
-        winner, rule, detail = conflict_winner(
-            policy, context.rules.clock, edited, link.seen_stamp, before.stamp
-        )
+        winner, rule, detail = _winner(work.mapping, context, column, sent, before, link, ours, intent)
         held = ours.values.get(column) if ours else None
         if winner == "theirs" and column in columns and ours is not None and not ours.deleted:
             work.lines.append(_line(f"slipped_in_{rule}", "overruled", sent, "ours", column, held, x, detail))
@@ -183,6 +152,40 @@ def _slipped_in(
         work.repairs.append(
             Write(link.our_id, link.our_id, "", repaired, times=dict.fromkeys(repaired, moment))
         )
+
+
+def _is_anothers(column: str, sent: Sending, before: Image, others: Sequence[Intent]) -> bool:
+    """Whether they held a value just before our write that is neither the one last seen nor one of ours on its way."""
+    if column not in before.values or before.values[column] == sent.link.seen.get(column):
+        return False
+    ours = [sent.write.values[column], *(i.values[column] for i in others if column in i.values)]
+    return not any(same(before.values[column], value) for value in ours)
+
+
+def _without_a_winner(mapping: ObjectMapping, column: str, sent: Sending, x: Value) -> trail.Line | None:
+    """The line of a field about which no policy is asked: what is GPTWeb's alone, and references."""
+    mapped, value = mapping.by_ours[column], sent.write.values[column]
+    if mapped.direction == "out":
+        return _line("gptweb_owns", "restored", sent, "theirs", column, x, value)
+    if mapped.references:
+        detail = "GPTWeb's reference stands, whatever the policy (both are ids of the CRM)"
+        return _line("slipped_in_reference", "overruled", sent, "theirs", column, x, value, detail)
+    return None
+
+
+def _winner(
+    mapping: ObjectMapping, context: Context, column: str, sent: Sending, before: Image, link: Link, ours: OurRecord | None,
+    intent: Intent,
+) -> tuple[Side, str, str]:  # fmt: skip
+    """Who wins the field, by which rule, and why."""
+    policy = mapping.by_ours[column].policy or mapping.policy or context.rules.policy
+    if context.rules.direction == "push":
+        policy = "gptweb_wins"
+    elif sent.change.rules.get(column) == "filled_blank":
+        policy = "crm_wins"  # it was to fill a blank that is none any more
+    # What ours holds by now is what theirs would overwrite.
+    edited = ours.time_of(column) if ours else intent.times[column]
+    return conflict_winner(policy, context.rules.clock, edited, link.seen_stamp, before.stamp)
 
 
 def _unseen(sent: Sending, answer: Written, column: str) -> trail.Line:
@@ -204,110 +207,3 @@ def _line(
         rule, outcome, our_id=sent.link.our_id, their_id=sent.link.their_id, side=side, field=column, before=before,
         after=after, base=sent.link.base_theirs.get(column, ...), detail=f"{words}; {detail}" if detail else words,
     )  # fmt: skip
-
-
-def refused(work: Work, sent: Sending, answer: Written, link: Link) -> None:
-    """Sort a refused row by what to do next: ask whether it exists, try again, or park what was refused.
-
-    What it refers to is read again before the next try (algorithm.md 6.3).  If that is there and refused all the same, the
-    record goes without it, and the reference is tried again at growing distances, not in every run.
-    """
-    failures = answer.failures
-    words = "; ".join(f"{f.code}: {f.message}" for f in failures)
-    gone = any(f.kind == "gone" for f in failures)
-    # What was there in the same call, just before, is not gone: reading it once more would teach nothing.
-    unseen = gone and (answer.before is None or bool(answer.before.fate))
-    reference = _refused_reference(work, sent, failures)
-    if reference is not None and link.link_id in work.asked:
-        _park(work, sent, failures, link, words, transient=True, reference=reference)
-    elif unseen or reference is not None:
-        # Only a read of deleted rows proves a delete (algorithm.md 6.1.4): nothing is decided on this answer.
-        if unseen:
-            work.stored.append((replace(link, reread=True), None))
-        if reference is not None:
-            work.parents.append(str(sent.write.values[reference]))
-            work.refusals.append(_reference_refused(sent, failures[0], link, reference, held=False))
-        what = "the record" if reference is None else "what it refers to"
-        _supersede(work, sent, link, f"{words}; {what} is read again")
-    elif gone or any(f.kind == "transient" for f in failures):
-        if work.last:
-            _park(work, sent, failures, link, words, transient=True)
-        else:
-            _supersede(work, sent, link, f"tried again in this run: {words}")
-            _again(work, sent, link)
-            work.again.postponed = True
-    else:
-        _park(work, sent, failures, link, words)
-
-
-def _supersede(work: Work, sent: Sending, link: Link, detail: str) -> None:
-    work.outcomes.append(
-        (sent.change.change_id, "superseded", tuple(sent.intent.values), link.their_id, detail)
-    )
-
-
-def _refused_reference(work: Work, sent: Sending, failures: Sequence[Failure]) -> str | None:
-    """The reference, if the record may have been refused for what it refers to."""
-    reference = work.mapping.reference
-    if reference is None or sent.write.values.get(reference.ours) is None:
-        return None
-    column = reference.ours
-    why = any(f.kind == "gone" or (f.kind == "transient" and column in f.fields) for f in failures)
-    return column if why else None
-
-
-def _reference_refused(
-    sent: Sending, cause: Failure, link: Link, reference: str, *, held: bool
-) -> parking.Refusal:
-    return parking.Refusal(
-        link.object, "theirs", cause.code, cause.message, REFERENCE_REFUSED, link.link_id, link.our_id, link.their_id,
-        reference, sent.intent.values[reference], transient=True, held=held,
-    )  # fmt: skip
-
-
-def _park(
-    work: Work, sent: Sending, failures: Sequence[Failure], link: Link, words: str, *, transient: bool = False,
-    reference: str | None = None,
-) -> None:  # fmt: skip
-    named = set() if transient else {column for f in failures for column in f.fields}
-    if reference is not None:
-        named = {reference}
-    refused = [c for c in sent.intent.values if c in named]
-    whole = not refused or (sent.intent.creates and not named <= set(sent.intent.values))
-    cause = failures[0]
-    remedy = " ".join(dict.fromkeys(f.remedy for f in failures if f.remedy))
-    rest = [] if whole else [c for c in sent.intent.values if c not in refused]
-    parked = [c for c in sent.intent.values if c not in rest]
-    detail = f"{'busy: ' if transient else ''}{words}. {remedy}"
-    work.outcomes.append((sent.change.change_id, "parked", parked, link.their_id, detail))
-    if rest:
-        work.outcomes.append(
-            (sent.change.change_id, "superseded", rest, link.their_id, "sent again without what was refused")
-        )
-        _again(work, sent, link)
-    shared: dict[str, Any] = {
-        "link_id": link.link_id, "our_id": link.our_id, "their_id": link.their_id, "transient": transient,
-    }  # fmt: skip
-    if whole and sent.intent.creates:
-        work.refusals.append(
-            parking.Refusal(
-                link.object, "theirs", cause.code, words, remedy, **shared, our_version=sent.ours.version
-            )
-        )
-        return
-    if reference is not None:
-        work.refusals.append(_reference_refused(sent, cause, link, reference, held=True))
-        return
-    for column in parked:
-        why = next((f for f in failures if column in f.fields), cause)
-        work.refusals.append(parking.Refusal(
-            link.object, "theirs", why.code, why.message, why.remedy, **shared, field=column,
-            value=sent.intent.values[column], our_version=sent.ours.version if whole or column == KEY else None,
-        ))  # fmt: skip
-
-
-def _again(work: Work, sent: Sending, link: Link) -> None:
-    if link.their_id is None:
-        work.again.creates.add(link.our_id)
-    else:
-        work.again.links.add(link.link_id)

@@ -14,10 +14,11 @@ from uuid import uuid4
 from crm_sync.decide.existence import EXISTS, decide_existence
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.values import same
-from crm_sync.engine.answers import Kept, Work, refused
+from crm_sync.engine.answers import Kept, Work
 from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
+from crm_sync.engine.refusals import refused
 from crm_sync.engine.reports import Tally
 from crm_sync.ledger import existence, intents, links, parking, reading, trail
 from crm_sync.ledger.database import Transaction

@@ -13,10 +13,11 @@ from typing import Any
 from crm_sync.decide.existence import work_left
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.observe import read_back
-from crm_sync.engine.answers import Kept, Work, refused, written
+from crm_sync.engine.answers import Kept, Work, written
 from crm_sync.engine.claim import Sending
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep_usual import Answered, is_as_claimed, keep_usual
+from crm_sync.engine.refusals import refused
 from crm_sync.engine.reports import Tally
 from crm_sync.ledger import intents, links, pacing, parking, reading, trail, worklist
 from crm_sync.ledger.database import Transaction
