@@ -309,7 +309,7 @@ MUTANTS = [
            "for _, became in conversions.unfollowed(tx, context.name)", "for _, became in []",
            "test_contact_that_was_not_read_yet_is_asked_for"),
     Mutant("a converted stranger is no lead", "ledger/strays.py",
-           "image.stamp, bool(image.fate),", "image.stamp, image.deleted,",
+           "image.stamp.isoformat(), bool(image.fate),", "image.stamp.isoformat(), image.deleted,",
            "test_lead_that_was_converted_before_we_came_is_not_made_here"),
     Mutant("a converted lead is asleep", "model.py",
            "return self.converted_to or self.merged_into or not self.their_alive", "return self.merged_into or not self.their_alive",
