@@ -118,7 +118,6 @@ def plan_links(
     changes: list[trail.Change] = []
     lines: list[trail.Line] = []
     stored: list[tuple[Link, bool]] = []
-    clean: list[tuple[str, int]] = []
     settled: list[links.Pair] = []
     changed: list[tuple[int, Side, str]] = []
     agreed: list[Link] = []
@@ -142,7 +141,6 @@ def plan_links(
         if after != link or not dirty:
             stored.append((after, dirty))
         if not dirty:
-            clean.append((link.our_id, ours.version if ours else worklist.ANY_VERSION))
             settled.append((after, ours))
     held = held_back(tx, mapping, changes, now)
     changes = [c for c in changes if c.link_id not in held or not is_update(c)]
@@ -153,7 +151,9 @@ def plan_links(
     tell_who_waits(tx, context, mapping, found, parents, tally)
     links.store(tx, mapping, stored)
     existence.store(tx, agreed)
+    clean = [(link.our_id, ours.version) for link, ours in settled if ours]
     worklist.clear_outbox(tx, context.name, mapping.object, clean, locked=mapping)
+    worklist.clear_gone(tx, context.name, mapping, [link.our_id for link, ours in settled if not ours])
     hold(tx, context, mapping, held, found, parents, changes)
     _tally(tally, mapping.object, changes)
     return len(changes)

@@ -15,17 +15,14 @@ from crm_sync.ledger.records import table
 from crm_sync.ledger.runs import Run
 
 __all__ = [
-    "ANY_VERSION",
     "analyze",
     "analyze_links",
+    "clear_gone",
     "clear_outbox",
     "creates_elsewhere",
     "dirty_links",
     "room",
 ]
-
-ANY_VERSION = 2**62
-"""Our record is gone for good: whatever version the outbox has of it is settled."""
 
 
 def dirty_links(
@@ -94,6 +91,28 @@ def clear_outbox(
             and b.our_id = s.our_id and (b.version <= s.version{again}) offset 0) b) k
         where o.ctid = k.place and o.version <= k.version""").format(again=again),
         ([our_id for our_id, _ in settled], [version for _, version in settled], connection, object),
+    )
+
+
+def clear_gone(tx: Transaction, connection: str, mapping: ObjectMapping, our_ids: Sequence[str]) -> None:
+    """Our records that are gone for good: their outbox rows go, except of those that were inserted again meanwhile.
+
+    Versions can't tell that (see ``clear_outbox``).  Once its row is locked, who inserts a record has either committed,
+    and the second statement sees it, or waits, and makes the row anew.
+    """
+    if not our_ids:
+        return
+    parameters = (connection, mapping.object, list(our_ids))
+    tx.run(
+        "select 1 from crm_sync.outbox where connection = %s and object = %s and our_id = any(%s::uuid[]) order by our_id for update",
+        parameters,
+    )
+    tx.run(
+        sql.SQL(
+            "delete from crm_sync.outbox b where connection = %s and object = %s and our_id = any(%s::uuid[]) "
+            "and not exists (select from {table} r where r.id = b.our_id)"
+        ).format(table=table(mapping)),
+        parameters,
     )
 
 

@@ -5,11 +5,14 @@ The settings' defaults: what is deleted in the CRM is archived here, what is del
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import psycopg
 import pytest
 
+from crm_sync.engine.context import RunOptions
+from crm_sync.ledger.database import Database
 from tests.crm_sync.engine.world import LEASE, World
 
 MakeWorld = Callable[..., World]
@@ -597,3 +600,33 @@ def test_planned_once_more_between_their_undelete_and_reading_it(make_world: Mak
     world.again(earlier, "plan").finish()
     world.assert_sound(3)
     assert world.their_value("title") is None
+
+
+def test_inserted_again_while_a_plan_settles_its_delete(world: World) -> None:
+    """The plan has read that nobody has this id any more; before it takes the row out of the outbox somebody has it again."""
+    world.watched = False
+    world.client.execute("delete from gptweb.contacts")
+    database = Database(world.url)
+    engine = world.engine(database, "crm")
+    run_id = engine.open_run(RunOptions("crm"))
+    engine.pull(run_id)
+    waiting = "select count(*) from pg_locks where relation = 'crm_sync.link'::regclass and not granted"
+    with psycopg.connect(world.url) as person:
+        person.execute(
+            "lock table crm_sync.link in share mode"
+        )  # a plan may read and lock its rows, not store them
+        thread = threading.Thread(target=engine.plan, args=(run_id,))
+        thread.start()
+        while thread.is_alive() and not world.count(waiting):
+            thread.join(0.02)
+        person.execute(
+            "insert into gptweb.contacts (id, last_name, title) values (%s, 'Doe', 'O1')", (world.ours,)
+        )
+    thread.join()
+    engine.settle(run_id)
+    database.close()
+    assert world.outbox() == [world.ours]
+    world.run()
+    assert world.their_value("title") == "O1"
+    world.run()
+    assert world.outbox() == []
