@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from crm_sync.decide.conversion import carry, edited_at, fill
-from crm_sync.decide.existence import EXISTS, lost_values
+from crm_sync.decide.existence import EXISTS, lives, lost_values
 from crm_sync.decide.match import Ambiguous, Match, Verdict, judge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
@@ -21,7 +21,7 @@ from crm_sync.ledger.database import Transaction
 from crm_sync.model import Failure, Link, OurRecord, Outcome, Write
 from crm_sync.stores.database import DatabaseStore
 
-__all__ = ["convert_ours", "plan_conversions"]
+__all__ = ["convert_ours", "plan_conversions", "tell_unread"]
 
 CONVERTED = "converted"
 SUPERSEDED = "the conversion can't be followed any more as it was planned; the next run decides anew"
@@ -44,6 +44,7 @@ def plan_conversions(engine: Engine, context: Context, tally: Tally) -> frozense
         contact, lead = context.mappings["contact"], context.mappings["lead"]
         # The contact may have been merged since; it is the survivor then.
         ends = {i: merges.end_of(tx, context.name, contact, 0, became) for i, became in found.items()}
+        conversions.lift_unread(tx, [i for i, end in ends.items() if end.kind != "waiting"])
         strangers = {end.their_id for end in ends.values() if end.kind == "stray"}
         verdicts = _verdicts(tx, context, strangers)
         gone = conversions.deleted(tx, context.name, sorted(strangers))
@@ -57,6 +58,35 @@ def plan_conversions(engine: Engine, context: Context, tally: Tally) -> frozense
         trail.plan(tx, context.run_id, context.name, changes)
         tally.add(lead.object, "convert in GPTWeb", len(changes))
     return expected
+
+
+def tell_unread(tx: Transaction, context: Context, absent: Collection[str]) -> None:
+    """Park a line for each lead whose contact was asked for and did not come; it holds nothing back.
+
+    The contact is asked for in every run, at no further cost, and the lead goes on as it once it shows up.
+    """
+    contact, lead = context.mappings["contact"], context.mappings["lead"]
+    found = conversions.unfollowed(tx, context.name)
+    ends = {i: merges.end_of(tx, context.name, contact, 0, became) for i, became in found}
+    unread = {i: end.their_id for i, end in ends.items() if end.kind == "waiting" and end.their_id in absent}
+    waiting = [
+        (link, unread[link.link_id])
+        for link, ours in links.pairs(tx, lead, list(unread), lock=False)
+        if lives(ours)
+    ]
+    parking.keep(
+        tx, context.run_id, context.name, lead.object, [_unread(link, contact_id) for link, contact_id in waiting],
+        [link.our_id for link, _ in waiting], "our_id", conversions.UNREAD,
+    )  # fmt: skip
+
+
+def _unread(link: Link, contact_id: str) -> parking.Refusal:
+    return parking.Refusal(
+        link.object, "ours", conversions.UNREAD,
+        f"it was converted into contact {contact_id}, which the integration user can't read: out of sight, or purged",
+        "Let the integration user read that contact, and GPTWeb's lead goes on as it by itself; if it is purged, delete "
+        "GPTWeb's lead.", link.link_id, link.our_id, link.their_id, held=False,
+    )  # fmt: skip
 
 
 def _plan(

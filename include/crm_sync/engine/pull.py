@@ -10,6 +10,7 @@ from psycopg import sql
 
 from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
+from crm_sync.engine.conversion import tell_unread
 from crm_sync.engine.reports import PullReport, Tally
 from crm_sync.ledger import conversions, merges, query_jobs, reading, runs, trail, window
 from crm_sync.ledger.database import Transaction
@@ -198,6 +199,8 @@ def _close_read(
     elif isinstance(read, ById):
         absent = set(read.ids) - received
         reading.mark_absent(tx, context.name, context.run_id, mapping, absent, (), asked.began)
+        if absent and mapping.object == "contact":
+            tell_unread(tx, context, absent)
     elif isinstance(read, ByOurKey):
         absent = set(read.our_ids) - received
         reading.mark_absent(tx, context.name, context.run_id, mapping, (), absent, asked.began)

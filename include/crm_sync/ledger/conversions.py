@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from crm_sync.ledger.database import Jsonb, Transaction
 from crm_sync.model import Link, Row
 
-__all__ = ["deleted", "end", "set_base", "unfollowed"]
+__all__ = ["UNREAD", "deleted", "end", "lift_unread", "set_base", "unfollowed"]
+
+UNREAD = "contact_unread"
+"""Why a converted lead waits: its contact was asked for and did not come."""
 
 
 def unfollowed(tx: Transaction, connection: str) -> list[tuple[int, str]]:
@@ -27,6 +30,15 @@ def deleted(tx: Transaction, connection: str, their_ids: Sequence[str]) -> froze
         (connection, list(their_ids)),
     )
     return frozenset(row[0] for row in rows)
+
+
+def lift_unread(tx: Transaction, link_ids: Sequence[int]) -> None:
+    """The contacts of these leads have been read by now."""
+    tx.run(
+        "update crm_sync.parked set lifted_at = clock_timestamp(), lifted_because = 'its contact was read' "
+        "where link_id = any(%s) and code = %s and lifted_at is null",
+        (list(link_ids), UNREAD),
+    )
 
 
 def set_base(tx: Transaction, link_id: int, base_ours: Row, base_theirs: Row) -> None:

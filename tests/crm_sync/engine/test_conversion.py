@@ -61,6 +61,12 @@ class Leads:
         )
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
+    def told(self) -> list[tuple[Any, ...]]:
+        """What is parked: code, tries, cause and remedy."""
+        return self.world.client.execute(
+            "select code, tries, cause, remedy from crm_sync.parked where lifted_at is null"
+        ).fetchall()
+
     def settle(self) -> None:
         """Two runs, and then one that has nothing to say: no change, one call."""
         for _ in range(3):
@@ -269,3 +275,52 @@ def test_a_contact_that_our_database_refused_is_tried_again_when_a_person_says_s
             assert parking.try_again(tx, "crm") == 1
         leads.settle()
         assert leads.contacts()[0]["title"] == "far too long"
+
+
+def test_a_contact_that_may_not_be_read_is_told_and_waited_for(make_world: MakeWorld) -> None:
+    """It may be out of the integration user's sight for long: nobody guesses, nothing is made, a person is told once."""
+    leads = Leads(make_world())
+    crm = leads.crm
+    contact = crm.person_converts(leads.theirs)
+    hidden = crm._records.pop(contact)
+    leads.run()
+    assert leads.told() == []  # it may only be late
+    for _ in range(3):
+        leads.world.tick(20)
+        leads.run()
+        assert [told[:2] for told in leads.told()] == [("contact_unread", 1)]
+    (told,) = leads.told()
+    assert contact in told[2]
+    assert "integration user" in told[3]
+    assert (leads.contacts(), leads.one("select deleted_at is null from gptweb.leads")) == ([], True)
+    calls = crm.calls
+    leads.run()
+    assert crm.calls == calls + 1
+    crm._records[contact] = hidden
+    leads.settle()
+    assert (leads.told(), len(leads.contacts())) == ([], 1)
+
+
+def test_who_waits_for_a_contact_no_more_is_not_told_of(make_world: MakeWorld) -> None:
+    """The way out where the contact is purged: our lead is deleted."""
+    leads = Leads(make_world())
+    del leads.crm._records[leads.crm.person_converts(leads.theirs)]
+    leads.later()
+    leads.later()
+    assert [told[0] for told in leads.told()] == ["contact_unread"]
+    leads.world.client.execute("update gptweb.leads set deleted_at = now()")
+    leads.later()
+    leads.later()
+    assert leads.told() == []
+
+
+def test_whose_contact_shows_up_is_not_told_of_where_ours_stays(make_world: MakeWorld) -> None:
+    leads = Leads(make_world(create_contacts=False))
+    contact = leads.crm.person_converts(leads.theirs)
+    hidden = leads.crm._records.pop(contact)
+    leads.later()
+    leads.later()
+    assert [told[0] for told in leads.told()] == ["contact_unread"]
+    leads.crm._records[contact] = hidden
+    leads.later()
+    assert (leads.told(), leads.one("select deleted_at is null from gptweb.leads")) == ([], True)
