@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SEASONS = ("Spring", "Summer", "Winter")
 _RESOURCES = (
     "tooling", "limits", "query", "queryAll", "composite", "sobjects", "identity", "jobs",
-    "recent", "search", "parameterizedSearch",
+    "recent", "search", "parameterizedSearch", "compactLayouts", "process", "quickActions", "tabs", "theme",
 )  # fmt: skip
 # Names from REST:list-org-limits; figures of a Developer Edition, where no app is installed that uses them.
 _LIMITS = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from joserfc.jwk import RSAKey
 
-from salesforce_standin import custom_fields, features, field_changes, ids, policy, virtual
+from salesforce_standin import custom_fields, features, field_changes, ids, list_views, policy, virtual
 from salesforce_standin.bulk.shelf import Shelf
 from salesforce_standin.clock import Clock
 from salesforce_standin.config import Settings
@@ -89,6 +89,7 @@ class Org:
             if name == "CustomField":
                 custom_fields.attach(self, row)
         virtual.define_entities(self)
+        list_views.define(self)
         self.features = self.storage.setting("features") or {}
         features.apply(self, self.features)
         self.field_changes = self.storage.setting("field_changes") or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from salesforce_standin import query_columns, query_plan
+from salesforce_standin import list_views, query_columns, query_plan
 from salesforce_standin.cursors import Cursor
 from salesforce_standin.errors import fail
 from salesforce_standin.http_call import Call, Reply
@@ -38,9 +38,10 @@ def _run(org: Org, call: Call, *, deleted: bool) -> Reply:
         raise fail(400, "MALFORMED_QUERY", "SOQL statements cannot be empty or null")
     if len(text) > 100_000:
         raise fail(400, "QUERY_TOO_COMPLICATED", "SOQL statements cannot exceed 100000 characters.")
-    tree = parse(text)
     if "q" not in call.query:
+        tree = list_views.query_of(org, call.user_id, text) or parse(text)
         return Reply(body=query_plan.explain(org, call.user_id, tree, tooling=call.tooling))
+    tree = parse(text)
     if call.query.get("columns", "").lower() == "true":
         return Reply(body=query_columns.describe(org, call.user_id, tree, tooling=call.tooling))
     reader = Reader(

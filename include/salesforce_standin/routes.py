@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from salesforce_standin import (
     about,
+    appearance,
     batch,
+    compact_layouts,
     composite,
     describe,
     graph,
     layout_describe,
+    list_views,
     query,
     relationships,
     replication,
@@ -26,6 +29,7 @@ from salesforce_standin.router import Router
 
 def register(router: Router) -> None:
     """Fill the router; the first pattern that fits wins."""
+    _looks(router)
     router.add(r"", GET=about.resources)
     router.add(r"/search", GET=search.search)
     router.add(r"/parameterizedSearch", GET=search.parameterized, POST=search.parameterized)
@@ -92,3 +96,21 @@ def register(router: Router) -> None:
     router.add(
         r"/sobjects/{name}/{name}/(.+)", GET=rows.get_by_key, PATCH=rows.upsert, DELETE=rows.delete_by_key
     )
+
+
+def _looks(router: Router) -> None:
+    """Serve what the org looks like to people."""
+    router.add(r"/tabs", GET=appearance.tabs)
+    router.add(r"/theme", GET=appearance.theme)
+    router.add(r"/quickActions", GET=appearance.quick_actions)
+    router.add(r"/process/rules", GET=appearance.process_rules)
+    router.add(r"/process/approvals", GET=appearance.process_approvals)
+    router.add(r"/compactLayouts", GET=compact_layouts.of_several)
+    router.add(r"/sobjects/{name}/describe/compactLayouts", GET=compact_layouts.describe)
+    router.add(r"/sobjects/{name}/describe/compactLayouts/{part}", GET=compact_layouts.primary)
+    router.add(r"/sobjects/{name}/describe/approvalLayouts", GET=appearance.approval_layouts)
+    router.add(r"/sobjects/{name}/quickActions", GET=appearance.quick_actions_of)
+    router.add(r"/sobjects/{name}/listviews(?:/recent)?", GET=list_views.listing)
+    router.add(r"/sobjects/{name}/listviews/{part}", GET=list_views.show)
+    router.add(r"/sobjects/{name}/listviews/{part}/describe", GET=list_views.describe)
+    router.add(r"/sobjects/{name}/listviews/{part}/results", GET=list_views.results)
