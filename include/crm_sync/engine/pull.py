@@ -12,7 +12,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.conversion import tell_unread
 from crm_sync.engine.reports import PullReport, Tally
-from crm_sync.ledger import conversions, merges, query_jobs, reading, runs, trail, window
+from crm_sync.ledger import absence, conversions, cursor, merges, query_jobs, reading, runs, trail, window
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.identity import FIRST_ID
 from crm_sync.ledger.query_jobs import Begun
@@ -198,19 +198,19 @@ def _close_read(
             query_jobs.done(tx, context.run_id, mapping.object)
     elif isinstance(read, ById):
         absent = set(read.ids) - received
-        reading.mark_absent(tx, context.name, context.run_id, mapping, absent, (), asked.began)
+        absence.mark_absent(tx, context.name, context.run_id, mapping, absent, (), asked.began)
         if absent and mapping.object == "contact":
             tell_unread(tx, context, absent)
     elif isinstance(read, ByOurKey):
         absent = set(read.our_ids) - received
-        reading.mark_absent(tx, context.name, context.run_id, mapping, (), absent, asked.began)
+        absence.mark_absent(tx, context.name, context.run_id, mapping, (), absent, asked.began)
 
 
 def _move_cursor(
     tx: Transaction, context: Context, mapping: ObjectMapping, asked: Begun, ahead: timedelta
 ) -> None:
     lag = context.settings.lag
-    back = reading.move_cursor(tx, context.name, mapping.object, asked.read_start - lag, ahead, lag)
+    back = cursor.move_cursor(tx, context.name, mapping.object, asked.read_start - lag, ahead, lag)
     if back:
         seconds = timedelta(seconds=round(back.total_seconds()))
         detail = f"the CRM's clock was set back by {seconds}; the next run reads again what changed since the last one"

@@ -19,7 +19,7 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.heal import heal
 from crm_sync.engine.pull import compared, under_way
 from crm_sync.errors import IncompleteRead
-from crm_sync.ledger import comparison, healing, links, query_jobs, reading, reconciliation, runs
+from crm_sync.ledger import comparison, cursor, healing, links, query_jobs, reading, reconciliation, runs
 from crm_sync.ledger.comparison import CHUNK, OurRow, TheirRow
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
@@ -147,8 +147,8 @@ def _judge_pairs(
 ) -> Iterator[Finding]:  # fmt: skip
     found = links.pairs(tx, mapping, list(suspects), lock=False)
     images = comparison.images_of(tx, mapping, [row.their_id for row in suspects.values() if row])
-    cursor = reading.position(tx, context.name, mapping.object)
-    known = comparison.known(tx, context.name, mapping, list(suspects), cursor)
+    position = cursor.position(tx, context.name, mapping.object)
+    known = comparison.known(tx, context.name, mapping, list(suspects), position)
     pairs = []
     for link, ours in found:
         # What was linked or read after our read had begun may well be there: its own read says so.
@@ -168,7 +168,7 @@ def _their_strangers(
         return
     images = comparison.images_of(tx, mapping, their_ids)
     known = comparison.their_strangers(tx, context.name, mapping, their_ids)
-    cursor = reading.position(tx, context.name, mapping.object)
+    position = cursor.position(tx, context.name, mapping.object)
     made = context.settings.creates(mapping.object) and context.standing.direction != "push"
     conditions = context.settings.scope_of(mapping.object).theirs
     for their_id in their_ids:
@@ -181,7 +181,7 @@ def _their_strangers(
         held_back, met, taken = known[their_id]
         lives = image.fate is False
         wanted = lives and (taken or (made and admits(mapping, "theirs", conditions, image.values)))
-        will_read = cursor is not None and image.stamp >= cursor
+        will_read = position is not None and image.stamp >= position
         yield judge_unlinked(
             "theirs", their_id, wanted=wanted, held_back=lives and held_back, waiting=met or will_read
         )

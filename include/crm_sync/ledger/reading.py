@@ -6,25 +6,53 @@ when its reply is stored (algorithm.md 1.3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.merge import KEY
 from crm_sync.decide.observe import Closed, is_newer, observe, resolve
-from crm_sync.ledger import erasure, existence, former, intents, links, parking
+from crm_sync.ledger import doubts, erasure, existence, former, intents, links, parking
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.records import digest_of
 from crm_sync.ledger.strays import store_strays
-from crm_sync.ledger.trail import Line, note, outcomes
-from crm_sync.model import Image, Intent, Link
+from crm_sync.model import Image, Link, Object
 
-__all__ = ["mark_absent", "move_cursor", "next_number", "position", "store_page"]
+__all__ = ["next_number", "store_page"]
 
-LOST = (
-    "restore it or the integration user's access to it, or delete ours; it is taken up again when it shows up"
-)
+
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """A link before and after an image of its record, and the doubts that the image ended."""
+
+    image: Image
+    before: Link
+    after: Link
+    closed: Sequence[Closed]
+
+    @property
+    def existence_changed(self) -> bool:
+        """Whether anything is new about who is there and what their record became."""
+        was, now = self.before, self.after
+        return (was.alive, was.merged_into, was.converted_to) != (
+            now.alive,
+            now.merged_into,
+            now.converted_to,
+        )
+
+    @property
+    def moved(self) -> list[str]:
+        """The fields that show another value than before."""
+        was = self.before.seen
+        return [column for column, value in self.after.seen.items() if column in was and was[column] != value]
+
+    def is_work(self, mapping: ObjectMapping) -> bool:
+        """Whether the link has to be planned.
+
+        A write found landed moves the base, so that what ours holds by now may have to travel once more.
+        """
+        stale = bool(self.closed) or self.after.state != self.before.state
+        return stale or _differs_from_base(mapping, self.after)
 
 
 def next_number(tx: Transaction) -> int:
@@ -66,92 +94,6 @@ def store_page(
         tx, connection, mapping, [image for image in strangers if image.id not in new], sent_no, recv_no
     )
     return len(differing) + len(strangers) - len(taken)
-
-
-def position(tx: Transaction, connection: str, object: str) -> datetime | None:
-    """How far theirs has been read; None before the first read."""
-    at: datetime | None = tx.one(
-        "select position from crm_sync.cursor where connection = %s and object = %s", (connection, object)
-    )
-    return at
-
-
-def move_cursor(
-    tx: Transaction, connection: str, object: str, position: datetime, ahead: timedelta, lag: timedelta
-) -> timedelta:
-    """Everything up to ``position`` has been read; a cursor never moves back, unless their clock did.
-
-    ``ahead``: how far their clock is ahead of ours.  Where it was set back by more than ``lag`` since the cursor moved, the
-    cursor moves back as far: edits since then have stamps that lie before it.  Returns how far it moved for that.
-    """
-    rows = tx.rows(
-        "select ahead - %s from crm_sync.cursor where connection = %s and object = %s and ahead - %s > %s for update",
-        (ahead, connection, object, ahead, lag),
-    )
-    back: timedelta = rows[0][0] if rows else timedelta(0)
-    tx.run(
-        """insert into crm_sync.cursor as c (connection, object, position, ahead)
-          values (%(connection)s, %(object)s, %(position)s, %(ahead)s)
-        on conflict (connection, object) do update set ahead = excluded.ahead, moved_at = clock_timestamp(),
-          position = case when %(back)s > interval '0' then least(c.position - %(back)s, excluded.position)
-            else greatest(c.position, excluded.position) end""",
-        {"connection": connection, "object": object, "position": position, "ahead": ahead, "back": back},
-    )
-    return back
-
-
-def mark_absent(
-    tx: Transaction, connection: str, run_id: int, mapping: ObjectMapping, their_ids: Iterable[str],
-    our_ids: Iterable[str], read_began: datetime,
-) -> None:  # fmt: skip
-    """Records that were asked for and did not come: purged or out of sight, or a create that never happened.
-
-    Absence proves no delete (algorithm.md 6.1.4): the link is lost, nothing is archived.
-    """
-    lost = tx.rows(
-        "update crm_sync.link set state = 'lost', reread = false, dirty = false "
-        "where connection = %(c)s and their_object = %(t)s and state not in ('lost', 'merged', 'converted') "
-        "and link_id = any(array(select link_id from crm_sync.link where connection = %(c)s and their_object = %(t)s "
-        "and their_id = any(%(ids)s) union all select link_id from crm_sync.link where connection = %(c)s "
-        "and object = %(o)s and merged_into = any(%(ids)s) and merged_into is not null and state in ('live', 'gone'))) "
-        "returning our_id::text, their_id",
-        {"c": connection, "o": mapping.object, "t": mapping.theirs, "ids": list(their_ids)},
-    )
-    detail = "their record can't be read any more: purged, or the integration user lost access; restore it or its access"
-    note(tx, run_id, connection, mapping.object, [
-        Line("lost", "noted", our_id=our_id, their_id=their_id, side="theirs", detail=detail) for our_id, their_id in lost
-    ])  # fmt: skip
-    parking.park(tx, run_id, connection, [
-        parking.Refusal(mapping.object, "theirs", "lost", "their record can't be read any more", LOST, our_id=our_id, their_id=their_id)
-        for our_id, their_id in lost
-    ])  # fmt: skip
-    tx.run(
-        "delete from crm_sync.stray where connection = %s and their_object = %s and their_id = any(%s) and reread",
-        (connection, mapping.theirs, list(their_ids)),
-    )
-    waiting = tx.rows(
-        """select link_id from crm_sync.link where link_id = any(array(
-          select link_id from crm_sync.link where connection = %(c)s and object = %(o)s and their_id is null
-            and our_id = any(%(ours)s::uuid[])
-          union all
-          select link_id from crm_sync.link where connection = %(c)s and their_object = %(t)s and their_id = any(%(theirs)s)))
-        order by link_id for update""",
-        {
-            "c": connection,
-            "o": mapping.object,
-            "t": mapping.theirs,
-            "ours": list(our_ids),
-            "theirs": list(their_ids),
-        },
-    )
-    open_intents = intents.open_of(tx, [row[0] for row in waiting])
-    expired = [
-        Closed(i, (), expired=True)
-        for found in open_intents.values()
-        for i in found
-        if i.expires_at < read_began
-    ]
-    _close(tx, run_id, connection, mapping.object, expired, {})
 
 
 def _touch(tx: Transaction, unchanged: list[tuple[int, datetime]], recv_no: int) -> None:
@@ -199,16 +141,10 @@ def _observe(
 ) -> None:  # fmt: skip
     if not differing:
         return
-    in_doubt = intents.open_of(tx, list(differing))
-    stored: list[tuple[Link, bool]] = []
-    closed: list[Closed] = []
-    owners: dict[int, Link] = {}
-    moved: list[tuple[int, str]] = []
-    died: list[int] = []
-    changed: list[Link] = []
-    found: list[str] = []
     loaded = links.load(tx, list(differing))
+    in_doubt = intents.open_of(tx, list(differing))
     spelt = intents.columns_of(tx, [link.spelling_of for link in loaded if link.spelling_of])
+    seen: list[_Observed] = []
     for link in loaded:
         image = differing[link.link_id]
         resolved = resolve(
@@ -219,30 +155,24 @@ def _observe(
         )
         if link.state == "lost":
             after = replace(after, state="live")
-            found.append(image.id)
-        if (after.alive, after.merged_into, after.converted_to) != (
-            link.alive,
-            link.merged_into,
-            link.converted_to,
-        ):
-            changed.append(after)
-        if link.their_alive and not after.their_alive:
-            died.append(link.link_id)
-        # A write found landed moves the base, so that what ours holds by now may have to travel once more.
-        stale = bool(resolved.closed) or after.state != link.state
-        stored.append((after, stale or _differs_from_base(mapping, after)))
-        closed.extend(resolved.closed)
-        owners[link.link_id] = after
-        moved += [(link.link_id, c) for c, v in after.seen.items() if c in link.seen and link.seen[c] != v]
-    links.store(tx, mapping, stored, keep_dirty=True)
-    existence.store(tx, changed)
-    if found:
-        parking.lift_linked(tx, connection, mapping.object, [], found)
-    # What was refused beside the old value of theirs may be accepted beside the new one (algorithm.md 1.1).
+        seen.append(_Observed(image, link, after, resolved.closed))
+    links.store(tx, mapping, [(s.after, s.is_work(mapping)) for s in seen], keep_dirty=True)
+    existence.store(tx, [s.after for s in seen if s.existence_changed])
+    _lift(tx, connection, mapping.object, seen)
+    closed = [c for s in seen for c in s.closed]
+    doubts.close(tx, run_id, connection, mapping.object, closed, {s.before.link_id: s.after for s in seen})
+
+
+def _lift(tx: Transaction, connection: str, object: Object, seen: Sequence[_Observed]) -> None:
+    """What was refused beside the old value of theirs may be accepted beside the new one (algorithm.md 1.1)."""
+    if found := [s.image.id for s in seen if s.before.state == "lost"]:
+        parking.lift_linked(tx, connection, object, [], found)
+    moved = [(s.before.link_id, column) for s in seen for column in s.moved]
     parking.lift_changed(tx, [(link_id, "theirs", column) for link_id, column in moved])
     parking.lift_unnamed(tx, sorted({link_id for link_id, _ in moved}))
-    parking.lift_busy(tx, died)
-    _close(tx, run_id, connection, mapping.object, closed, owners)
+    parking.lift_busy(
+        tx, [s.before.link_id for s in seen if s.before.their_alive and not s.after.their_alive]
+    )
 
 
 def _differs_from_base(mapping: ObjectMapping, link: Link) -> bool:
@@ -254,39 +184,4 @@ def _differs_from_base(mapping: ObjectMapping, link: Link) -> bool:
         or link.their_alive != alive
         or link.their_alive != link.alive[1]
         or any(c not in link.base_theirs or link.base_theirs[c] != v for c, v in link.seen.items())
-    )
-
-
-def _close(
-    tx: Transaction, run_id: int, connection: str, object: str, closed: Sequence[Closed], owners: dict[int, Link]
-) -> None:  # fmt: skip
-    """Each doubt ends with a line of its own; a reply that was lost also names the window in which an edit may be.
-
-    Also while the lease still runs: whether its holder waits for the reply or is dead, nobody knows.
-    """
-    if not closed:
-        return
-    intents.settle(tx, closed)
-    outcomes(tx, run_id, [
-        (c.intent.change_id, "acknowledged", c.landed, None, "its answer was lost; a later read found it written")
-        for c in closed if c.landed
-    ] + [
-        (c.intent.change_id, "superseded", tuple(f for f in c.intent.values if f not in c.intent.settled), None,
-         "it never arrived; what is still wanted is planned again")
-        for c in closed if c.expired
-    ])  # fmt: skip
-    note(tx, run_id, connection, object, [
-        Line("reply_lost", "unseen_window", our_id=owners[c.intent.link_id].our_id,
-             their_id=owners[c.intent.link_id].their_id, side="theirs", field=column, before=..., detail=_window(c.intent),
-             after=c.intent.values[column])
-        for c in closed if not c.intent.creates
-        for column in c.landed if column != KEY
-    ])  # fmt: skip
-
-
-def _window(intent: Intent) -> str:
-    since = f"{intent.read_at:%Y-%m-%d %H:%M:%S}" if intent.read_at else "the last read"
-    return (
-        f"reply lost: a value typed between {since} (last read) and {intent.sent_at:%Y-%m-%d %H:%M:%S} UTC (write) may "
-        "have been overwritten unseen; field history tracking, if on, shows it"
     )

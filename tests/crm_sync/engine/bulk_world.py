@@ -15,7 +15,7 @@ import psycopg
 from crm_sync.access.oauth import identity
 from crm_sync.engine import Engine, RunOptions, RunReport
 from crm_sync.errors import SyncError
-from crm_sync.ledger import reading, settings
+from crm_sync.ledger import cursor, settings
 from crm_sync.ledger.database import Database
 from crm_sync.model import Object, Value
 from crm_sync.stores.salesforce import SalesforceStore
@@ -120,7 +120,7 @@ class BulkWorld:
                 },
             )
 
-            reading.move_cursor(
+            cursor.move_cursor(
                 tx, "main", "contact", now, timedelta(0), timedelta(0)
             )  # the people of other tests are no concern here
 
