@@ -39,7 +39,7 @@ class Mutant:
 STANDS = "kept = [current[f] for f in change.after if _stands(current.get(f), change, f)]"
 
 MUTANTS = [
-    Mutant("our side is written only if the merge still says so", "engine/push_ours.py", STANDS,
+    Mutant("our side is written only if the merge still says so", "engine/recheck_ours.py", STANDS,
            'kept = [Decision(f, "pull", change.before[f], v, "") for f, v in change.after.items()]',
            "test_stale_plan_overwrites_new_edit"),
     Mutant("their side is claimed only if the merge still says so", "engine/claim.py", STANDS,
@@ -49,7 +49,7 @@ MUTANTS = [
            "if r.creatable and not r.deleted", "if not r.deleted", "test_twin_read_by_another_run_before_create"),
     Mutant("a record of theirs is made only while ours lives", "engine/claim.py",
            "if r.creatable and not r.deleted", "if r.creatable", "test_archived_between_plan_and_create"),
-    Mutant("a record of ours is made only while nobody of ours matches", "engine/push_ours.py",
+    Mutant("a record of ours is made only while nobody of ours matches", "engine/recheck_ours.py",
            'return stray is not None and stray.keyed_to is None and isinstance(judge(stray.levels, "theirs"), Create)',
            "return stray is not None", "test_our_twin_typed_between_plan_and_push_ours"),
     Mutant("a record of ours is made only of what was planned", "ledger/setwise.py",
@@ -182,7 +182,7 @@ MUTANTS = [
            "        if column in seen and seen[column] == value:\n            continue\n",
            "        if column in seen and seen[column] == value:\n            hi[column] = image.stamp\n            continue\n",
            "test_other_field_bumped_their_time"),
-    Mutant("what comes from a CRM keeps the time of its edit", "engine/push_ours.py",
+    Mutant("what comes from a CRM keeps the time of its edit", "engine/recheck_ours.py",
            "{d.field: _edited_at(context, link, d.field) for d in kept}", "{d.field: now for d in kept}",
            "test_two_crms_origin_time"),
     Mutant("a refused value parks its field alone", "engine/refusals.py",
