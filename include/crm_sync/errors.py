@@ -24,6 +24,7 @@ __all__ = [
     "SessionExpired",
     "SyncError",
     "Unanswered",
+    "Unreadable",
     "WorkLeftUndone",
 ]
 
@@ -66,6 +67,14 @@ class Misconfigured(SyncError):
 
 class Missing(Misconfigured):
     """What was asked for by its id is not there, or not any more."""
+
+
+class Unreadable(Misconfigured):
+    """One object can't be read as it is mapped: it is missing or hidden, or a field of it is.  The others may be well."""
+
+    def __init__(self, message: str, object: str) -> None:
+        super().__init__(message)
+        self.object = object
 
 
 class ReconnectNeeded(Misconfigured):

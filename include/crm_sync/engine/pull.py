@@ -12,6 +12,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.conversion import tell_unread
 from crm_sync.engine.reports import PullReport, Tally
+from crm_sync.errors import Misconfigured, Unreadable
 from crm_sync.ledger import absence, conversions, cursor, merges, query_jobs, reading, runs, trail, window
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.identity import FIRST_ID
@@ -27,17 +28,47 @@ NOTHING: Mapping[Object, Begun] = MappingProxyType({})
 
 
 def pull(engine: Engine, context: Context) -> PullReport:
-    """Read and store page by page; the cursor of an object moves with its last page."""
+    """Read and store page by page; the cursor of an object moves with its last page.
+
+    An object that can't be read is left out of this run, which will end red for it; the others go on.
+    """
     tally = Tally()
+    context = _with_all(engine, context)
+    left_out: dict[str, str] = {}
+    while True:
+        objects = [mapping for mapping in context.objects if mapping.object not in left_out]
+        try:
+            _pull(engine, context, objects, tally)
+        except Unreadable as error:
+            left_out[error.object] = str(error)
+            if len(objects) == 1:
+                raise Misconfigured("; ".join(left_out.values())) from error
+        else:
+            break
+    if left_out:
+        with engine.database.transaction() as tx:
+            runs.leave_out(tx, context.run_id, left_out)
+    return PullReport(context.run_id, tally.numbers, tally.total())
+
+
+def _with_all(engine: Engine, context: Context) -> Context:
+    """A pull that is repeated tries all objects anew."""
+    if not context.run.left_out:
+        return context
+    with engine.database.transaction() as tx:
+        runs.leave_out(tx, context.run_id, {})
+    return engine.context(context.run_id)
+
+
+def _pull(engine: Engine, context: Context, objects: Sequence[ObjectMapping], tally: Tally) -> None:
     with engine.database.transaction() as tx:
         earlier = under_way(tx, context)
-        reads = [read for mapping in context.objects for read in _reads(tx, context, mapping, earlier)]
+        reads = [read for mapping in objects for read in _reads(tx, context, mapping, earlier)]
         sent_no = reading.next_number(tx)
     _read(engine, context, reads, sent_no, tally, earlier)
     if context.run.has_window:
-        for mapping in context.objects:
+        for mapping in objects:
             _read_counterparts(engine, context, mapping, sent_no, tally)
-    return PullReport(context.run_id, tally.numbers, tally.total())
 
 
 def _read_counterparts(

@@ -20,6 +20,8 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
             state, message = "refused", unanswered or runs.message(tx, context.run_id)
         else:
             state, message = verdict(counts, context.run.state, dry_run=context.run.dry_run, killed=killed)
+            if context.run.left_out:
+                state, message = _with_left_out(context, state, message)
             message = message or reconciliation.headline(tx, context.run_id) or ""
         release(tx, context)
         links.release_run(tx, context.run_id, engine.now(), only_expired=killed)
@@ -29,6 +31,14 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
     sums = {name: getattr(counts, name) for name in
             ("planned", "acknowledged", "parked", "superseded", "in_doubt", "conflicts", "api_calls")}  # fmt: skip
     return RunReport(context.run_id, state, message, sums, str(calls), waits, str(seal or ""))
+
+
+def _with_left_out(context: Context, state: str, message: str) -> tuple[str, str]:
+    """An object that could not be read is work left undone, however well the others went."""
+    names, causes = " and ".join(context.run.left_out), "; ".join(context.run.left_out.values())
+    said = f"{names} left out, the rest was done: {causes}; the run after that takes it up where it was"
+    good = state in ("succeeded", "succeeded_with_parked")
+    return "failed" if good else state, f"{said}. {message}".removesuffix(". ")
 
 
 def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple[str, str]:

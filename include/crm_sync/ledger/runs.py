@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from psycopg import sql
@@ -20,6 +21,7 @@ __all__ = [
     "close",
     "count",
     "insert",
+    "leave_out",
     "load",
     "message",
     "open_run",
@@ -38,7 +40,7 @@ class Run:
 
     ``approve``: the digest of a plan that it may carry out unasked; ``approve_by``: who said so.  ``approved``: the digest under which a person let its
     stored plan through.  ``by_hand``: a person started it.  ``heal``: what a
-    reconciliation heals.
+    reconciliation heals.  ``left_out``: objects that could not be read, each with what to do about it; they are none of ``objects``.
     """
 
     run_id: int
@@ -58,6 +60,7 @@ class Run:
     by_hand: bool = False
     dag_run_id: str = ""
     approve_by: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_window(self) -> bool:
@@ -125,14 +128,23 @@ def load(tx: Transaction, run_id: int) -> Run:
     if not rows:
         raise Misconfigured(f"there is no run {run_id}; start with open_run")
     connection, kind, state, options, offset, error, dag_run_id = rows[0]
-    chosen = options.get("objects") or OBJECTS
+    left_out = options.get("left_out") or {}
+    chosen = set(options.get("objects") or OBJECTS) - set(left_out)
     return Run(
         run_id, connection, kind, state, tuple(o for o in OBJECTS if o in chosen), options.get("direction"),
         bool(options.get("dry_run")), options.get("limit"), _instant(options.get("since")),
         _instant(options.get("until")), ClockReading(offset, error),
         options.get("approved"), options.get("heal") or "none", options.get("approve"), bool(options.get("by_hand")),
-        dag_run_id or "", options.get("approve_by") or "",
+        dag_run_id or "", options.get("approve_by") or "", left_out,
     )  # fmt: skip
+
+
+def leave_out(tx: Transaction, run_id: int, objects: Mapping[str, str]) -> None:
+    """Keep which objects the further stages of this run leave alone, and why."""
+    tx.run(
+        "update crm_sync.run set options = options || %s where run_id = %s",
+        (Jsonb({"left_out": dict(objects)}), run_id),
+    )
 
 
 def set_clock(tx: Transaction, run_id: int, clock: ClockReading) -> None:

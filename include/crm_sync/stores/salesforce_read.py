@@ -11,7 +11,7 @@ from urllib.parse import quote as encode
 from crm_sync.access.replies import call_error
 from crm_sync.access.transport import Reply
 from crm_sync.decide.volume import prefers_query_job
-from crm_sync.errors import IncompleteRead
+from crm_sync.errors import IncompleteRead, Misconfigured, Unreadable
 from crm_sync.model import ByMatchKey, ChangedSince, ClockReading, Image, Page, Read
 from crm_sync.stores.salesforce_bulk_query import Sizes, query_pages
 from crm_sync.stores.salesforce_composite import SUBREQUESTS, Composite, SubReply, SubRequest
@@ -22,6 +22,8 @@ __all__ = ["read_pages"]
 
 GRAIN = timedelta(seconds=1)
 """Of the Date header."""
+UNREADABLE = 400
+"""The status of a statement that names what is missing or hidden; other refusals are about more than one object."""
 NOT_ASKED = ClockReading(timedelta(0), timedelta(days=365))
 """Of a read that needs no call: nothing is known of the other clock."""
 
@@ -98,7 +100,10 @@ def _pages(
     what = f"reading {query.records.mapping.theirs}"
     if answer.failed:
         connection = composite.transport.connection
-        raise call_error(answer.status, answer.body, writes=False, what=what, connection=connection)
+        error = call_error(answer.status, answer.body, writes=False, what=what, connection=connection)
+        if answer.status == UNREADABLE and isinstance(error, Misconfigured):
+            raise Unreadable(str(error), query.read.object)
+        raise error
     total, received, body = None, 0, answer.body
     while True:
         records, done, following, announced = _page(body, what)

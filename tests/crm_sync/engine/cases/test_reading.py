@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -177,3 +179,61 @@ def test_a_clock_that_was_ahead_and_is_set_right_hides_no_edit(office: Office) -
     assert office.value(ours, "title") == "T1"
     office.assert_silent()
     assert office.one("select count(distinct run_id) from crm_sync.audit_trail where rule = 'clock'") == 1
+
+
+@contextmanager
+def _hidden(office: Office, field: str) -> Iterator[None]:
+    """Somebody takes the integration user's right to see a field, and gives it back."""
+    query = f"SELECT Id, ParentId, SobjectType, Field FROM FieldPermissions WHERE Field = '{field}'"
+    found = office.people.rest("GET", "/query", params={"q": query})["records"]
+    for right in found:
+        office.people.rest("DELETE", f"/sobjects/FieldPermissions/{right['Id']}")
+    yield
+    for right in found:
+        again = {name: right[name] for name in ("ParentId", "SobjectType", "Field")}
+        rights = {"PermissionsRead": True, "PermissionsEdit": True}
+        office.people.rest("POST", "/sobjects/FieldPermissions", json=again | rights)
+
+
+def test_a_field_that_is_hidden_from_us_stops_its_own_object_alone(office: Office) -> None:
+    contact, their_contact = office.both()
+    account = office.ours("account", name="Acme")
+    office.run()
+    their_account = office.linked(account)
+    before = position(office)
+    with _hidden(office, "Contact.GPTWeb_Lead_Source__c"):
+        office.people.edits(their_contact, "title", "T1")
+        office.people.edits(their_account, "phone", "1")
+        office.edit(contact, department="O1")
+        office.edit(account, "account", industry="Energy")
+        report = office.run()
+        assert report.state == "failed"
+        assert report.message.startswith("contact left out, the rest was done: ")
+        assert "GPTWeb_Lead_Source__c is missing or hidden" in report.message
+        assert "crm_provision__main" in report.message
+        assert office.value(account, "phone", "account") == "1"
+        assert office.shown(their_account, "industry", "account") == "Energy"
+        assert position(office) == before
+    assert office.run().state == "succeeded"
+    assert (office.value(contact, "title"), office.shown(their_contact, "department")) == ("T1", "O1")
+    office.assert_silent()
+
+
+def test_a_run_of_which_no_object_can_be_read_stops(office: Office) -> None:
+    office.both()
+    with _hidden(office, "Contact.GPTWeb_Lead_Source__c"):
+        assert office.run(objects=("contact",)).state == "failed"
+        assert office.error is not None
+        assert "GPTWeb_Lead_Source__c is missing or hidden" in str(office.error)
+    office.assert_silent()
+
+
+def test_a_pull_that_is_repeated_tries_all_objects_anew(office: Office) -> None:
+    contact, theirs = office.both()
+    run_id = office.open()
+    with _hidden(office, "Contact.GPTWeb_Lead_Source__c"):
+        office.people.edits(theirs, "title", "T1")
+        office.stage(run_id, "pull")
+    office.stage(run_id, "pull", "plan", "push_ours", "push_theirs")
+    assert office.settle(run_id).state == "succeeded"
+    assert office.value(contact, "title") == "T1"
