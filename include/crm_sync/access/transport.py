@@ -32,8 +32,17 @@ from crm_sync.access.lines import lines_of
 from crm_sync.access.login import Login, Session, is_loopback, trusted_address
 from crm_sync.access.network import network_error
 from crm_sync.access.replies import BUSY, call_error
-from crm_sync.access.reply import ApiUsage, Reply, allocation, api_usage, is_used_up, server_date
-from crm_sync.errors import Misconfigured, NotSent, RetryLater, SyncError, Unanswered
+from crm_sync.access.reply import (
+    ApiUsage,
+    Reply,
+    allocation,
+    api_usage,
+    is_dead_session,
+    is_used_up,
+    json_body,
+    server_date,
+)
+from crm_sync.errors import Misconfigured, NotSent, RetryLater, SyncError
 from crm_sync.ports import LIMITS, Meter
 
 __all__ = ["ApiUsage", "Download", "MeteredSession", "Reply"]
@@ -42,8 +51,6 @@ CONNECT_TIMEOUT = 10.0
 UNCOUNTED = re.compile(r"^/services/(oauth2/|data/?$)")
 """Salesforce counts neither the OAuth endpoints nor the list of versions (facts/salesforce.md 1, 3.2)."""
 VERSIONED = re.compile(r"^/services/data/v\d+\.0(?=/)")
-NUL, NUL_IN_JSON = "\0", b"\\u0000"
-"""The one character that Postgres can't hold; a record that had it could never be stored, nor any page that it is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +134,14 @@ class MeteredSession(requests.Session):
         ``writes``: it may change records, so it is not repeated, and Unanswered is raised when its fate is not known.
         ``deadline`` (time.monotonic): nothing is sent when the answer may come later than that.
         """
-        request = requests.Request(
-            method, trusted_address(self.login.token().instance_url) + path, params=params
-        )
-        request.headers = {"Accept": "application/json", **(headers or {})}
-        if json is not None:
-            request.data = orjson.dumps(json)
-            request.headers["Content-Type"] = "application/json"
-        if csv is not None:
-            csv.seek(0)
-            request.data = csv
-            request.headers["Content-Type"] = "text/csv; charset=UTF-8"
-        prepared = self.prepare_request(request)
+        data, kind = _content(json, csv)
+        accepted = {"Accept": "application/json", **(headers or {}), **kind}
+        prepared = self._prepared(method, path, params, accepted, data)
         settings = self.merge_environment_settings(prepared.url or "", {}, None, None, None)
         answer = self._exchange(prepared, _Trip(purpose, writes, deadline), settings)
         response = answer.response
         what = _what(prepared)
-        body = self._body(response, what, writes=writes)
+        body = json_body(response, what, writes=writes)
         if response.status_code >= 300:
             raise call_error(response.status_code, body, writes=writes, what=what, connection=self.connection)
         # A write that was answered is answered, whatever its headers lack; a read needs to know its time.
@@ -155,16 +153,12 @@ class MeteredSession(requests.Session):
     @contextmanager
     def download(self, path: str, *, params: Mapping[str, str], purpose: str) -> Iterator[Download]:
         """One call whose reply is text without end in sight (CSV); RetryLater when it breaks off on the way."""
-        request = requests.Request(
-            "GET", trusted_address(self.login.token().instance_url) + path, params=params
-        )
-        request.headers = {"Accept": "text/csv"}
-        prepared = self.prepare_request(request)
+        prepared = self._prepared("GET", path, params, {"Accept": "text/csv"})
         settings = self.merge_environment_settings(prepared.url or "", {}, True, None, None)
         what = _what(prepared)
         with self._exchange(prepared, _Trip(purpose, False, None), settings).response as response:
             if response.status_code >= 300:
-                body = self._body(response, what, writes=False)
+                body = json_body(response, what, writes=False)
                 raise call_error(
                     response.status_code, body, writes=False, what=what, connection=self.connection
                 )
@@ -176,17 +170,12 @@ class MeteredSession(requests.Session):
                 words = f"{what}: the reply broke off ({type(error).__name__}); it is asked again later"
                 raise RetryLater(words) from None
 
-    def _body(self, response: requests.Response, what: str, *, writes: bool) -> Any:
-        if not response.content:
-            return None
-        try:
-            body = orjson.loads(response.content)
-            return _without_nul(body) if NUL_IN_JSON in response.content else body
-        except orjson.JSONDecodeError:
-            if response.status_code >= 300:
-                return None
-            error = Unanswered if writes else RetryLater
-            raise error(f"{what}: the reply is cut off or no JSON ({len(response.content)} bytes)") from None
+    def _prepared(
+        self, method: str, path: str, params: Mapping[str, str] | None, headers: Mapping[str, str],
+        data: bytes | IO[bytes] | None = None,
+    ) -> requests.PreparedRequest:  # fmt: skip
+        address = trusted_address(self.login.token().instance_url) + path
+        return self.prepare_request(requests.Request(method, address, headers, data=data, params=params))
 
     # ------------------------------------------------------------------------- everything that leaves
 
@@ -218,11 +207,11 @@ class MeteredSession(requests.Session):
         """Renew a refused session once and replay once: a 401 says that nothing was processed."""
         session = self.login.token()
         answer = self._leave(request, session, trip, settings)
-        if _is_refused(answer.response) and not trip.renewed:
+        if is_dead_session(answer.response) and not trip.renewed:
             trip.renewed = True
             answer = self._leave(request, self.login.renew(session), trip, settings)
-        if _is_refused(answer.response):
-            body = self._body(answer.response, "", writes=trip.writes)
+        if is_dead_session(answer.response):
+            body = json_body(answer.response, "", writes=trip.writes)
             raise call_error(401, body, writes=trip.writes, what=_what(request), connection=self.connection)
         return answer
 
@@ -298,24 +287,19 @@ class MeteredSession(requests.Session):
             )
 
 
-def _without_nul(body: Any) -> Any:
-    if isinstance(body, str):
-        return body.replace(NUL, "")
-    if isinstance(body, list):
-        return [_without_nul(item) for item in body]
-    return {key: _without_nul(value) for key, value in body.items()} if isinstance(body, dict) else body
+def _content(json: object, csv: IO[bytes] | None) -> tuple[bytes | IO[bytes] | None, dict[str, str]]:
+    """What a call carries, and the header that says what that is."""
+    if csv is not None:
+        csv.seek(0)
+        return csv, {"Content-Type": "text/csv; charset=UTF-8"}
+    if json is not None:
+        return orjson.dumps(json), {"Content-Type": "application/json"}
+    return None, {}
 
 
 def _what(request: requests.PreparedRequest) -> str:
     """The call in a message: without its query, which may hold people's addresses."""
     return f"{request.method} {urlsplit(request.url or '').path}"
-
-
-def _is_refused(response: requests.Response) -> bool:
-    """Whether the session is dead, so that a new one may help; not when it lacks a scope (facts 6)."""
-    if response.status_code == 403:
-        return b"Bad_OAuth_Token" in response.content  # what userinfo says instead of 401
-    return response.status_code == 401 and b"not valid for use with the REST API" not in response.content
 
 
 def _may_be_asked_again(error: BaseException) -> bool:
