@@ -1,12 +1,9 @@
-"""The questions that identity asks the database: who shares a match key with whom, and who is linked already.
-
-Each question is asked for a whole chunk: its keys go out as one array, and the answers are joined here.
-"""
+"""Who has no partner yet: strays of theirs and records of ours, a chunk at a time, each with its candidates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,11 +13,12 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.match import Ambiguous, Candidates, Create, Match, judge
 from crm_sync.ledger import window
 from crm_sync.ledger.database import Transaction
-from crm_sync.ledger.records import LINK_KEYS, STRAY_KEYS, columns, match_function, our_record, table
+from crm_sync.ledger.records import columns, match_function, our_record, table
 from crm_sync.ledger.runs import Run
+from crm_sync.ledger.sharing import Sharing, key_says, nobody, sharing
 from crm_sync.model import OurRecord
 
-__all__ = ["FIRST_ID", "Stray", "Unlinked", "nobody", "strangers", "strays_of", "unlinked", "unlinked_of"]
+__all__ = ["FIRST_ID", "Stray", "Unlinked", "strangers", "strays_of", "unlinked", "unlinked_of"]
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -56,15 +54,6 @@ class Unlinked:
         return isinstance(judge(self.levels, "ours"), Create)
 
 
-@dataclass(slots=True)
-class _Sharing:
-    """Who has one key: our records without and with a link (or a create in doubt), and strangers of theirs."""
-
-    free: list[str] = field(default_factory=list)
-    linked: list[str] = field(default_factory=list)
-    strays: list[str] = field(default_factory=list)
-
-
 def strangers(
     tx: Transaction, run: Run, mapping: ObjectMapping, after: str, limit: int
 ) -> list[tuple[str, bool]]:
@@ -93,28 +82,6 @@ def strangers(
         (run.connection, mapping.object, [row[0] for row in found]),
     )}  # fmt: skip
     return [(their_id, new and their_id not in parked) for their_id, new in found]
-
-
-def nobody(mapping: ObjectMapping) -> sql.Composed:
-    """Of a stray ``s``: nobody on either side shares a key with it, so that ``judge`` would say Create.
-
-    Each question is a look-up by the key alone (offset 0), whatever the planner believes about fresh tables.
-    """
-    theirs = sql.SQL("""s.{key} is null or (
-          not exists (select 1 from (select o.deleted_at from {table} o where {function}(o.{column}) = s.{key} offset 0) o
-            where o.deleted_at is null)
-          and not exists (select 1 from (select * from crm_sync.stray x where x.{key} = s.{key} offset 0) x
-            where x.connection = %(c)s and x.object = %(o)s and x.their_id <> s.their_id and not x.deleted offset 0)
-          and not exists (select 1 from (select * from crm_sync.link y where y.{linked} = s.{key} offset 0) y
-            where y.connection = %(c)s and y.object = %(o)s and y.their_alive and y.state in ('live', 'gone') offset 0)""")
-    levels = [
-        theirs.format(
-            key=sql.Identifier(STRAY_KEYS[level]), linked=sql.Identifier(LINK_KEYS[level]), table=table(mapping),
-            function=match_function(mapping, column), column=sql.Identifier(column),
-        )
-        for level, column in enumerate(mapping.match)
-    ]  # fmt: skip
-    return sql.SQL("({}))").format(sql.SQL(")) and (").join(levels))
 
 
 def strays_of(
@@ -156,9 +123,9 @@ def unlinked_of(
 def _strays(
     tx: Transaction, mapping: ObjectMapping, connection: str, rows: Sequence[Sequence[Any]]
 ) -> list[Stray]:
-    keyed = _keyed(tx, mapping, connection, {row[1] for row in rows if row[1]})
-    sharing = [
-        _sharing(tx, mapping, connection, level, [row[2 + level] for row in rows])
+    keyed = key_says(tx, mapping, connection, {row[1] for row in rows if row[1]})
+    by_level = [
+        sharing(tx, mapping, connection, level, [row[2 + level] for row in rows])
         for level in range(len(mapping.match))
     ]
     return [
@@ -166,8 +133,8 @@ def _strays(
             their_id, keyed.get(our_id),
             tuple(
                 Candidates(column, key, len(found.strays), tuple(found.free), tuple(found.linked))
-                for column, key, by_key in zip(mapping.match, keys, sharing, strict=False)
-                for found in [by_key.get(key, _Sharing())]
+                for column, key, by_key in zip(mapping.match, keys, by_level, strict=False)
+                for found in [by_key.get(key, Sharing())]
             ),
         )
         for their_id, our_id, *keys in rows
@@ -198,8 +165,8 @@ def _unlinked(
     )
     rows = tx.rows(query, parameters)
     width = len(mapping.match)
-    sharing = [
-        _sharing(tx, mapping, parameters["c"], level, [row[4 + level] for row in rows])
+    by_level = [
+        sharing(tx, mapping, parameters["c"], level, [row[4 + level] for row in rows])
         for level in range(width)
     ]
     return [
@@ -210,72 +177,9 @@ def _unlinked(
                     column, key, len({*found.free, row[0]}), tuple(found.strays),
                     tuple(other for other in found.linked if other != row[0]),
                 )
-                for column, key, by_key in zip(mapping.match, row[4 : 4 + width], sharing, strict=True)
-                for found in [by_key.get(key, _Sharing())]
+                for column, key, by_key in zip(mapping.match, row[4 : 4 + width], by_level, strict=True)
+                for found in [by_key.get(key, Sharing())]
             ),
         )
         for row in rows
     ]  # fmt: skip
-
-
-def _sharing(
-    tx: Transaction, mapping: ObjectMapping, connection: str, level: int, keys: Iterable[str | None]
-) -> dict[str | None, _Sharing]:
-    """Everybody who has one of these keys.
-
-    A record of ours that is being created counts as linked: it may exist there already, under our key.  A linked
-    record counts with our value and with theirs, so that a twin of either is never overlooked (algorithm.md 6.1.8).
-    """
-    wanted = sorted({key for key in keys if key is not None})
-    found: dict[str | None, _Sharing] = {key: _Sharing() for key in wanted}
-    if not wanted:
-        return found
-    column = mapping.match[level]
-    parameters = {"c": connection, "o": mapping.object, "keys": wanted}
-    ours = sql.SQL("""
-        select k.key, o.id::text, l.their_id is not null or exists (select 1 from crm_sync.intent i
-          where i.link_id = l.link_id and i.closed_by is null)
-        from unnest(%(keys)s::text[]) as k (key)
-        cross join lateral (select o.id, o.deleted_at from {table} o where {function}(o.{column}) = k.key offset 0) o
-        left join lateral (select * from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
-          and l.our_id = o.id offset 0) l on true
-        where o.deleted_at is null order by o.id""").format(
-        function=match_function(mapping, column), column=sql.Identifier(column), table=table(mapping)
-    )
-    for key, our_id, is_linked in tx.rows(ours, parameters):
-        (found[key].linked if is_linked else found[key].free).append(our_id)
-    theirs = sql.SQL(
-        "select {key}, their_id from crm_sync.stray where connection = %(c)s and object = %(o)s and {key} = any(%(keys)s) "
-        "and not deleted order by their_id"
-    ).format(key=sql.Identifier(STRAY_KEYS[level]))
-    for key, their_id in tx.rows(theirs, parameters):
-        found[key].strays.append(their_id)
-    linked = sql.SQL(
-        "select {key}, our_id::text from crm_sync.link where connection = %(c)s and object = %(o)s "
-        "and {key} = any(%(keys)s) and their_alive and state in ('live', 'gone')"
-    ).format(key=sql.Identifier(LINK_KEYS[level]))
-    for key, our_id in tx.rows(linked, parameters):
-        if our_id not in found[key].linked:
-            found[key].linked.append(our_id)
-    return found
-
-
-def _keyed(
-    tx: Transaction, mapping: ObjectMapping, connection: str, our_ids: set[str]
-) -> dict[str | None, Match | Ambiguous]:
-    """What our key on a record of theirs says, as far as it is a key of ours."""
-    if not our_ids:
-        return {}
-    query = sql.SQL(
-        "select o.id::text, o.deleted_at is null, l.their_id from {table} o left join crm_sync.link l "
-        "on l.connection = %s and l.object = %s and l.our_id = o.id where o.id = any(%s::uuid[])"
-    ).format(table=table(mapping))
-    found: dict[str | None, Match | Ambiguous] = {}
-    for our_id, alive, their_id in tx.rows(query, (connection, mapping.object, sorted(our_ids))):
-        if their_id is not None:
-            found[our_id] = Ambiguous(
-                f"it carries the key of {our_id}, which is linked to {their_id}", (our_id,)
-            )
-        elif alive:
-            found[our_id] = Match(our_id, "key")
-    return found

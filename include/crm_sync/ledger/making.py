@@ -16,8 +16,8 @@ from psycopg import sql
 
 from crm_sync.decide.mapping import FieldMapping, ObjectMapping
 from crm_sync.ledger.database import Transaction
-from crm_sync.ledger.identity import nobody
 from crm_sync.ledger.records import as_engine, table
+from crm_sync.ledger.sharing import nobody
 from crm_sync.ledger.trail import EVERY_FIELD, UNDONE, Chunk
 from crm_sync.model import EVERY_COLUMN
 

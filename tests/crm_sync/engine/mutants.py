@@ -116,7 +116,7 @@ MUTANTS = [
     Mutant("a contact that our database refused is parked", "engine/conversion.py",
            'and p[0].parked.get(("ours", EXISTS)) != p[0].converted_to', "and True",
            "test_a_contact_that_our_database_refuses_is_parked_until_the_lead_is_another_one"),
-    Mutant("a link remembers the name too", "ledger/identity.py", '"and {key} = any(%(keys)s) and their_alive', '"and match_key = any(%(keys)s) and their_alive',
+    Mutant("a link remembers the name too", "ledger/sharing.py", '"and {key} = any(%(keys)s) and their_alive', '"and match_key = any(%(keys)s) and their_alive',
            "test_account_without_a_website_made_on_both_sides_at_once_and_ours_archived"),
     Mutant("the first read after a create shows the spelling", "decide/observe.py",
            "read_back(link, image, spelt),", "link,",
