@@ -195,7 +195,7 @@ def put(
         (our_id,),
     )
     if not held:
-        raise Missing(f"{mapping.object} {our_id} is no longer in GPTWeb")
+        raise Missing(f"{mapping.object} {our_id} is no longer in GPTWeb; there is nothing left to decide")
     before = canonical(mapped, held[0][0])
     if instead_of is not UNCHECKED and before != canonical(mapped, instead_of):
         raise Misconfigured(

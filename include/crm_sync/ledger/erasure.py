@@ -16,6 +16,8 @@ from crm_sync.model import Image
 
 __all__ = ["Person", "Reach", "Twin", "erase", "kept_out", "people", "reach"]
 
+UNKNOWN = "neither GPTWeb nor the audit trail knows a person {}; the tab's page Erase a person finds their id by e-mail"
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -82,7 +84,7 @@ def reach(tx: Transaction, our_id: UUID) -> Reach:
     )[0]
     found = _records(tx, ids)
     if not found and not counts[0]:
-        raise Missing(f"neither GPTWeb nor the audit trail knows a person {our_id}")
+        raise Missing(UNKNOWN.format(our_id))
     return Reach(
         tuple(found), tuple(Twin(*row) for row in twins), tuple(row[0] for row in connections), *counts
     )
@@ -133,7 +135,7 @@ def erase(tx: Transaction, our_id: UUID, who: str, why: str) -> list[str]:
         "or exists (select 1 from crm_sync.change where our_id = %(id)s)",
         {"id": our_id},
     ):
-        raise Missing(f"neither GPTWeb nor the audit trail knows a person {our_id}")
+        raise Missing(UNKNOWN.format(our_id))
     try:
         return [row[0] for row in tx.rows("select crm_sync.erase_person(%s, %s, %s)", (our_id, who, why))]
     except psycopg.errors.ObjectInUse as error:

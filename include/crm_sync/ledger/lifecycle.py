@@ -26,7 +26,7 @@ def note(tx: Transaction, connection: str, rule: str, detail: str, who: str | No
 
 def _switch(tx: Transaction, connection: str, *, active: bool, rule: str, who: str) -> bool:
     if tx.one("select 1 from crm_sync.connection where name = %s for update", (connection,)) is None:
-        raise Missing(f"there is no connection {connection!r}")
+        raise Missing(f"there is no connection {connection!r}; CRM Sync lists those that there are")
     query = "update crm_sync.connection set active = %s where name = %s and active <> %s"
     switched = bool(tx.run(query, (active, connection, active)))
     if switched:

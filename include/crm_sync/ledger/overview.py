@@ -105,7 +105,7 @@ def names(tx: Transaction) -> list[str]:
 def require(tx: Transaction, name: str) -> None:
     """Missing for a name that there is not."""
     if tx.one("select 1 from crm_sync.connection where name = %s", (name,)) is None:
-        raise Missing(f"there is no connection {name!r}")
+        raise Missing(f"there is no connection {name!r}; CRM Sync lists those that there are")
 
 
 def overview(tx: Transaction, name: str) -> Overview:
@@ -161,7 +161,7 @@ def run(tx: Transaction, connection: str, run_id: int) -> RunFigures:
     query = sql.SQL("{run} where r.run_id = %s and r.connection = %s").format(run=_RUN)
     rows = tx.rows(query, (run_id, connection))
     if not rows:
-        raise Missing(f"connection {connection} has no run {run_id}")
+        raise Missing(f"connection {connection} has no run {run_id}; crm_sync.run_summary lists its runs")
     return RunFigures(*rows[0])
 
 

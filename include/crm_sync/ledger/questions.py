@@ -61,5 +61,5 @@ def asked(tx: Transaction, connection: str, run_id: int) -> Asked:
     """The newest question about the run; Missing where nothing was asked."""
     found = newest(tx, connection, run_id)
     if found is None:
-        raise Missing(f"nobody is asked about run {run_id} of {connection}")
+        raise Missing(f"nobody is asked about run {run_id} of {connection}; its page says how it stands")
     return found

@@ -61,7 +61,7 @@ def selection_of(tx: Transaction, run_id: int) -> Selection:
         (run_id,),
     )
     if not rows or rows[0][1] is None:
-        raise Misconfigured(f"run {run_id} is no undo")
+        raise Misconfigured(f"run {run_id} is no undo; crm_sync.run_summary shows of which kind a run is")
     connection, given = rows[0]
     return Selection(
         connection, tuple(given.get("runs", ())), given.get("record"), tuple(given.get("objects", ())),
