@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from crm_airflow.operators.watch_operator import WatchOperator
 from crm_sync.ledger import credentials, settings
 from crm_sync.ledger.database import Database
-from tests.crm_airflow.real import NAME, rows
+from tests.crm_airflow.real import NAME, rows, running_hub
 
 PAUSE = "update crm_sync.connection set active = false where name = %s"
 RESUME = "update crm_sync.connection set active = true where name = %s"
@@ -92,15 +92,19 @@ def letters() -> Letters:
     return Letters()
 
 
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database of its own: the watch looks at every connection there is, also at those that other tests left failing."""
+    with running_hub(tmp_path_factory.mktemp("watched")) as url:
+        yield url
+
+
 @pytest.fixture
-def told(hub: str, chat: Chat, letters: Letters, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def told(watched: str, chat: Chat, letters: Letters, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A connection that is in order, with people to tell."""
-    rows(hub, "truncate crm_sync.alert, crm_sync.alert_state")
-    # What other tests left as the last run of its kind is no matter here; a sealed run must not be changed for it.
-    ended_well = rows(hub, """insert into crm_sync.run (connection, kind, state, ended_at)
-      select %s, kind, 'succeeded', clock_timestamp() from unnest(array['reconcile', 'undo', 'provision', 'backfill', 'agent']) kind
-      returning run_id""", NAME)  # fmt: skip
-    with closing(Database(hub)) as database, database.transaction() as tx:
+    monkeypatch.setenv("CRM_SYNC_DATABASE_URL", watched)
+    rows(watched, "truncate crm_sync.alert, crm_sync.alert_state")
+    with closing(Database(watched)) as database, database.transaction() as tx:
         settings.change_settings(tx, NAME, {"alerts": ALERTS})
         settings.mark_provisioned(tx, NAME)
     with mail_server(letters) as port:
@@ -110,11 +114,8 @@ def told(hub: str, chat: Chat, letters: Letters, monkeypatch: pytest.MonkeyPatch
                 "extra": {"path": "/hooks/T1"}}  # fmt: skip
         monkeypatch.setenv("AIRFLOW_CONN_MAIL_SERVER", json.dumps(mail))
         monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps(hook))
-        yield hub
-    with closing(Database(hub)) as database, database.transaction() as tx:
-        settings.change_settings(tx, NAME, {"alerts": []})
-    rows(hub, "delete from crm_sync.run where run_id = any(%s)", [run_id for (run_id,) in ended_well])
-    rows(hub, "update crm_sync.connection set active = true, provisioned_at = null where name = %s", NAME)
+        yield watched
+    rows(watched, RESUME, NAME)
 
 
 def watch() -> dict[str, int]:
