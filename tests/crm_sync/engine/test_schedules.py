@@ -14,7 +14,7 @@ import pytest
 from crm_sync.ledger import worklist
 from crm_sync.model import Object, Value, Write
 from crm_sync.stores.database import DatabaseStore
-from tests.crm_sync.engine.world import LAG, LEASE, MAPPINGS, World, a_database_that
+from tests.crm_sync.engine.world import LAG, LATE, LEASE, MAPPINGS, World, a_database_that
 
 MakeWorld = Callable[..., World]
 
@@ -262,6 +262,45 @@ def test_lost_reply_commits_after_newer_push(world: World) -> None:
     assert world.their_value("title") == "O1"
     world.assert_sound()
     assert world.their_value("title") == "O2"
+
+
+def _create_that_commits_late(world: World, seconds: float) -> tuple[str, str]:
+    """O1 is on its way for so long; meanwhile O2 is typed here, and a run looks for what became of O1: our id, their title."""
+    id = world.our_new(title="O1", email="e9@example.com")
+    slow = world.start().to("push_ours").to("sent")
+    world.our_edit("title", "O2", id)
+    world.tick(seconds)
+    world.run()
+    slow.finish()
+    world.drain()
+    return id, str(world.their_value("title", id=world.linked(id)))
+
+
+@pytest.mark.parametrize("direction", ["bidirectional", "push"])
+def test_create_that_commits_at_its_last_moment(make_world: MakeWorld, direction: str) -> None:
+    """Until then nobody takes it for given up, in whatever direction."""
+    world = make_world(policy="gptweb_wins", direction=direction)
+    id, theirs = _create_that_commits_late(world, LEASE + LATE)
+    assert (world.our_value("title", id), theirs) == ("O2", "O2")
+
+
+def test_create_that_commits_after_its_last_moment_where_both_write(make_world: MakeWorld) -> None:
+    """Beyond what is assumed of the CRM: it is taken for somebody's edit there, pulled, and told in the trail."""
+    world = make_world(policy="gptweb_wins")
+    id, theirs = _create_that_commits_late(world, LEASE + LATE + 1)
+    assert (world.our_value("title", id), theirs) == ("O1", "O1")
+    assert ("O2", "O1") in [(line.before, line.after) for line in world.trail("title")]
+    world.assert_sound()
+
+
+def test_create_that_commits_after_its_last_moment_where_only_we_write(make_world: MakeWorld) -> None:
+    """The same stays there, as any edit of theirs does, until ours is edited again."""
+    world = make_world(direction="push")
+    id, theirs = _create_that_commits_late(world, LEASE + LATE + 1)
+    assert (world.our_value("title", id), theirs) == ("O2", "O1")
+    world.our_edit("title", "O3", id)
+    world.drain()
+    assert world.their_value("title", id=world.linked(id)) == "O3"
 
 
 def test_reply_after_it_was_resolved(make_world: MakeWorld) -> None:
