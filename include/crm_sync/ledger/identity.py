@@ -21,6 +21,19 @@ from crm_sync.model import OurRecord
 __all__ = ["FIRST_ID", "Stray", "Unlinked", "strangers", "strays_of", "unlinked", "unlinked_of"]
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
+_UNLINKED = sql.SQL("""
+    select b.our_id::text, b.version, l.link_id,
+      exists (select 1 from (select * from crm_sync.parked p where p.our_id = b.our_id offset 0) p
+        where p.connection = %(c)s and p.object = %(o)s and p.link_id is not null and p.field is null and p.held
+          and p.lifted_at is null and p.our_version = o.version),
+      {keys}, {columns}
+    from crm_sync.outbox b
+    left join {table} o on o.id = b.our_id
+    left join lateral (select * from crm_sync.link l where l.connection = b.connection and l.object = b.object
+      and l.our_id = b.our_id offset 0) l on true
+    where b.connection = %(c)s and b.object = %(o)s and {which} and l.their_id is null
+      and (l.link_id is null or l.state = 'creating') and (l.claim_until is null or l.claim_until < %(now)s)
+    order by b.our_id limit %(limit)s""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +161,7 @@ def _unlinked(
         sql.SQL("{}(o.{})").format(match_function(mapping, column), sql.Identifier(column))
         for column in mapping.match
     )
-    query = sql.SQL("""
-        select b.our_id::text, b.version, l.link_id,
-          exists (select 1 from (select * from crm_sync.parked p where p.our_id = b.our_id offset 0) p
-            where p.connection = %(c)s and p.object = %(o)s and p.link_id is not null and p.field is null and p.held
-              and p.lifted_at is null and p.our_version = o.version),
-          {keys}, {columns}
-        from crm_sync.outbox b
-        left join {table} o on o.id = b.our_id
-        left join lateral (select * from crm_sync.link l where l.connection = b.connection and l.object = b.object
-          and l.our_id = b.our_id offset 0) l on true
-        where b.connection = %(c)s and b.object = %(o)s and {which} and l.their_id is null
-          and (l.link_id is null or l.state = 'creating') and (l.claim_until is null or l.claim_until < %(now)s)
-        order by b.our_id limit %(limit)s""").format(
-        keys=keys, columns=columns(mapping, "o"), table=table(mapping), which=which
-    )
+    query = _UNLINKED.format(keys=keys, columns=columns(mapping, "o"), table=table(mapping), which=which)
     rows = tx.rows(query, parameters)
     width = len(mapping.match)
     by_level = [

@@ -18,6 +18,24 @@ from crm_sync.ledger.records import LINK_KEYS, STRAY_KEYS, match_function, table
 __all__ = ["Sharing", "key_says", "nobody", "sharing"]
 
 
+_OURS = sql.SQL("""
+    select k.key, o.id::text, l.their_id is not null or exists (select 1 from crm_sync.intent i
+      where i.link_id = l.link_id and i.closed_by is null)
+    from unnest(%(keys)s::text[]) as k (key)
+    cross join lateral (select o.id, o.deleted_at from {table} o where {function}(o.{column}) = k.key offset 0) o
+    left join lateral (select * from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
+      and l.our_id = o.id offset 0) l on true
+    where o.deleted_at is null order by o.id""")
+_STRAYS = sql.SQL(
+    "select {key}, their_id from crm_sync.stray where connection = %(c)s and object = %(o)s and {key} = any(%(keys)s) "
+    "and not deleted order by their_id"
+)
+_LINKED = sql.SQL(
+    "select {key}, our_id::text from crm_sync.link where connection = %(c)s and object = %(o)s "
+    "and {key} = any(%(keys)s) and their_alive and state in ('live', 'gone')"
+)
+
+
 @dataclass(slots=True)
 class Sharing:
     """Who has one key: our records without and with a link (or a create in doubt), and strangers of theirs."""
@@ -63,29 +81,14 @@ def sharing(
         return found
     column = mapping.match[level]
     parameters = {"c": connection, "o": mapping.object, "keys": wanted}
-    ours = sql.SQL("""
-        select k.key, o.id::text, l.their_id is not null or exists (select 1 from crm_sync.intent i
-          where i.link_id = l.link_id and i.closed_by is null)
-        from unnest(%(keys)s::text[]) as k (key)
-        cross join lateral (select o.id, o.deleted_at from {table} o where {function}(o.{column}) = k.key offset 0) o
-        left join lateral (select * from crm_sync.link l where l.connection = %(c)s and l.object = %(o)s
-          and l.our_id = o.id offset 0) l on true
-        where o.deleted_at is null order by o.id""").format(
+    ours = _OURS.format(
         function=match_function(mapping, column), column=sql.Identifier(column), table=table(mapping)
     )
     for key, our_id, is_linked in tx.rows(ours, parameters):
         (found[key].linked if is_linked else found[key].free).append(our_id)
-    theirs = sql.SQL(
-        "select {key}, their_id from crm_sync.stray where connection = %(c)s and object = %(o)s and {key} = any(%(keys)s) "
-        "and not deleted order by their_id"
-    ).format(key=sql.Identifier(STRAY_KEYS[level]))
-    for key, their_id in tx.rows(theirs, parameters):
+    for key, their_id in tx.rows(_STRAYS.format(key=sql.Identifier(STRAY_KEYS[level])), parameters):
         found[key].strays.append(their_id)
-    linked = sql.SQL(
-        "select {key}, our_id::text from crm_sync.link where connection = %(c)s and object = %(o)s "
-        "and {key} = any(%(keys)s) and their_alive and state in ('live', 'gone')"
-    ).format(key=sql.Identifier(LINK_KEYS[level]))
-    for key, our_id in tx.rows(linked, parameters):
+    for key, our_id in tx.rows(_LINKED.format(key=sql.Identifier(LINK_KEYS[level])), parameters):
         if our_id not in found[key].linked:
             found[key].linked.append(our_id)
     return found
