@@ -11,6 +11,8 @@ __all__ = ["TIMES", "measure", "measure_pull", "measure_push"]
 TIMES = 10
 """How many times the contacts of a first sync."""
 MOST_MEMORY = 150.0
+BEST_PACE = 5_600
+"""Rows a second: the most that Salesforce says of its Bulk API, 20 million an hour ("Bulk API Parallelism")."""
 BOTH = "Ours: a whole sync with merge, ledger, claims and every row's result; imports counted. Stock: no merge, no ledger."
 
 
@@ -39,19 +41,32 @@ def measure_pull(count: int) -> Report:
 
 
 def measure_push(count: int) -> Report:
-    """The push of both in worlds with the same contacts here."""
+    """The push of both in worlds with the same contacts here, beside a CRM that works as fast as this machine, and one with a pace."""
     contacts = count * TIMES
     ours, stock = _push(contacts, ours=True), _push(contacts, ours=False)
-    ratio = ours.child.wall / stock.child.wall
-    calls, most = _calls(ours), 15 if contacts <= 100_000 else contacts // 6_000
+    paced, beside = _push(contacts, ours=True, pace=BEST_PACE), _push(contacts, ours=False, pace=BEST_PACE)
+    calls, most = max(_calls(ours), _calls(paced)), 15 if contacts <= 100_000 else contacts // 6_000
     return Report(f"{contacts:,} contacts to the CRM", [
-        Figure("push: time of ours to that of SalesforceBulkOperator", "<= 1.00", f"{ratio:.2f} = {ours.child.wall:.1f} s / {stock.child.wall:.1f} s", ratio <= 1, ratio),
+        _by_the_clock("at the best pace of a real org", paced, beside),
+        _by_the_clock("by a CRM that shares our cores and never waits", ours, stock),
         Figure("push: CPU of ours to that of SalesforceBulkOperator", "", f"{ours.cpu / stock.cpu:.2f} = {_split(ours)} / {_split(stock)}", None, ours.cpu / stock.cpu),
         Figure("push: memory above Airflow's own", f"< {MOST_MEMORY:.0f} MB", f"{_above(ours):.0f} MB (stock {_above(stock):.0f})", _above(ours) < MOST_MEMORY, _above(ours)),
-        Figure("push: API calls", f"<= {most}", f"{calls}", calls <= most, calls),
+        Figure("push: API calls", f"<= {most}", f"{_calls(ours)}, at the pace {_calls(paced)}", calls <= most, calls),
         Figure("push: CPU of the stand-in (counted nowhere)", "", f"ours {ours.standin:.1f} s, stock {stock.standin:.1f} s", None),
         Figure("push: fields written and known to be written", "all planned", _settled(ours), _all(ours)),
-    ], [BOTH, f"Push by stage: {_stages(ours)}."])  # fmt: skip
+    ], [
+        BOTH,
+        f"The pace: {BEST_PACE:,} rows a second, the most that Salesforce says of its Bulk API.",
+        f"Push by stage: {_stages(ours)}; at the pace: {_stages(paced)}.",
+    ])  # fmt: skip
+
+
+def _by_the_clock(where: str, ours: Measured, stock: Measured) -> Figure:
+    ratio = ours.child.wall / stock.child.wall
+    said = f"{ratio:.2f} = {ours.child.wall:.1f} s / {stock.child.wall:.1f} s"
+    return Figure(
+        f"push: time of ours to that of SalesforceBulkOperator, {where}", "<= 1.00", said, ratio <= 1, ratio
+    )
 
 
 def _pull(contacts: int, *, ours: bool) -> Measured:
@@ -69,9 +84,10 @@ def _pull(contacts: int, *, ours: bool) -> Measured:
         return made.measure("stock-pull", "landing", *fields_in(MAPPING))
 
 
-def _push(contacts: int, *, ours: bool) -> Measured:
+def _push(contacts: int, *, ours: bool, pace: int = 0) -> Measured:
     with world() as made:
         made.seed_ours("contact", contacts)
+        made.pace(pace)
         made.rest()
         if ours:
             return made.measure("sync", "contact")

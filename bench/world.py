@@ -145,6 +145,10 @@ class World:
         """Let the CRM's clock run ahead."""
         self._standin("POST", "clock", json={"advance": seconds})
 
+    def pace(self, rows_per_second: int) -> None:
+        """Let the CRM work off no more rows of bulk jobs a second, all jobs together."""
+        self._standin("POST", "settings", json={"bulk_rows_per_second": rows_per_second})
+
     def _standin(self, method: str, what: str, **content: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.token}"}
         reply = requests.request(method, f"{self.url}/standin/{what}", headers=headers, timeout=60, **content)

@@ -108,15 +108,18 @@ def first_wait(rows: int) -> float:
     return 1 + rows / 100_000
 
 
-def next_wait(last: float, rows: int, processed: int, working: float) -> float:
-    """Seconds before the next look: half as many again as before, at most a minute, but not longer than the rest will take.
+def next_wait(last: float, rows: int, processed: int, before: int, working: float) -> float:
+    """Seconds before the next look at a job that has come to ``processed`` rows in ``working`` seconds.
 
-    ``processed``: the rows that it has come to in ``working`` seconds.
+    It lasts a tenth longer than the rest takes at the pace since the look before, ``last`` seconds ago at ``before`` rows:
+    a look too early costs a call.  But no longer than the job works already, and not less than a twentieth of that.  While
+    nothing moves, half as many again as the last time.  At most a minute.
     """
-    longest = min(1.5 * max(last, 1), LONGEST_WAIT)
-    if not processed:
-        return longest
-    return max(SHORTEST_WAIT, min(longest, working * (rows - processed) / processed))
+    pace = (processed - before) / (last if before else working) if processed > before else 0
+    if not pace:
+        return min(1.5 * max(last, 1), LONGEST_WAIT)
+    rest = max(1.1 * (rows - processed) / pace, SHORTEST_WAIT, working / 20)
+    return min(rest, working, LONGEST_WAIT)
 
 
 def _parts(rows: int, size: int) -> int:

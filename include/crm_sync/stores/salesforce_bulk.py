@@ -70,13 +70,15 @@ def wait_for(
     """
     slept = 0.0
     seconds = max(first_wait(rows) - since, 0)
+    before = 0
     while True:
         sleep(seconds)
         slept += seconds
         job = look()
         if job.ended or slept >= patience:
             return job
-        seconds = next_wait(seconds, rows, job.processed, since + slept)
+        seconds = next_wait(seconds, rows, job.processed, before, since + slept)
+        before = job.processed
 
 
 @contextmanager

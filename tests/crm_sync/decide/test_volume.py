@@ -47,21 +47,26 @@ def test_the_first_look_comes_after_a_few_seconds(rows: int, seconds: float) -> 
 
 
 @pytest.mark.parametrize(
-    ("last", "processed", "working", "seconds"),
+    ("last", "processed", "before", "working", "seconds"),
     [
-        (2, 0, 2, 3),
-        (0, 0, 4, 1.5),
-        (50, 0, 90, 60),
-        (2, 50_000, 2, 2),
-        (2, 10_000, 2, 3),
-        (2, 99_999, 2, 0.5),
-        (2, 100_000, 2, 0.5),
+        (2, 0, 0, 2, 3),
+        (0, 0, 0, 4, 1.5),
+        (50, 0, 0, 90, 60),
+        (2, 50_000, 0, 2, 2),
+        (0, 50_000, 0, 4, 4),  # the first look, at a job that has worked for a while
+        (2, 10_000, 0, 2, 2),  # the rest would take 18 s: not longer than it works already
+        (10, 60_000, 40_000, 30, 22),  # it went faster before
+        (10, 60_000, 60_000, 30, 15),  # it stands still
+        (100, 20_000, 10_000, 400, 60),
+        (2, 99_999, 0, 2, 0.5),
+        (2, 100_000, 0, 2, 0.5),
+        (10, 99_000, 49_000, 40, 2),  # just before the end of a long one
     ],
 )
-def test_looks_grow_apart_to_a_minute_and_come_sooner_near_the_end(
-    last: float, processed: int, working: float, seconds: float
+def test_looks_grow_apart_to_a_minute_and_come_when_the_rest_should_be_done(
+    last: float, processed: int, before: int, working: float, seconds: float
 ) -> None:
-    assert next_wait(last, 100_000, processed, working) == seconds
+    assert next_wait(last, 100_000, processed, before, working) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("rows", "first"), [(1, 1), (19_999, 19_999), (20_000, 10_000), (100_001, 50_001)])
