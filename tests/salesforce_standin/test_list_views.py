@@ -81,7 +81,9 @@ def test_the_results_of_a_list_view(shown):
 
 def test_every_list_view_runs_and_is_explained(shown):
     for kind in ("Account", "Contact", "Lead"):
-        for one in shown.get(f"/sobjects/{kind}/listviews").json()["listviews"]:
+        views = shown.get(f"/sobjects/{kind}/listviews").json()["listviews"]
+        assert views, kind
+        for one in views:
             assert shown.get(one["resultsUrl"]).status_code == 200
             plan = shown.get("/query", params={"explain": one["id"]})
             assert plan.json()["plans"][0]["sobjectType"] == kind

@@ -20,7 +20,7 @@ from crm_sync.access.oauth import OAuthEndpoint
 from crm_sync.access.transport import MeteredSession
 from crm_sync.access.vault import KeyRing, Vault, new_entry
 from crm_sync.access.vault_login import VaultLogin
-from crm_sync.errors import ReconnectNeeded, SessionExpired
+from crm_sync.errors import Misconfigured, ReconnectNeeded, SessionExpired
 from crm_sync.ledger import credentials, settings
 from crm_sync.ledger.database import Database
 from tests.crm_sync.access.conftest import Book
@@ -235,7 +235,7 @@ def test_a_sixth_log_in_of_the_same_user_ends_the_grant_and_is_named(scene):
 
 def test_an_org_that_lets_this_machine_in_no_more_is_told_and_asked_again_by_the_next_run(scene):
     scene.tell("/settings", {"login_ranges": ["203.0.113.0/24"]})
-    with pytest.raises(Exception, match="IP ranges"):
+    with pytest.raises(Misconfigured, match="IP ranges"):
         scene.login(scene.app()).token()
     scene.tell("/settings", {"login_ranges": []})
     assert scene.login(scene.app()).token().access_token
