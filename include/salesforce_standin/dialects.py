@@ -26,7 +26,8 @@ def spoken(incoming: Incoming, reply: Reply) -> Reply:
     if incoming.path.startswith("/services/async/"):
         is_json = incoming.headers.get("content-type", "").lower().startswith(envelopes.JSON_TYPE)
         code = _BULK_CODES.get(code, "Unknown")
-        return _reply(envelopes.error(code, message, json=is_json, status=reply.status))
+        status = 400 if reply.status == 401 else reply.status
+        return _reply(envelopes.error(code, message, json=is_json, status=status))
     return reply
 
 

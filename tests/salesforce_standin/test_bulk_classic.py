@@ -296,7 +296,7 @@ def test_addresses_and_sessions(bulk):
     assert (reply.status_code, value(reply, "exceptionCode")) == (400, "InvalidUrl")
     bulk.token = "dead"
     reply = bulk.call("GET", "job/7505g0000000000AAA", kind=TYPES["JSON"])
-    assert (reply.status_code, reply.json()["exceptionCode"]) == (401, "InvalidSessionId")
+    assert (reply.status_code, reply.json()["exceptionCode"]) == (400, "InvalidSessionId")
 
 
 def test_an_aborted_job_leaves_its_batches(tmp_path):

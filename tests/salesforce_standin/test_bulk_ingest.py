@@ -217,7 +217,6 @@ def test_other_delimiters_with_crlf(user, delimiter, sign):
         ("LastName,Nope__c\nA,B\n", {}, "InvalidBatch : Field name not found : Nope__c"),
         ("\ufeffLastName\nA\n", {}, "InvalidBatch : Field name not found : \ufeffLastName"),
         ("LastName\nA,B\n", {}, "InvalidBatch : A row has more columns than the header"),
-        ("", {}, "InvalidBatch : Field name not found : "),
         ('LastName\nA\n"B\n', {}, f"{UNPARSED} EOF reached before closing an opened quote"),
         ('LastName\n"A"B\n', {}, f"{UNPARSED} {STRAY_QUOTE}"),
         ('\ufeff"LastName"\nA\n', {}, f"{UNPARSED} {STRAY_QUOTE}"),
@@ -366,6 +365,14 @@ def test_the_batches_of_a_day(client):
     later = Client(client.base, token)
     assert opened(later)["state"] == "Open"
     later.http.close()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "LastName\n"])
+def test_a_job_without_rows_completes(user, content):
+    done = worked_off(user, content)
+    assert (done["state"], done["numberRecordsProcessed"]) == ("JobComplete", 0)
+    for which in ("successfulResults", "failedResults", "unprocessedrecords"):
+        assert results(user, done, which) == []
 
 
 def test_packed_data(user):

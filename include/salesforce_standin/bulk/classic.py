@@ -36,8 +36,8 @@ def _fail(call: Call, code: str, message: str, status: int = 400) -> ApiError:
 
 
 def no_session(call: Call) -> ApiError:
-    """Return the reply to a token that is unknown or has run out."""
-    return _fail(call, "InvalidSessionId", "Invalid session id", 401)
+    """Return the reply to a token that is unknown or has run out: 400, by which clients know to log in anew."""
+    return _fail(call, "InvalidSessionId", "Invalid session id")
 
 
 def api_disabled(call: Call) -> ApiError:

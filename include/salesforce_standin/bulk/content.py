@@ -74,6 +74,8 @@ def _csv_rows(job: Job, access: Access, path: Path) -> Iterator[Values]:
     lines = _checked_rows(path, job.separator)
     header = next(lines, None)
     if header is None:
+        if job.kind != CLASSIC:  # jsforce's own tests see such jobs complete
+            return
         raise BadContent("InvalidBatch : Field name not found : ")
     if len(header) > _MOST_COLUMNS or sum(map(len, header)) > _MOST_HEADER:
         raise BadContent("InvalidBatch : The header row is too long")
