@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MERGED = frozenset({"Account", "Contact", "Lead"})
 _MOST_MERGED = 3
+# The one status of leads that means converted.
+CONVERTED = "Closed - Converted"
 
 
 def _row(org: Org, id18: str) -> tuple[Table, Row]:
@@ -101,7 +103,7 @@ def convert(org: Org, user_id: str, lead_id: str, options: dict[str, Any]) -> di
         contact_id = writer.insert("Contact", {**_contact_of(lead), "AccountId": account_id}).id
     row = {
         **lead,
-        "Status": options.get("convertedStatus") or "Closed - Converted",
+        "Status": options.get("convertedStatus") or CONVERTED,
         "IsConverted": True,
         "ConvertedDate": writer.stamp[:10],
         "ConvertedAccountId": account_id,

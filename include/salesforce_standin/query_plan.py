@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from salesforce_standin.soql.binding import Scope, entity
-from salesforce_standin.soql.evaluate import Reader, conjuncts
-from salesforce_standin.soql.tree import Comparison, Path, Query
+from salesforce_standin.soql.evaluate import Reader
+from salesforce_standin.soql.tree import Comparison, Path, Query, conjuncts
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org

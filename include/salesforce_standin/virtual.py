@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from salesforce_standin import ids
+from salesforce_standin import field_catalogue, ids, record_access
 from salesforce_standin.clock import stamp_of
+from salesforce_standin.lifecycle import CONVERTED
 from salesforce_standin.permissions import sets_of
+from salesforce_standin.soql.tree import Query
 
 if TYPE_CHECKING:
     from salesforce_standin.org import Org
     from salesforce_standin.sessions import Session
 
 _NAMES = frozenset({"AuthSession", "LoginHistory", "UserPermissionAccess"})
+# Objects whose rows depend on the conditions of the query too.
+_OF_QUERY: dict[str, Callable[[Org, str, Query], dict[str, dict[str, Any]]]] = {
+    "FieldDefinition": field_catalogue.rows,
+    "RecentlyViewed": record_access.recent,
+    "UserRecordAccess": record_access.rows,
+}
 _NOBODY = "000000000000000AAA"
 
 
-def fill(org: Org, user_id: str, name: str) -> None:
+def fill(org: Org, user_id: str, name: str, query: Query) -> None:
     """Make the rows of an object those that a user may see right now, if it is one of these objects."""
+    if name in _OF_QUERY:
+        table = org.tables[name]
+        for key in list(table.rows):
+            table.put(key, None)
+        for key, row in _OF_QUERY[name](org, user_id, query).items():
+            table.put(key, {**table.sobject.defaults, **row})
     if name not in _NAMES:
         return
     for one in _NAMES:
@@ -32,7 +47,7 @@ def fill(org: Org, user_id: str, name: str) -> None:
 
 
 def define_entities(org: Org) -> None:
-    """Fill EntityDefinition, whose rows are known by the names of the objects."""
+    """Fill EntityDefinition, whose rows are known by the names of the objects, and LeadStatus."""
     table = org.tables["EntityDefinition"]
     for name, sobject in org.objects.items():
         row = {
@@ -49,6 +64,18 @@ def define_entities(org: Org) -> None:
             "IsTriggerable": sobject.flags["triggerable"],
         }
         table.put(name, row)
+    statuses = org.objects["Lead"].fields["Status"].attributes["picklistValues"]
+    for place, option in enumerate(statuses, 1):
+        id18 = ids.to18(f"01J5g0{ids.base62(62**5 + place, 9)}")
+        status = {
+            "Id": id18,
+            "MasterLabel": option["label"],
+            "ApiName": option["value"],
+            "SortOrder": place,
+            "IsDefault": option["defaultValue"],
+            "IsConverted": option["value"] == CONVERTED,
+        }
+        org.tables["LeadStatus"].put(id18, status)
 
 
 def _enter(org: Org, name: str, row: dict[str, Any]) -> None:

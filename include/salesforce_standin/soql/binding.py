@@ -155,7 +155,7 @@ def entity(org: Org, user_id: str, query: Query, *, tooling: bool) -> Access:
     if name is not None and (not org.objects[name].tooling or tooling):
         access = org.access(user_id, name)
         if access.may_read:
-            virtual.fill(org, user_id, name)
+            virtual.fill(org, user_id, name, query)
             return access
     message = (
         f"sObject type '{query.entity}' is not supported. If you are attempting to use a custom object, be sure to"

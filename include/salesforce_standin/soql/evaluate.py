@@ -17,12 +17,12 @@ from salesforce_standin.soql.tree import (
     Column,
     Comparison,
     Condition,
-    Group,
     Literal,
     Membership,
     Order,
     Path,
     Query,
+    conjuncts,
 )
 from salesforce_standin.tables import Row
 
@@ -210,14 +210,6 @@ class Reader:
             end = None if query.limit is None else query.offset + query.limit
             return rows[query.offset : end]
         return rows
-
-
-def conjuncts(where: Condition | None) -> list[Comparison | Membership]:
-    """Return the conditions that every matching row meets."""
-    if isinstance(where, Group):
-        parts = where.parts if where.operator == "and" else ()
-        return [found for part in parts for found in conjuncts(part)]
-    return [] if where is None else [where]
 
 
 def _constants(part: Comparison | Membership) -> list[str]:

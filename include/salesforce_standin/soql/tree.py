@@ -126,3 +126,11 @@ class Query:
 
 Condition = Comparison | Membership | Group
 Selected = Column | Aggregate | FieldsOf | TypeOf | Query
+
+
+def conjuncts(where: Condition | None) -> list[Comparison | Membership]:
+    """Return the conditions that every matching row meets."""
+    if isinstance(where, Group):
+        parts = where.parts if where.operator == "and" else ()
+        return [found for part in parts for found in conjuncts(part)]
+    return [] if where is None else [where]
