@@ -123,7 +123,7 @@ def answer(engine: Engine, run_id: int, approved: str, by: str | None, at: datet
     """
     with engine.database.transaction() as tx:
         connection = settings.load(tx, runs.load(tx, run_id).connection)
-        replan.replan_if_changed(tx, connection, engine.mappings, run_id)
+        replan.replan_if_changed(tx, connection.name, connection.settings, engine.mappings, run_id)
     context = engine.context(run_id)
     with engine.database.transaction() as tx:
         question = approval.open_question(tx, run_id)

@@ -129,7 +129,7 @@ class Engine:
                 if k not in ("connection", "kind", "dag_run_id") and v
             }
             run_id = runs.open_run(tx, options.connection, options.kind, options.dag_run_id, chosen)
-            replan.replan_if_changed(tx, connection, self.mappings, run_id)
+            replan.replan_if_changed(tx, connection.name, connection.settings, self.mappings, run_id)
             parking.wake(tx, options.connection)
             killed = runs.abandoned(tx, options.connection, options.kind, run_id)
         for earlier in killed:

@@ -57,7 +57,7 @@ def open_undo(
         connection = settings.load(tx, selection.connection)
         run_id = runs.open_run(tx, selection.connection, "undo", dag_run_id, options)
         # Before the plan: a change of the mapping that is only noticed at the answer would withdraw the question.
-        replan.replan_if_changed(tx, connection, engine.mappings, run_id)
+        replan.replan_if_changed(tx, connection.name, connection.settings, engine.mappings, run_id)
         killed = runs.abandoned(tx, selection.connection, "undo", run_id)
     for earlier in killed:
         engine.settle(earlier, killed=True)

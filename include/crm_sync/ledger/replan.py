@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from crm_sync.decide.mapping_changes import Mappings, counterparts
+from crm_sync.decide.settings import Settings
 from crm_sync.ledger import approval
 from crm_sync.ledger.database import Jsonb, Transaction
-
-if TYPE_CHECKING:
-    from crm_sync.ledger.settings import Connection
 
 __all__ = ["DECISIVE", "fill_outbox", "forget_settings", "read_again", "replan_if_changed"]
 
@@ -22,10 +19,11 @@ DECISIVE = {
 """The settings that a plan depends on."""
 
 
-def replan_if_changed(tx: Transaction, connection: Connection, mappings: Mappings, run_id: int) -> bool:
+def replan_if_changed(
+    tx: Transaction, name: str, settings: Settings, mappings: Mappings, run_id: int
+) -> bool:
     """When settings or mapping are not those of the last run, what they held back is work again."""
-    name = connection.name
-    digest = _digest(connection, mappings)
+    digest = _digest(settings, mappings)
     before, mapped = tx.rows(
         "select settings_digest, mapped from crm_sync.connection where name = %s for update", (name,)
     )[0]
@@ -75,10 +73,10 @@ def fill_outbox(tx: Transaction, name: str) -> None:
     )
 
 
-def _digest(connection: Connection, mappings: Mappings) -> str:
-    settings = sha256(connection.settings.model_dump_json(include=DECISIVE).encode()).hexdigest()
+def _digest(settings: Settings, mappings: Mappings) -> str:
+    chosen = sha256(settings.model_dump_json(include=DECISIVE).encode()).hexdigest()
     mapping = sha256("".join(repr(mappings[o]) for o in sorted(mappings)).encode()).hexdigest()
-    return f"{settings}.{mapping}"
+    return f"{chosen}.{mapping}"
 
 
 def _adopt(
