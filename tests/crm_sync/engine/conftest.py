@@ -9,6 +9,7 @@ import pytest
 pytest.register_assert_rewrite("tests.crm_sync.engine.world", "tests.crm_sync.engine.truth")
 
 from tests.crm_sync.engine.world import World  # noqa: E402
+from tests.crm_sync.stores.standin import StandinOrg, standin_org  # noqa: E402
 
 
 @pytest.fixture
@@ -29,3 +30,10 @@ def make_world(database_url: str) -> Iterator[Callable[..., World]]:
 def world(make_world: Callable[..., World]) -> World:
     """One CRM that wins conflicts, and one person known on both sides."""
     return make_world(policy="crm_wins").with_person()
+
+
+@pytest.fixture(scope="module")
+def org() -> Iterator[StandinOrg]:
+    """An org of the module's own, over a socket."""
+    with standin_org() as org:
+        yield org

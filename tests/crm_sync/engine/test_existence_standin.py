@@ -15,16 +15,8 @@ from crm_sync.engine import RunOptions
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database
 from crm_sync.model import Object
-from tests.crm_sync.engine.worker import engine_on
-from tests.crm_sync.stores.standin import StandinOrg, standin_org
-
-STAGES = ("pull", "plan", "push_ours", "push_theirs")
-
-
-@pytest.fixture(scope="module")
-def org() -> Iterator[StandinOrg]:
-    with standin_org() as org:
-        yield org
+from tests.crm_sync.engine.worker import STAGES, engine_on
+from tests.crm_sync.stores.standin import StandinOrg
 
 
 @dataclass

@@ -18,21 +18,14 @@ from crm_sync.errors import ApprovalNeeded, JobUnderWay
 from crm_sync.ledger import reconciliation, runs, settings
 from crm_sync.ledger.database import Database
 from crm_sync.model import Heal
-from tests.crm_sync.engine.worker import engine_on
-from tests.crm_sync.stores.standin import StandinOrg, standin_org
+from tests.crm_sync.engine.worker import STAGES, engine_on
+from tests.crm_sync.stores.standin import StandinOrg
 
-STAGES = ("pull", "plan", "push_ours", "push_theirs")
 TABLES = (
     "gptweb.accounts", "gptweb.contacts", "gptweb.leads", "crm_sync.link", "crm_sync.image", "crm_sync.stray",
     "crm_sync.outbox", "crm_sync.parked", "crm_sync.cursor", "crm_sync.change", "crm_sync.decision", "crm_sync.intent",
 )  # fmt: skip
 LONG_AGO = -30 * 86_400
-
-
-@pytest.fixture(scope="module")
-def org() -> Iterator[StandinOrg]:
-    with standin_org() as org:
-        yield org
 
 
 @dataclass

@@ -19,16 +19,8 @@ from crm_sync.errors import SyncError
 from crm_sync.ledger import settings
 from crm_sync.ledger.database import Database
 from crm_sync.model import Value
-from tests.crm_sync.engine.worker import engine_on
-from tests.crm_sync.stores.standin import StandinOrg, standin_org
-
-STAGES = ("pull", "plan", "push_ours", "push_theirs")
-
-
-@pytest.fixture(scope="module")
-def org() -> Iterator[StandinOrg]:
-    with standin_org() as org:
-        yield org
+from tests.crm_sync.engine.worker import STAGES, engine_on
+from tests.crm_sync.stores.standin import StandinOrg
 
 
 @dataclass

@@ -16,8 +16,9 @@ from crm_sync.stores.salesforce import SalesforceStore
 from tests.crm_sync.provision.standin import CLIENT
 from tests.crm_sync.stores.standin import CountingMeter
 
-__all__ = ["engine_on"]
+__all__ = ["STAGES", "engine_on"]
 
+STAGES = ("pull", "plan", "push_ours", "push_theirs")
 MAPPINGS = load_mappings("salesforce")
 
 
