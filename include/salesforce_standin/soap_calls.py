@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from salesforce_standin import (
+    appearance,
     describe,
+    ids,
     query,
     replication,
     search,
@@ -41,7 +43,9 @@ def _upsert(request: Request) -> str:
 
 def _delete(request: Request) -> str:
     whole = request.header("AllOrNoneHeader", "allOrNone")
-    wanted = {"ids": ",".join(request.texts("ids")), "allOrNone": whole}
+    # Old clients (beatbox, pyforce) write "id", and the platform takes it.
+    named = request.texts("ids") or request.texts("id")
+    wanted = {"ids": ",".join(named), "allOrNone": whole}
     return saved(sobject_collections.delete(request.org, request.inner(query=wanted)).body)
 
 
@@ -100,6 +104,20 @@ def _describe_global(request: Request) -> str:
     return soap_describe.listed(describe.describe_all(request.org, request.inner()).body)
 
 
+def _describe_tabs(request: Request) -> str:
+    """Describe the one app of the org with its tabs."""
+    call = request.inner()
+    app = {
+        "description": None,
+        "label": "Sales",
+        "logoUrl": f"{call.base}/img/salesforce-noname-logo-v2.svg",
+        "selected": True,
+        "tabSetId": ids.to18("02u5g0000010000"),
+        "tabs": appearance.tabs(request.org, call).body,
+    }
+    return xml_text.spell("result", app)
+
+
 def _replicated(request: Request, run: Callable[..., Any]) -> str:
     window = {"start": request.text("startDate"), "end": request.text("endDate")}
     body = run(request.org, request.inner(query=window), request.text("sObjectType")).body
@@ -118,6 +136,7 @@ CALLS: dict[str, Callable[[Request], str]] = {
     "describeGlobal": _describe_global,
     "describeSObject": _describe,
     "describeSObjects": _describe,
+    "describeTabs": _describe_tabs,
     "getDeleted": lambda request: _replicated(request, replication.deleted),
     "getUpdated": lambda request: _replicated(request, replication.updated),
     "query": _query,

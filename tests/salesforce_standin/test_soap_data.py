@@ -273,3 +273,16 @@ def test_the_enterprise_wsdl_names_the_type_of_a_record(standin):
         f'<records xsi:type="sf:Account"><sf:Id>{made["id"]}</sf:Id><sf:Name>Acme</sf:Name></records>'
         in reply
     )
+
+
+def test_tabs(soap, admin):
+    (app,) = soap.results("<describeTabs/>")
+    assert (app["label"], app["selected"]) == ("Sales", "true")
+    assert app["tabs"]["name"] == "standard-Lead"  # the last of three
+    assert app["tabs"]["url"] == f"{admin.base}/00Q/o"
+
+
+def test_old_clients_name_ids_in_the_singular(soap, admin):
+    one = admin.create("Account", Name="A")
+    assert soap.results(f"<delete><id>{one}</id></delete>") == [{"id": one, "success": "true"}]
+    assert admin.get(f"/sobjects/Account/{one}").status_code == 404
