@@ -17,7 +17,7 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.deletes import claim_deletes, keep_deletes
 from crm_sync.engine.identify import creates_of
 from crm_sync.engine.keep import give_back, keep_answers
-from crm_sync.engine.plan import plan_links
+from crm_sync.engine.plan_links import plan_links
 from crm_sync.engine.reports import PushReport, Tally
 from crm_sync.errors import IncompleteRead, SyncError, Unanswered
 from crm_sync.ledger import identity, intents, reading, trail
