@@ -145,11 +145,6 @@ class Field:
         return chosen[0] if chosen else None
 
     @property
-    def nillable(self) -> bool:
-        """Whether the field may be empty."""
-        return bool(self.attributes["nillable"])
-
-    @property
     def custom(self) -> bool:
         """Whether the field was added to the object."""
         return bool(self.attributes["custom"])
