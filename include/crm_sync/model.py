@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Object = Literal["account", "contact", "lead"]
 OBJECTS: tuple[Object, ...] = ("account", "contact", "lead")
@@ -264,9 +264,25 @@ class Link:
         )
 
 
+class InJob(NamedTuple):
+    """What an intent that goes by a bulk job keeps of its claim: what T2 compares, and the parent's id that went out.
+
+    ``waits``: our record names a parent that did not go along.
+    """
+
+    job_id: int
+    our_version: int
+    seen_recv: int
+    parent: Value
+    waits: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What was about to be sent to the CRM; ``settled`` are the fields whose fate is known."""
+    """What was about to be sent to the CRM; ``settled`` are the fields whose fate is known.
+
+    ``job``: None for what goes by a call; not loaded with the intents of a link.
+    """
 
     id: str
     change_id: int
@@ -281,3 +297,4 @@ class Intent:
     claim_until: datetime
     expires_at: datetime
     settled: Sequence[str] = ()
+    job: InJob | None = None

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from crm_sync.decide.mapping import ObjectMapping
-from crm_sync.decide.merge import KEY
 from crm_sync.engine.claim import Sending, by_parent, claim_creates, claim_updates
 from crm_sync.engine.context import Context, Engine
 from crm_sync.errors import NotSent
 from crm_sync.ledger import creates, jobs, trail
 from crm_sync.ledger.canonical import has_plain_columns
 from crm_sync.ledger.database import Transaction
-from crm_sync.ledger.jobs import Job, JobRow
+from crm_sync.ledger.jobs import Job
 from crm_sync.ledger.lanes import side_by_side
 from crm_sync.ledger.trail import Chunk
 from crm_sync.ports import Jobs, Sheet
@@ -98,15 +97,7 @@ def _claim_each(
         )
         changes = trail.without_twins(tx, context.run_id, changes)
         fitting = [c for c in changes if c.op == job.op and api.takes(c.after)]
-        sending = _CLAIM[job.op](tx, engine, context, mapping, fitting) if fitting else []
+        sending = _CLAIM[job.op](tx, engine, context, mapping, fitting, job.job_id) if fitting else []
         if sending:
-            jobs.add_rows(tx, job, [_row(mapping, s) for s in sending])
             sheet.add([s.write for s in by_parent(mapping, sending)])
     return len(sending)
-
-
-def _row(mapping: ObjectMapping, sent: Sending) -> JobRow:
-    reference = mapping.reference.ours if mapping.reference else KEY
-    parent = sent.write.values.get(reference)
-    waits = parent is None and sent.ours.values.get(reference) is not None
-    return JobRow(sent.intent.id, sent.ours.version, sent.link.seen_recv, parent, waits)

@@ -111,7 +111,7 @@ def _keep(
     known = jobs.known(tx, job, list(by_marker))
     sending = [_sending(mapping, row) for row in known]
     answers = [
-        _shown(row, by_marker[row.row.intent_id].answer(sent.write, done_by))
+        _shown(row, by_marker[row.intent_id].answer(sent.write, done_by))
         for row, sent in zip(known, sending, strict=True)
     ]
     sent_no = reading.next_number(tx)
@@ -119,7 +119,7 @@ def _keep(
     kept = keep_answers(
         tx, engine, context, mapping, sending, answers, sent_no, tally, last=last, carrier=carrier
     )
-    jobs.rows_done(tx, [row.row.intent_id for row in known])
+    jobs.rows_done(tx, [row.intent_id for row in known])
     return kept
 
 
@@ -129,22 +129,22 @@ def _sending(mapping: ObjectMapping, known: Known) -> Sending:
     values = {c: v for c, v in known.values.items() if c != KEY}
     reference = mapping.reference.ours if mapping.reference else KEY
     if values.get(reference) is not None:
-        values[reference] = known.row.parent
+        values[reference] = known.job.parent
     times = {column: datetime.fromisoformat(at) for column, at in known.times.items()}
     plain = creates or not values
     link = Link(
         known.link_id, mapping.object, known.our_id, known.their_id, "creating" if creates else "live",
-        seen_recv=known.row.seen_recv if plain else STRANGER, seen_stamp=known.read_at, seen=known.expected,
+        seen_recv=known.job.seen_recv if plain else STRANGER, seen_stamp=known.read_at, seen=known.expected,
         base_theirs=known.base,
     )  # fmt: skip
-    held = {reference: known.our_id} if known.row.waits else {}  # only whether there is one matters
-    ours = OurRecord(known.our_id, known.row.our_version, held, {}, known.sent_at)
+    held = {reference: known.our_id} if known.job.waits else {}  # only whether there is one matters
+    ours = OurRecord(known.our_id, known.job.our_version, held, {}, known.sent_at)
     change = trail.Change(
         mapping.object, "theirs", known.op, known.link_id, known.our_id, known.their_id, known.before, known.values,
         known.base, {}, change_id=known.change_id,
     )  # fmt: skip
     intent = Intent(
-        known.row.intent_id, known.change_id, 0, known.link_id, creates, known.values, times, known.expected,
+        known.intent_id, known.change_id, 0, known.link_id, creates, known.values, times, known.expected,
         known.sent_at, known.read_at, known.claim_until, known.expires_at,
     )  # fmt: skip
     keyed = creates or KEY in known.values

@@ -14,7 +14,7 @@ from crm_sync.engine.existence import let_go
 from crm_sync.ledger import identity, intents, linking, links, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
-from crm_sync.model import Intent, Link, OurRecord, Value, Write
+from crm_sync.model import InJob, Intent, Link, OurRecord, Value, Write
 
 __all__ = ["Sending", "by_parent", "claim_creates", "claim_updates"]
 
@@ -38,9 +38,10 @@ class Sending:
 
 
 def claim_updates(
-    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, changes: Sequence[trail.Change]
-) -> list[Sending]:
-    """Claim the links of planned updates whose decisions stand; the others are superseded and stay dirty."""
+    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, changes: Sequence[trail.Change],
+    job_id: int | None = None,
+) -> list[Sending]:  # fmt: skip
+    """Claim the links of planned updates whose decisions stand, for a call or a job; the others are superseded and stay dirty."""
     now = engine.now()
     ids = links.ids_of(tx, context.name, mapping.object, [c.our_id for c in changes])
     keys = [ids[c.our_id] for c in changes if _key_alone(c) and c.our_id in ids]
@@ -66,7 +67,17 @@ def claim_updates(
         if kept and link is not None and ours is not None:
             lines.extend(_overruled(link, d) for d in kept if d.conflict or d.restored)
             sending.append(
-                _sending(now, context, mapping, change, link, ours, {d.field: d.ours for d in kept}, parents)
+                _sending(
+                    now,
+                    context,
+                    mapping,
+                    change,
+                    link,
+                    ours,
+                    {d.field: d.ours for d in kept},
+                    parents,
+                    job_id,
+                )
             )
     links.claim(tx, [s.link.link_id for s in sending], context.run_id, now + context.settings.lease)
     _store(tx, context, mapping, sending, outcomes, lines)
@@ -89,8 +100,9 @@ def _key_alone(change: trail.Change) -> bool:
 
 
 def claim_creates(
-    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, changes: Sequence[trail.Change]
-) -> list[Sending]:
+    tx: Transaction, engine: Engine, context: Context, mapping: ObjectMapping, changes: Sequence[trail.Change],
+    job_id: int | None = None,
+) -> list[Sending]:  # fmt: skip
     """Claim records of ours for creation: the link's unique key decides between linking and creating."""
     now = engine.now()
     let_go(tx, engine, context, mapping, changes)
@@ -119,7 +131,7 @@ def claim_creates(
         outcomes.append(
             (change.change_id, "superseded", waiting, None, "its account is not there yet; it follows")
         )
-        sending.append(_sending(now, context, mapping, change, link, record.record, values, there))
+        sending.append(_sending(now, context, mapping, change, link, record.record, values, there, job_id))
     _store(tx, context, mapping, sending, outcomes, [])
     return sending
 
@@ -133,25 +145,36 @@ def _stands(decision: Decision | None, change: trail.Change, field: str) -> bool
 
 def _sending(
     now: datetime, context: Context, mapping: ObjectMapping, change: trail.Change, link: Link, ours: OurRecord,
-    values: Mapping[str, Value], parents: Parents,
+    values: Mapping[str, Value], parents: Parents, job_id: int | None,
 ) -> Sending:  # fmt: skip
     until = now + context.settings.lease
     # A create overwrites nothing: there is no edit there to compare with.
     updated = [c for c in values if c != KEY] if change.op == "update" else []
-    intent = Intent(
-        str(uuid4()), change.change_id, context.run_id, link.link_id, change.op == "create", values,
-        {c: ours.time_of(c) for c in updated}, {c: link.seen.get(c) for c in updated},
-        now, link.seen_stamp, until, until + context.settings.late_commit,
-    )  # fmt: skip
     sent = dict(values)
     sent.pop(KEY, None)
     if mapping.reference and sent.get(mapping.reference.ours) is not None:
         # A reference goes out as the parent's id there, looked up now and not in the plan.
         sent[mapping.reference.ours] = parents.theirs[str(sent[mapping.reference.ours])]
+    intent = Intent(
+        str(uuid4()), change.change_id, context.run_id, link.link_id, change.op == "create", values,
+        {c: ours.time_of(c) for c in updated}, {c: link.seen.get(c) for c in updated},
+        now, link.seen_stamp, until, until + context.settings.late_commit, job=_in_job(mapping, job_id, link, ours, sent),
+    )  # fmt: skip
     keyed = change.op == "create" or KEY in values
     return Sending(
         change, link, ours, intent, Write(ours.id, link.their_id, intent.id, sent, stamp_key=keyed)
     )
+
+
+def _in_job(
+    mapping: ObjectMapping, job_id: int | None, link: Link, ours: OurRecord, sent: Mapping[str, Value]
+) -> InJob | None:
+    if job_id is None:
+        return None
+    reference = mapping.reference.ours if mapping.reference else KEY
+    parent = sent.get(reference)
+    waits = parent is None and ours.values.get(reference) is not None
+    return InJob(job_id, ours.version, link.seen_recv, parent, waits)
 
 
 def _waiting(mapping: ObjectMapping, parents: Parents, values: Mapping[str, Value]) -> tuple[str, ...]:

@@ -162,7 +162,7 @@ def _ids_in_doubt(tx: Transaction, name: str, mapping: ObjectMapping) -> list[st
         union
         select l.their_id from crm_sync.intent i join crm_sync.link l using (link_id)
         where l.connection = %(c)s and l.object = %(o)s and i.closed_by is null and l.their_id is not null
-          and not exists (select 1 from crm_sync.job_row r where r.intent_id = i.intent_id)
+          and i.job_id is null
         union
         select their_id from crm_sync.stray where connection = %(c)s and object = %(o)s and reread
         order by 1""",
@@ -186,7 +186,7 @@ def _creates_in_doubt(tx: Transaction, name: str, object: str) -> list[str]:
         """select l.our_id::text from crm_sync.link l
         where l.connection = %s and l.object = %s and l.their_id is null
           and exists (select 1 from crm_sync.intent i where i.link_id = l.link_id and i.closed_by is null
-            and not exists (select 1 from crm_sync.job_row r where r.intent_id = i.intent_id))
+            and i.job_id is null)
         order by 1""",
         (name, object),
     )

@@ -110,7 +110,7 @@ def claim(
 ) -> Claimed:  # fmt: skip
     """Claim for the job what is usual of a chunk of the run's planned creates.
 
-    Link, lease, intent and the job's row are stored by the statement that gives the rows of the sheet: our key, the
+    Link, lease and intent are stored by the statement that gives the rows of the sheet: our key, the
     intent as marker, these columns of ours, and the same tail for all.  A change with an open intent has a link, and so is
     not usual.
     """
@@ -140,12 +140,10 @@ def claim(
           where j.link_id is not null),
         intents as (
           insert into crm_sync.intent (intent_id, change_id, run_id, link_id, creates, values, times, expected, sent_at,
-            claim_until, expires_at)
-          select j.intent_id, j.change_id, %(run)s, j.link_id, true, j.after, '{{}}', '{{}}', %(now)s, %(lease)s, %(expires)s
-          from judged j where j.link_id is not null),
-        rows as (
-          insert into crm_sync.job_row (job_id, intent_id, our_version, seen_recv, parent, waits)
-          select %(job)s, j.intent_id, j.version, 0, j.parent, false from judged j where j.link_id is not null)
+            claim_until, expires_at, job_id, our_version, seen_recv, parent, waits)
+          select j.intent_id, j.change_id, %(run)s, j.link_id, true, j.after, '{{}}', '{{}}', %(now)s, %(lease)s, %(expires)s,
+            %(job)s, j.version, 0, j.parent, false
+          from judged j where j.link_id is not null)
         select j.our_id, j.intent_id, {cells} from judged j where j.link_id is not null {order}) to stdout (format csv)""").format(
         untold=UNTOLD, usual=_usual(mapping), texts=texts(mapping), values=values_to_create(mapping), table=table(mapping),
         reference=sql.Identifier("o", reference) if reference else sql.NULL, parent=_linked_parent(mapping),
@@ -182,15 +180,15 @@ def keep(
     reference = mapping.reference.ours if mapping.reference else ""
     row = tx.rows(
         sql.SQL("""with known as materialized (
-          select t.intent_id, t.their_id, i.change_id, i.link_id, i.values, r.parent, r.waits, r.our_version, l.our_id, l.place,
-            %(run)s::bigint as claim_run, r.seen_recv, false as reread
+          select t.intent_id, t.their_id, i.change_id, i.link_id, i.values, i.parent, i.waits, i.our_version, l.our_id, l.place,
+            b.place as told, %(run)s::bigint as claim_run, i.seen_recv, false as reread
           from unnest(%(intents)s::uuid[], %(theirs)s::text[]) as t (intent_id, their_id)
-          cross join lateral (select * from crm_sync.job_row r where r.intent_id = t.intent_id offset 0) r
           cross join lateral (select * from crm_sync.intent i where i.intent_id = t.intent_id offset 0) i
           cross join lateral (select l.our_id, l.ctid as place from crm_sync.link l where l.link_id = i.link_id offset 0) l
-          cross join lateral (select o.version, o.deleted_at from {table} o where o.id = l.our_id offset 0) o
-          where r.job_id = %(job)s and i.creates and i.closed_by is null and i.settled = '{{}}'
-            and o.version = r.our_version and o.deleted_at is null
+          cross join lateral (select b.version, b.ctid as place from crm_sync.outbox b where b.connection = %(c)s
+            and b.object = %(o)s and b.our_id = l.our_id offset 0) b
+          where i.job_id = %(job)s and i.creates and i.closed_by is null and i.settled = '{{}}'
+            and b.version = i.our_version
             and not exists (select 1 from (select p.lifted_at from crm_sync.parked p where p.link_id = i.link_id offset 0) p
               where p.lifted_at is null)
           order by i.link_id),
@@ -211,7 +209,7 @@ def keep(
             base_ours = coalesce(i.base_ours, i.seen) || coalesce(excluded.base_ours, excluded.seen),
             base_theirs = coalesce(i.base_theirs, i.seen) || excluded.seen, seen = i.seen || excluded.seen),
         closed as (
-          update crm_sync.intent i set closed_by = 'reply', closed_at = clock_timestamp()
+          update crm_sync.intent i set closed_by = 'reply', closed_at = clock_timestamp(), job_id = null
           where intent_id = any(array(select intent_id from linked))),
         said as (
           insert into crm_sync.outcome (change_id, run_id, outcome, fields, their_id, batch, calls)
@@ -219,13 +217,9 @@ def keep(
             else %(every)s end, k.their_id, %(batch)s, %(calls)s
           from linked k),
         sent as (
-          delete from crm_sync.outbox b using (select b.ctid as place, k.our_version from linked k
-            cross join lateral (select b.ctid from crm_sync.outbox b where b.connection = %(c)s and b.object = %(o)s
-              and b.our_id = k.our_id offset 0) b where not k.waits) k
-          where b.ctid = k.place and b.version <= k.our_version),
-        done as (delete from crm_sync.job_row where intent_id = any(array(select intent_id from linked)))
-        select count(*), coalesce(sum(cardinality(array(select jsonb_object_keys(k.values)))), 0) from linked k""").format(
-            table=table(mapping), match=match_function(mapping), column=sql.Literal(mapping.match[0]),
+          delete from crm_sync.outbox b using linked k where b.ctid = k.told and not k.waits and b.version <= k.our_version)
+        select count(*), coalesce(sum(jsonb_array_length(jsonb_path_query_array(k.values, '$.*'))), 0) from linked k""").format(
+            match=match_function(mapping), column=sql.Literal(mapping.match[0]),
             second=second_key(mapping, sql.SQL("k.values")), reference=sql.Literal(reference),
         ),
         {

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from crm_sync.decide.observe import Closed
 from crm_sync.ledger.database import Jsonb, Transaction
-from crm_sync.model import Intent
+from crm_sync.model import InJob, Intent
 
 __all__ = [
     "close_by_reply",
@@ -23,6 +23,7 @@ __all__ = [
     "store_whole",
 ]
 
+NO_JOB = (None,) * len(InJob._fields)
 _COLUMNS = sql.SQL("""intent_id::text, change_id, run_id, link_id, creates, values, times, expected, sent_at, read_at,
   claim_until, expires_at, settled""")
 
@@ -32,10 +33,10 @@ def store(tx: Transaction, intents: Iterable[Intent]) -> None:
     tx.copy(
         "crm_sync.intent",
         ("intent_id", "change_id", "run_id", "link_id", "creates", "values", "times", "expected", "sent_at", "read_at",
-         "claim_until", "expires_at"),
+         "claim_until", "expires_at", *InJob._fields),
         (
             (i.id, i.change_id, i.run_id, i.link_id, i.creates, Jsonb(i.values), Jsonb(i.times), Jsonb(i.expected),
-             i.sent_at, i.read_at, i.claim_until, i.expires_at)
+             i.sent_at, i.read_at, i.claim_until, i.expires_at, *(i.job or NO_JOB))
             for i in intents
         ),
     )  # fmt: skip
@@ -46,16 +47,19 @@ def store_whole(tx: Transaction, intents: Sequence[Intent]) -> None:
     if not intents:
         return
     one = intents[0]
+    in_job = [i.job or NO_JOB for i in intents]
     tx.run(
         """insert into crm_sync.intent (intent_id, change_id, run_id, link_id, creates, values, times, expected, sent_at,
-          read_at, claim_until, expires_at)
-        select w.intent_id, w.change_id, %s, w.link_id, %s, c.after, '{}', '{}', %s, w.read_at, %s, %s
-        from unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::timestamptz[]) as w (intent_id, change_id, link_id, read_at)
+          read_at, claim_until, expires_at, job_id, our_version, seen_recv, parent, waits)
+        select w.intent_id, w.change_id, %s, w.link_id, %s, c.after, '{}', '{}', %s, w.read_at, %s, %s, w.job_id,
+          w.our_version, w.seen_recv, w.parent, w.waits
+        from unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[],
+          %s::text[], %s::boolean[]) as w (intent_id, change_id, link_id, read_at, job_id, our_version, seen_recv, parent, waits)
         cross join lateral (select c.after from crm_sync.change c where c.change_id = w.change_id offset 0) c""",
         (
             one.run_id, one.creates, one.sent_at, one.claim_until, one.expires_at,
             [i.id for i in intents], [i.change_id for i in intents], [i.link_id for i in intents],
-            [i.read_at for i in intents],
+            [i.read_at for i in intents], *map(list, zip(*in_job, strict=True)),
         ),
     )  # fmt: skip
 
@@ -100,7 +104,7 @@ def settle(tx: Transaction, closed: Sequence[Closed]) -> None:
 def close_by_reply(tx: Transaction, ids: Sequence[str]) -> None:
     """The CRM answered."""
     tx.run(
-        "update crm_sync.intent set closed_by = 'reply', closed_at = clock_timestamp() "
+        "update crm_sync.intent set closed_by = 'reply', closed_at = clock_timestamp(), job_id = null "
         "where intent_id = any(%s::uuid[]) and closed_by is null",
         (list(ids),),
     )
@@ -109,7 +113,7 @@ def close_by_reply(tx: Transaction, ids: Sequence[str]) -> None:
 def close_untouched(tx: Transaction, ids: Sequence[str]) -> set[str]:
     """The CRM answered: close the intents of which no read has settled anything meanwhile, and say which they are."""
     rows = tx.rows(
-        "update crm_sync.intent set closed_by = 'reply', closed_at = clock_timestamp() "
+        "update crm_sync.intent set closed_by = 'reply', closed_at = clock_timestamp(), job_id = null "
         "where intent_id = any(%s::uuid[]) and closed_by is null and settled = '{}' returning intent_id::text",
         (list(ids),),
     )

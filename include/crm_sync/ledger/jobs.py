@@ -1,7 +1,7 @@
 """Bulk jobs in the ledger: a line each, and the intents whose fate only the job can tell.
 
 A claim that belongs to a job has no end before the job's results are stored (algorithm.md 6.5): it is given a lease of
-a hundred years, and whoever ends leases leaves alone what stands in ``job_row``.
+a hundred years, and whoever ends leases leaves alone an intent that names a job: its result is not stored yet.
 """
 
 from __future__ import annotations
@@ -9,20 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from psycopg import sql
 
 from crm_sync.decide.merge import KEY
 from crm_sync.ledger.database import Transaction
-from crm_sync.model import Object, Row, Value
+from crm_sync.model import InJob, Object, Row
 
 __all__ = [
     "LEASE_SECONDS",
     "Job",
-    "JobRow",
     "Known",
-    "add_rows",
     "adopt",
     "begin",
     "end",
@@ -60,28 +58,16 @@ class Job:
     opened_at: datetime
 
 
-class JobRow(NamedTuple):
-    """One row of a job as it was claimed: what T2 compares, and the parent's id that went out with it.
-
-    ``waits``: our record names a parent that did not go along.
-    """
-
-    intent_id: str
-    our_version: int
-    seen_recv: int
-    parent: Value
-    waits: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of one row when its result comes: its change, its intent, its link by now, what ``JobRow`` kept.
+    """What is known of one row when its result comes: its change, its intent with what that kept, its link by now.
 
     ``seen``: theirs as the look before the job showed it, if that was another than when the row was claimed.
     ``moved``: theirs was read once more since that look.
     """
 
-    row: JobRow
+    intent_id: str
+    job: InJob
     change_id: int
     op: Op
     before: Row
@@ -162,15 +148,6 @@ def adopt(tx: Transaction, job: Job, run_id: int) -> Job | None:
     return Job(*rows[0]) if rows else None
 
 
-def add_rows(tx: Transaction, job: Job, rows: Sequence[JobRow]) -> None:
-    """Rows that were claimed for the job."""
-    tx.copy(
-        "crm_sync.job_row",
-        ("job_id", "intent_id", "our_version", "seen_recv", "parent", "waits"),
-        ((job.job_id, *row) for row in rows),
-    )
-
-
 def grow(tx: Transaction, job: Job, rows: int) -> Job:
     """Count rows that were claimed for the job."""
     tx.run("update crm_sync.job set rows = rows + %s where job_id = %s", (rows, job.job_id))
@@ -179,7 +156,11 @@ def grow(tx: Transaction, job: Job, rows: int) -> Job:
 
 def has_rows(tx: Transaction, job: Job) -> bool:
     """Whether there are rows of which nobody knows yet what the job made of them."""
-    return bool(tx.one("select exists (select 1 from crm_sync.job_row where job_id = %s)", (job.job_id,)))
+    # With statistics of a time when half the table was under way, the whole of it would be read to find none.
+    tx.run("set local enable_seqscan = off")
+    found = tx.one("select exists (select 1 from crm_sync.intent where job_id = %s)", (job.job_id,))
+    tx.run("set local enable_seqscan = on")
+    return bool(found)
 
 
 def name(tx: Transaction, job: Job, their_id: str) -> bool:
@@ -207,7 +188,8 @@ def overwritten(tx: Transaction, job: Job, after: str, limit: int) -> tuple[list
     """
     rows = tx.rows(
         """select r.intent_id::text, l.their_id
-        from (select intent_id from crm_sync.job_row where job_id = %s and intent_id > %s order by intent_id limit %s) r
+        from (select intent_id from (select intent_id from crm_sync.intent where job_id = %s offset 0) i
+          where intent_id > %s order by intent_id limit %s) r
         cross join lateral (select i.link_id, i.values from crm_sync.intent i where i.intent_id = r.intent_id offset 0) i
         left join lateral (select l.their_id from crm_sync.link l where l.link_id = i.link_id
           and i.values - %s::text <> '{}' offset 0) l on true
@@ -221,23 +203,22 @@ def known(tx: Transaction, job: Job, intent_ids: Sequence[str]) -> list[Known]:
     """What is known of these rows of the job; a row whose result is stored already is not among them."""
     # Of a create nothing but the intent's values matters, and what it is compared with is little.
     rows = tx.rows(
-        """select r.intent_id::text, r.our_version, r.seen_recv, r.parent, r.waits, i.change_id, c.op,
+        """select i.intent_id::text, i.job_id, i.our_version, i.seen_recv, i.parent, i.waits, i.change_id, c.op,
           nullif(c.before, '{}'), nullif(c.base, '{}'), i.values, nullif(i.times, '{}'), nullif(i.expected, '{}'),
           i.sent_at, i.read_at, i.claim_until, i.expires_at,
-          l.link_id, l.our_id::text, l.their_id, m.seen, l.seen_stamp, l.seen_recv > coalesce(j.looked_recv, r.seen_recv)
+          l.link_id, l.our_id::text, l.their_id, m.seen, l.seen_stamp, l.seen_recv > coalesce(j.looked_recv, i.seen_recv)
         from crm_sync.job j
         cross join unnest(%(ids)s::uuid[]) as w (intent_id)
-        cross join lateral (select * from crm_sync.job_row r where r.intent_id = w.intent_id offset 0) r
         cross join lateral (select * from crm_sync.intent i where i.intent_id = w.intent_id offset 0) i
         cross join lateral (select c.op, c.before, c.base from crm_sync.change c where c.change_id = i.change_id offset 0) c
         cross join lateral (select l.link_id, l.our_id, l.their_id, l.seen_stamp, l.seen_recv from crm_sync.link l
           where l.link_id = i.link_id offset 0) l
         left join lateral (select m.seen from crm_sync.image m where m.link_id = l.link_id and c.op = 'update'
-          and l.seen_recv > r.seen_recv and l.seen_recv <= j.looked_recv offset 0) m on true
-        where j.job_id = %(job)s and r.job_id = j.job_id""",
+          and l.seen_recv > i.seen_recv and l.seen_recv <= j.looked_recv offset 0) m on true
+        where j.job_id = %(job)s and i.job_id = j.job_id""",
         {"job": job.job_id, "ids": list(intent_ids)},
     )
-    return [Known(JobRow(*row[:5]), *_whole(row[5:])) for row in rows]
+    return [Known(row[0], InJob(*row[1:6]), *_whole(row[6:])) for row in rows]
 
 
 def _whole(cells: Sequence[Any]) -> list[Any]:
@@ -248,17 +229,20 @@ def _whole(cells: Sequence[Any]) -> list[Any]:
 
 def rows_done(tx: Transaction, intent_ids: Iterable[str]) -> None:
     """What the job made of these rows is stored, in this transaction."""
-    tx.run("delete from crm_sync.job_row where intent_id = any(%s::uuid[])", (list(intent_ids),))
+    tx.run(
+        "update crm_sync.intent set job_id = null where job_id is not null and intent_id = any(%s::uuid[])",
+        (list(intent_ids),),
+    )
 
 
 def give_back(tx: Transaction, job: Job, state: str) -> None:
     """Nothing of the job was carried out: its intents close, its claims end, its rows are as if never sent."""
+    _let_go(tx, job)
     tx.run(
-        "update crm_sync.intent set closed_by = 'reply', closed_at = clock_timestamp() where closed_by is null "
-        "and intent_id = any(array(select intent_id from crm_sync.job_row where job_id = %s))",
+        "update crm_sync.intent set job_id = null, closed_by = coalesce(closed_by, 'reply'), "
+        "closed_at = coalesce(closed_at, clock_timestamp()) where job_id = %s",
         (job.job_id,),
     )
-    _let_go(tx, job)
     end(tx, job, state)
 
 
@@ -266,15 +250,17 @@ def postpone(tx: Transaction, job: Job, run_id: int, intent_ids: Sequence[str], 
     """The job did not come to these rows: the next run plans them again; returns how many fields that are."""
     parameters = {"job": job.job_id, "run": run_id, "ids": list(intent_ids), "detail": detail}
     fields = tx.one(
-        """with mine as (delete from crm_sync.job_row where job_id = %(job)s and intent_id = any(%(ids)s::uuid[]) returning intent_id),
-          closed as (update crm_sync.intent i set closed_by = 'reply', closed_at = clock_timestamp()
-            where closed_by is null and intent_id = any(array(select intent_id from mine))
-            returning change_id, link_id, array(select jsonb_object_keys(values) except select unnest(settled)) as open),
+        """with mine as (select intent_id, closed_by is null as unanswered from crm_sync.intent
+            where job_id = %(job)s and intent_id = any(%(ids)s::uuid[]) for update),
+          closed as (update crm_sync.intent i set job_id = null, closed_by = coalesce(i.closed_by, 'reply'),
+              closed_at = coalesce(i.closed_at, clock_timestamp())
+            from mine m where i.intent_id = m.intent_id
+            returning m.unanswered, change_id, link_id, array(select jsonb_object_keys(values) except select unnest(settled)) as open),
           freed as (update crm_sync.link set claim_run = null, claim_until = null
-            where claim_run = %(run)s and link_id = any(array(select link_id from closed))),
+            where claim_run = %(run)s and link_id = any(array(select link_id from closed where unanswered))),
           said as (insert into crm_sync.outcome (change_id, run_id, outcome, fields, detail)
-            select change_id, %(run)s, 'superseded', open, %(detail)s from closed where cardinality(open) > 0)
-        select coalesce(sum(cardinality(open)), 0) from closed""",
+            select change_id, %(run)s, 'superseded', open, %(detail)s from closed where unanswered and cardinality(open) > 0)
+        select coalesce(sum(cardinality(open)), 0) from closed where unanswered""",
         parameters,
     )
     return int(fields)
@@ -282,12 +268,14 @@ def postpone(tx: Transaction, job: Job, run_id: int, intent_ids: Sequence[str], 
 
 def leave_in_doubt(tx: Transaction, job: Job, until: datetime, expires_at: datetime) -> int:
     """The rows that no result names: their claims end, and a later read shows what became of them; returns how many."""
+    if not has_rows(tx, job):
+        return 0
+    _let_go(tx, job)
     left = tx.run(
-        "update crm_sync.intent set claim_until = %s, expires_at = %s where closed_by is null "
-        "and intent_id = any(array(select intent_id from crm_sync.job_row where job_id = %s))",
+        "update crm_sync.intent set job_id = null, claim_until = %s, expires_at = %s where job_id = %s and closed_by is null",
         (until, expires_at, job.job_id),
     )
-    _let_go(tx, job)
+    tx.run("update crm_sync.intent set job_id = null where job_id = %s", (job.job_id,))
     return left
 
 
@@ -300,13 +288,10 @@ def end(tx: Transaction, job: Job, state: str) -> None:
 
 
 _LINKS = sql.SQL("""update crm_sync.link set {} where claim_run = %(run)s and link_id = any(array(
-      select i.link_id from crm_sync.job_row r
-      cross join lateral (select i.link_id from crm_sync.intent i where i.intent_id = r.intent_id offset 0) i
-      where r.job_id = %(job)s))""")
+      select link_id from crm_sync.intent where job_id = %(job)s))""")
 
 
 def _let_go(tx: Transaction, job: Job) -> None:
     tx.run(
         _LINKS.format(sql.SQL("claim_run = null, claim_until = null")), {"job": job.job_id, "run": job.run_id}
     )
-    tx.run("delete from crm_sync.job_row where job_id = %s", (job.job_id,))

@@ -39,7 +39,6 @@ _HEAD = sql.SQL("""l.link_id, l.object, l.our_id::text, l.their_id, l.state, l.k
 _LINK = sql.SQL("""{}, coalesce(i.base_ours, i.seen, '{{}}'), coalesce(i.base_theirs, i.seen, '{{}}'), coalesce(i.seen, '{{}}'),
   coalesce(i.seen_lo, '{{}}'), coalesce(i.seen_hi, '{{}}')""").format(_HEAD)
 _WIDTH = 23
-_IN_NO_JOB = sql.SQL("not exists (select 1 from crm_sync.job_row r where r.intent_id = i.intent_id)")
 
 
 def pairs(tx: Transaction, mapping: ObjectMapping, link_ids: Sequence[int], *, lock: bool) -> list[Pair]:
@@ -191,16 +190,16 @@ def release_run(tx: Transaction, run_id: int, now: datetime, *, only_expired: bo
     tx.run(
         sql.SQL(
             "update crm_sync.link set claim_run = null, claim_until = null where claim_run = %(run)s and {} "
-            "and link_id = any(array(select link_id from crm_sync.intent i where run_id = %(run)s "
-            "and closed_by is distinct from 'reply' and {}))"
-        ).format(sql.SQL(until), _IN_NO_JOB),
+            "and link_id = any(array(select link_id from crm_sync.intent where run_id = %(run)s "
+            "and closed_by is distinct from 'reply' and job_id is null))"
+        ).format(sql.SQL(until)),
         parameters,
     )
     tx.run(
         sql.SQL(
-            "update crm_sync.intent i set claim_until = least(claim_until, %(now)s) "
-            "where run_id = %(run)s and closed_by is null and {} and {}"
-        ).format(sql.SQL(until), _IN_NO_JOB),
+            "update crm_sync.intent set claim_until = least(claim_until, %(now)s) "
+            "where run_id = %(run)s and closed_by is null and {} and job_id is null"
+        ).format(sql.SQL(until)),
         parameters,
     )
 

@@ -14,8 +14,8 @@ CHUNK = 10_000
 DONE: dict[str, LiteralString] = {
     "closed intents": """delete from crm_sync.intent where intent_id = any(array(
       select i.intent_id from crm_sync.intent i where i.closed_at < clock_timestamp() - interval '35 days'
-        and not exists (select 1 from crm_sync.link l where l.link_id = i.link_id and l.spelling_of = i.intent_id)
-        and not exists (select 1 from crm_sync.job_row j where j.intent_id = i.intent_id) limit %s))""",
+        and not exists (select 1 from crm_sync.link l where l.link_id = i.link_id and l.spelling_of = i.intent_id) and i.job_id is null
+        limit %s))""",
     "lifted parked lines": """delete from crm_sync.parked where parked_id = any(array(
       select parked_id from crm_sync.parked where lifted_at < clock_timestamp() - interval '90 days' limit %s))""",
     "samples of reconciliations": """delete from crm_sync.reconciliation_sample where (run_id, object, cause, place) in (

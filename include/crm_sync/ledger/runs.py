@@ -191,7 +191,7 @@ def _sums(tx: Transaction, run_id: int) -> Counts:
         sql.SQL(r"""with head as materialized (
           select c.change_id, k.width, cardinality(c.conflicts) as conflicts, one.*
           from crm_sync.change c
-          cross join lateral (select cardinality(array(select jsonb_object_keys(c.after))) as width offset 0) k
+          cross join lateral (select jsonb_array_length(jsonb_path_query_array(c.after, '$.*')) as width offset 0) k
           cross join lateral (select count(*) as lines, min(o.outcome) as outcome, min(o.detail) as detail,
               sum(case when o.fields = %(every)s then k.width else cardinality(o.fields) end) as fields
             from crm_sync.outcome o where o.change_id = c.change_id offset 0) one

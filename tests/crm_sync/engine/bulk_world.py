@@ -228,7 +228,7 @@ class BulkWorld:
         assert sorted(ours, key=str) == sorted(self.theirs("Id", "Title", "Phone", "Description"), key=str)
         for nothing in (
             "crm_sync.intent where closed_by is null",
-            "crm_sync.job_row",
+            "crm_sync.intent where job_id is not null",
             "crm_sync.job where ended_at is null",
             "crm_sync.link where claim_run is not null and object = 'contact'",
         ):

@@ -465,7 +465,7 @@ def test_a_push_of_many_chunks(world: BulkWorld) -> None:
     assert world.one("select count(*) from crm_sync.link where state = 'live' and not dirty") == 4_497
     assert world.run().state == "succeeded"
     assert world.one("select count(*) from crm_sync.link where state = 'live' and not dirty") == 4_498
-    assert world.one("select count(*) from crm_sync.job_row") == 0
+    assert world.one("select count(*) from crm_sync.intent where job_id is not null") == 0
 
 
 @pytest.mark.parametrize("step", ["paste", "row"])
@@ -477,6 +477,6 @@ def test_killed_among_many_chunks(world: BulkWorld, step: str) -> None:
     assert states[-1] == "succeeded"
     made = "crm_sync.link where state = 'live' and not dirty and claim_run is null"
     assert world.one(f"select count(distinct their_id) from {made}") == 4_498
-    assert world.one("select count(*) from crm_sync.job_row") == 0
+    assert world.one("select count(*) from crm_sync.intent where job_id is not null") == 0
     query = {"q": f"SELECT COUNT() FROM Contact WHERE LastName = '{world.tag}'"}
     assert world.org.people.rest("GET", "/query", params=query)["totalSize"] == 4_498

@@ -212,7 +212,11 @@ def test_made_and_nothing_moved_is_kept(world: World) -> None:
         count(world, f"{link} and their_id = '003000000000000000' and claim_run is null and not dirty") == 1
     )
     assert count(world, f"crm_sync.outbox where our_id = '{ours}'") == 0
-    assert count(world, "crm_sync.job_row") == count(world, "crm_sync.intent where closed_by is null") == 0
+    assert (
+        count(world, "crm_sync.intent where job_id is not null")
+        == count(world, "crm_sync.intent where closed_by is null")
+        == 0
+    )
     assert count(world, f"crm_sync.audit_trail where our_id = '{ours}' and outcome <> 'acknowledged'") == 0
     assert count(world, f"crm_sync.audit_trail where our_id = '{ours}' and field = 'title'") == 1
     assert count(world, "crm_sync.outcome where batch = 'job 750' and calls = 0.5") == 1
@@ -281,7 +285,7 @@ def assert_left(
         == 1
     )
     assert count(world, f"crm_sync.outbox where our_id = '{ours}'") == 1
-    assert count(world, "crm_sync.job_row") == 1
+    assert count(world, "crm_sync.intent where job_id is not null") == 1
     assert count(world, "crm_sync.intent where closed_by is null") == still_open
     assert count(world, f"crm_sync.audit_trail where our_id = '{ours}'") == 0
 
