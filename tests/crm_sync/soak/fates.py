@@ -87,8 +87,9 @@ class FullStage(PeopledStage):
             self._create(number, object, stranger, crm, f"w{number}.{stranger}", 0)
             others = [str(self.find(number, stranger, crm))]
         winner = others[act.other % len(others)]
-        take = ("", "title", "phone")[act.other % 3]
+        take = ("", COLUMNS[object][0], "phone")[act.other % 3]
         self._merge(number, crm, store, object, winner, loser, (take,) if take else ())
+        self.counts["accounts merged"] += object == "account"
         return True
 
     def _merge(
@@ -127,6 +128,16 @@ class FullStage(PeopledStage):
                 truth.events[-1].reached = True  # it stays what both sides had agreed on
         self.shown.pop((crm, loser), None)
         self.shown[crm, winner] = self._labelled(looked_at(object, store.image(winner)))
+        self._go_over(crm, store)  # once it is settled who the survivor is
+
+    def _go_over(self, crm: str, store: FaultyStore) -> None:
+        """The contacts of an account go over to the one that goes on: so decided who merged them."""
+        for record in [r for r in self.shown if r[0] == crm and self.objects[r] == "contact"]:
+            image = store.image(record[1])
+            label = self.label(image.values["account_id"])
+            if not image.deleted and label != self.shown[record]["account_id"]:
+                self.truths[self.owner[record]].typed((*record, "account_id"), label)
+                self.shown[record] = {**self.shown[record], "account_id": label}
 
     def _known(self, number: int, crm: str) -> set[str]:
         """Their records that stand for somebody whom a link knows, also those into which a linked one was merged."""

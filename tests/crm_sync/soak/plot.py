@@ -124,6 +124,7 @@ class Scene:
     calm: int = 1
     jitter: bool = False
     spells: bool = False
+    account_merges: bool = False
     turns: tuple[Turn, ...] = ()
     schedules: tuple[Schedule, ...] = ()
 
@@ -163,6 +164,7 @@ def scene(seed: int, number: int, size: int = PER_SCENE) -> Scene:
         calm=dice.choice((1, 1, 2)),
         jitter=dice.random() < 0.25,
         spells=dice.random() < 0.25,
+        account_merges=number % 5 == 4,
         turns=turns,
     )
     return replace(made, schedules=tuple(_schedule(dice, made, s) for s in range(size)))
@@ -251,7 +253,7 @@ def _verbs(scene: Scene, object: Object) -> tuple[Verb, ...]:
     verbs += ["types the same", "types the same", "locks", "locks"]
     if scene.crms == 1:
         verbs += ["deletes", "deletes", "takes back"]
-    if scene.crms == 1 and object != "account":
+    if scene.crms == 1 and (object != "account" or scene.account_merges):
         verbs += ["merges"]
     if object == "contact" and "account" in scene.objects:
         verbs += ["moves"] * 5

@@ -10,7 +10,7 @@ from tests.crm_sync.soak.plot import Act, Moment, Scene, Schedule, Turn
 __all__ = ["shrink"]
 
 PLAIN = Scene("plain")
-SETTINGS = ("crms", "skew", "jitter", "spells", "calm", "page_size", "batch_size", "creates", "their_delete", "our_archive", "direction")  # fmt: skip
+SETTINGS = ("crms", "skew", "jitter", "spells", "account_merges", "calm", "page_size", "batch_size", "creates", "their_delete", "our_archive", "direction")  # fmt: skip
 
 
 def shrink(scene: Scene, fails: Callable[[Scene], bool]) -> Scene:
