@@ -24,14 +24,30 @@ class FaultyStore(MemoryStore):
 
     ``strikes``: what happens to the coming writes, one word a call ("" nothing).  ``cut``: the next read breaks off after
     so many pages.  ``locked``: their id -> how many more writes of it meet a lock.  ``jitter``: stamps may be a second old.
-    ``happened`` counts what did go wrong.
+    ``patience``: after so many seconds on its way a request is lost.  ``happened`` counts what did go wrong.
     """
 
     strikes: list[str] = field(default_factory=list)
     cut: int | None = None
     locked: Counter[str] = field(default_factory=Counter)
     jitter: bool = False
+    patience: float | None = None
     happened: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        step = self.on_step
+
+        def stand(label: str) -> None:
+            since = self.clock()
+            step(label)
+            if (
+                label == "sent"
+                and self.patience is not None
+                and self.clock() - since > timedelta(seconds=self.patience)
+            ):
+                raise Unanswered("the request was never carried out")
+
+        self.on_step = stand
 
     def arm(self, fault: str, call: int) -> None:
         """What breaks in the coming run by itself: the write of this number, or a read after so many pages."""

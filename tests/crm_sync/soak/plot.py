@@ -152,7 +152,7 @@ def scene(seed: int, number: int, size: int = PER_SCENE) -> Scene:
     made = Scene(
         f"{seed}/{number}",
         policy=dice.choice(POLICIES),
-        direction="bidirectional" if crms == 2 or dice.random() < 0.85 else dice.choice(("push", "pull")),
+        direction=_direction(dice, number, crms),
         their_delete=dice.choice(("archive", "archive", "keep")),
         our_archive=dice.choice(("keep", "keep", "delete")),
         creates=crms == 2 or dice.random() < 0.95,
@@ -168,6 +168,14 @@ def scene(seed: int, number: int, size: int = PER_SCENE) -> Scene:
         turns=turns,
     )
     return replace(made, schedules=tuple(_schedule(dice, made, s) for s in range(size)))
+
+
+def _direction(dice: Random, number: int, crms: int) -> Direction:
+    """A seventh of the scenes goes one way by the dice, and every twentieth by its number, in turn either way."""
+    if crms == 2:
+        return "bidirectional"
+    thrown: Direction = "bidirectional" if dice.random() < 0.85 else dice.choice(("push", "pull"))
+    return thrown if number % 20 != 11 else ("push", "pull")[number // 20 % 2]
 
 
 def _moment(dice: Random) -> Moment:

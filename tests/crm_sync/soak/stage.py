@@ -76,11 +76,15 @@ class Stage(World):
         self._logged = 0
 
     def new_crm(self) -> FaultyStore:
-        """A CRM whose network breaks; if the scene says so, it writes telephone numbers its own way."""
+        """A CRM whose network breaks; if the scene says so, it writes telephone numbers its own way.
+
+        Where we only push, what commits later than is assumed stays (docs/flow.md), so that none does; both ways it is pulled.
+        """
         return FaultyStore(
             MAPPINGS, clock=lambda: self.now + self.skew, monotonic=self.monotonic, on_step=stop_at, skew=self.skew,
             refusals={(o, c): is_refused for o in MAPPINGS for c in ("title", "phone")}, jitter=self.scene.jitter,
             page_size=self.scene.page_size, render=_respelled if self.scene.spells else _as_it_is,
+            patience=self.lease if self.scene.direction == "push" else None,
         )  # fmt: skip
 
     @property

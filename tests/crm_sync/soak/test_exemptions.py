@@ -33,6 +33,7 @@ SAVED = {
     (1, 556): ("one way: merged unread",),
     (1, 955): ("twin by merge",),
     (2, 38): ("one way: made again",),
+    (2, 56): ("one way: went with its lead",),
 }
 """A scene of that number, and what it needs.  Whoever changes the dice finds others: see the text of the failure."""
 

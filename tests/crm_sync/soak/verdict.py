@@ -25,6 +25,7 @@ EXEMPTIONS = {
     "one way: blank of a survivor": "what the survivor of a merge lacks is no clear, and is not filled against the direction",
     "one way: nobody typed it": "a default of theirs, or of ours, stays on its side",
     "one way: merged unread": "who typed what into a record that was merged before it was read can't be told",
+    "one way: went with its lead": "where nothing comes from there, what only a lead has a field for goes with the lead that is converted",
     "no creations: existence": "without creations nothing deleted is made again",
     "a person decides: one side": "who waits for a person may have no counterpart",
     "a person decides: twins": "and may stand twice",
@@ -299,7 +300,19 @@ class _Ends:
                 for r in self._of_schedule(number)
                 if r not in self.stage.shown
             }
+        if self.stage.scene.direction == "push" and "one way: went with its lead" in self.exempt:
+            columns |= {
+                (truth.person(*r), column)
+                for r in self._of_schedule(number)
+                if self._was_converted(r)
+                for column in COLUMNS["lead"]
+                if column not in COLUMNS["contact"]
+            }
         return [*truth.lost(recorded, final, excused, columns), *truth.wrong_winners(recorded)]
+
+    def _was_converted(self, record: Record) -> bool:
+        side, id = record
+        return side != "ours" and self.stage.stores[side].image(id).converted_to is not None
 
     def _of_schedule(self, number: int) -> list[Record]:
         return [record for record, owner in self.stage.owner.items() if owner == number]
