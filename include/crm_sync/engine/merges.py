@@ -6,7 +6,7 @@ unsent edit of ours meets a normal conflict (algorithm.md 6.2).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from crm_sync.decide.mapping import ObjectMapping
@@ -17,7 +17,7 @@ from crm_sync.ledger import existence, former, links, merges, parking, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.links import Pair
 from crm_sync.ledger.merges import End, Winner
-from crm_sync.model import Link, Side, Value, Write
+from crm_sync.model import Link, Row, Side, Value, Write
 from crm_sync.stores.database import DatabaseStore
 
 __all__ = ["follow_merges", "relinked"]
@@ -54,22 +54,25 @@ def _follow(
         if link.merged_into is None or link.reread or link.claimed_by_another(context.run_id, now):
             continue
         end = merges.end_of(tx, context.name, mapping, link_id, link.merged_into)
+        passed = [merges.winner(tx, context.name, mapping, their_id) for their_id in end.passed]
         if end.kind == "stray" or (end.kind == "link" and end.link_id in pairs):
             heir = pairs[link_id if end.kind == "stray" else end.link_id]
-            if not _inherit(tx, context, mapping, pairs[link_id], heir):
+            if not _inherit(tx, context, mapping, pairs[link_id], heir, passed):
                 continue
         if end.kind == "stray":
-            _relink(tx, context, mapping, link, end)
+            _relink(tx, context, mapping, link, end, passed)
         elif end.link_id == link_id:
             # It was merged into a record that it had been before: that one is read once more, and then taken.
             merges.forget_former(tx, context.name, mapping, end.their_id)
         elif end.kind == "link" and end.link_id in pairs:
-            _end(tx, context, mapping, pairs[link_id], pairs[end.link_id][0])
+            _end(tx, context, mapping, pairs[link_id], pairs[end.link_id][0], passed)
         followed += end.kind != "waiting"
     return followed
 
 
-def _inherit(tx: Transaction, context: Context, mapping: ObjectMapping, loser: Pair, heir: Pair) -> bool:
+def _inherit(
+    tx: Transaction, context: Context, mapping: ObjectMapping, loser: Pair, heir: Pair, passed: Sequence[Winner]
+) -> bool:  # fmt: skip
     """A merge takes no opt-out back: that of the merged record is our record's that goes on, and travels from there.
 
     False when this run may not write it: then a later one follows the merge.
@@ -77,7 +80,7 @@ def _inherit(tx: Transaction, context: Context, mapping: ObjectMapping, loser: P
     (link, _), (_, ours) = loser, heir
     if ours is None or ours.deleted or context.standing.direction == "push":
         return True
-    left = [c for c in _opt_outs(mapping, loser) if not ours.values.get(c)]
+    left = [c for c in _opt_outs(mapping, loser, passed) if not ours.values.get(c)]
     if not left:
         return True
     if context.run.dry_run or context.rules.direction == "push":
@@ -98,17 +101,20 @@ def _inherit(tx: Transaction, context: Context, mapping: ObjectMapping, loser: P
     return True
 
 
-def _opt_outs(mapping: ObjectMapping, loser: Pair) -> Iterator[str]:
-    """What the person of a merged record has opted out of, unless ours has taken it back since."""
+def _opt_outs(mapping: ObjectMapping, loser: Pair, passed: Sequence[Winner]) -> Iterator[str]:
+    """What the person of a merged record has opted out of, there or in one between, unless ours has taken it back since."""
     link, ours = loser
     for mapped in mapping.fields:
         name = mapped.ours
         held = ours.values.get(name) if ours else None
-        if mapped.opts_out and (held or (link.seen.get(name) and not link.base_theirs.get(name))):
+        unread = link.seen.get(name) and not link.base_theirs.get(name)
+        if mapped.opts_out and (held or unread or any(between.values.get(name) for between in passed)):
             yield name
 
 
-def _relink(tx: Transaction, context: Context, mapping: ObjectMapping, link: Link, end: End) -> None:
+def _relink(
+    tx: Transaction, context: Context, mapping: ObjectMapping, link: Link, end: End, passed: Sequence[Winner]
+) -> None:  # fmt: skip
     """The survivor was a stranger: the same link goes on with it."""
     winner = merges.winner(tx, context.name, mapping, end.their_id)
     after = relinked(mapping, link, end.their_id, winner)
@@ -121,7 +127,9 @@ def _relink(tx: Transaction, context: Context, mapping: ObjectMapping, link: Lin
     line = trail.Line(
         MERGED, "noted", our_id=link.our_id, their_id=end.their_id, side="theirs", detail=detail
     )
-    trail.note(tx, context.run_id, context.name, mapping.object, [line, *_unread(mapping, link, winner)])
+    trail.note(tx, context.run_id, context.name, mapping.object, [
+        line, *_unread(mapping, link, winner), *_between(mapping, link, passed, winner.values)
+    ])  # fmt: skip
     twins = [] if winner.gone else merges.twins_of(tx, context.name, mapping, link.link_id)
     if twins:
         # Both sides made the same person, and one of the two was merged: nobody else would ever look (docs/adr).
@@ -167,7 +175,29 @@ def _unread(mapping: ObjectMapping, link: Link, winner: Winner) -> Iterator[trai
             )
 
 
-def _end(tx: Transaction, context: Context, mapping: ObjectMapping, loser: Pair, survivor: Link) -> None:
+def _between(
+    mapping: ObjectMapping, link: Link, passed: Sequence[Winner], survives: Row
+) -> Iterator[trail.Line]:
+    """What only the records showed into which it was merged, and which were merged away before they were followed."""
+    for between in passed:
+        for mapped in mapping.fields:
+            name = mapped.ours
+            shown = between.values.get(name)
+            known = (None, survives.get(name), link.seen.get(name), link.base_theirs.get(name))
+            if (
+                mapped.direction == "out"
+                or mapped.opts_out
+                or mapped.references
+                or any(same(shown, v) for v in known)
+            ):
+                continue
+            why = "a record that it was merged into, and that was merged in turn, showed it"
+            yield _overruled(link, "theirs", name, shown, survives.get(name), why)
+
+
+def _end(
+    tx: Transaction, context: Context, mapping: ObjectMapping, loser: Pair, survivor: Link, passed: Sequence[Winner]
+) -> None:  # fmt: skip
     """The survivor is linked to another record of ours: this link ends, and ours is left to a person, not archived."""
     link, ours = loser
     merges.set_successor(tx, context.name, mapping, [(link, survivor)])
@@ -193,6 +223,7 @@ def _end(tx: Transaction, context: Context, mapping: ObjectMapping, loser: Pair,
                     link, "theirs", name, link.seen[name], kept, "the survivor of the merge has another value"
                 )
             )
+    lines += _between(mapping, link, passed, survivor.seen)
     trail.note(tx, context.run_id, context.name, mapping.object, lines)
     if ours is not None and not ours.deleted:
         cause = f"its counterpart was merged into that of {survivor.our_id}; GPTWeb still has both"

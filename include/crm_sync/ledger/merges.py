@@ -30,11 +30,15 @@ MOST_LINKS = 50
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where a chain of merges ends: a link of ours, a stranger, or a record that was not read yet."""
+    """Where a chain of merges ends: a link of ours, a stranger, or a record that was not read yet.
+
+    ``passed``: the strangers that it leads through.
+    """
 
     kind: Literal["link", "stray", "waiting"]
     their_id: str
     link_id: int = 0
+    passed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def end_of(tx: Transaction, connection: str, mapping: ObjectMapping, start: int,
 
     It ends at the link ``start`` itself when that had the winner's id before.
     """
+    passed: tuple[str, ...] = ()
     for _ in range(MOST_LINKS):
         found = tx.rows(
             """select l.link_id, l.merged_into, l.state, f.link_id from crm_sync.link l
@@ -88,9 +93,9 @@ def end_of(tx: Transaction, connection: str, mapping: ObjectMapping, start: int,
         if found:
             link_id, merged_into, state, successor = found[0]
             if state == "merged" and successor is not None:
-                return End("link", their_id, successor)
+                return End("link", their_id, successor, passed)
             if merged_into is None or link_id == start:
-                return End("link", their_id, link_id)
+                return End("link", their_id, link_id, passed)
         else:
             stray = tx.rows(
                 "select merged_into, reread from crm_sync.stray where connection = %s and their_object = %s and their_id = %s",
@@ -100,7 +105,8 @@ def end_of(tx: Transaction, connection: str, mapping: ObjectMapping, start: int,
                 return End("waiting", their_id)
             merged_into = stray[0][0]
             if merged_into is None:
-                return End("stray", their_id)
+                return End("stray", their_id, passed=passed)
+            passed += (their_id,)
         their_id = merged_into
     return End("waiting", their_id)
 

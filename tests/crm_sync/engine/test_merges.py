@@ -147,6 +147,36 @@ def test_unread_edit_of_the_loser(world: World) -> None:
     assert "T1" in overruled(world)
 
 
+def _merged_in_turn(world: World, last: str) -> None:
+    """The record that the merge went to is edited, and merged away before any run has followed."""
+    between = world.their_new("crm", email="e8@example.com")
+    world.their_merge(between)
+    world.their_edit("phone", "T1", id=between)
+    world.their_merge(last, between)
+    world.assert_sound()
+    assert "T1" in overruled(world)
+
+
+def test_edit_of_a_record_merged_in_turn(world: World) -> None:
+    """Found by the soak."""
+    _merged_in_turn(world, stranger(world, title="W2"))
+
+
+def test_edit_of_a_record_merged_in_turn_into_a_known_one(world: World) -> None:
+    _merged_in_turn(world, known(world)[0])
+
+
+def test_opt_out_of_a_record_merged_in_turn(world: World) -> None:
+    """It was typed for this person, and wins as if it had been typed a merge earlier."""
+    last, between = stranger(world), world.their_new("crm", email="e8@example.com")
+    world.their_merge(between)
+    world.crms["crm"].person_edits(between, "do_not_call", True)
+    world.their_merge(last, between)
+    world.assert_sound()
+    assert world.count("select count(*) from gptweb.contacts where do_not_call") == 1
+    assert world.image(id=last).values["do_not_call"] is True
+
+
 def test_merged_into_linked_winner(world: World) -> None:
     """47: the survivor is not taken from whom it belongs to; ours is left to a person, with what it held."""
     winner, other = known(world)
