@@ -223,6 +223,7 @@ class Line:
     rule: str
     outcome: str
     detail: str | None
+    their_id: str | None
 
 
 class World:
@@ -516,7 +517,7 @@ class World:
     def trail(self, column: str | None = None) -> list[Line]:
         """The audit trail, oldest first."""
         rows = self.client.execute(
-            """select run_id, our_id::text, side, field, before, after, rule, outcome, detail
+            """select run_id, our_id::text, side, field, before, after, rule, outcome, detail, their_id
             from crm_sync.audit_trail order by at"""
         )
         lines = [Line(*row) for row in rows]

@@ -19,7 +19,7 @@ HAPPENED = (
     "reply lost", "connection lost", "request served late", "page missing", "server down", "locked row",
     "stage repeated", "backfill run", "dry run", "limited run", "one-way run", "edits ours", "edits theirs", "clears ours",
     "clears theirs", "back to the first value, ours", "back to the first value, theirs", "types the same", "creates",
-    "refused value typed, ours", "deletes", "takes back", "merges", "accounts merged", "converts", "moves",
+    "refused value typed, ours", "deletes", "takes back", "merges", "converts", "moves",
 )  # fmt: skip
 """What must have happened often, or the schedules show nothing."""
 
@@ -37,6 +37,7 @@ def test_every_promise_holds(result: Result, record_property: Callable[[str, obj
 def test_everything_happened(result: Result) -> None:
     assert result.counts["schedules"] >= SCHEDULES
     assert [name for name in HAPPENED if result.counts[name] < SCHEDULES / 500] == []
+    assert result.counts["accounts merged"] >= SCHEDULES / 1000
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Any
 
 from crm_sync.model import Value
 from tests.crm_sync.engine.truth import OWNED, Event, Recorded, Truth, plain
+from tests.crm_sync.engine.world import Line
 from tests.crm_sync.soak.plot import COLUMNS
 from tests.crm_sync.soak.stage import Record, Stage
 
@@ -251,16 +252,21 @@ class _Ends:
                 "unseen_window",
             ):
                 overruled = line.outcome == "overruled" and not self._goes_with_its_record(line.rule)
-                person = self._truth(("ours", line.our_id or "")).person("ours", line.our_id or "")
-                recorded.setdefault(owner, []).append(
+                recorded.setdefault(owner, []).extend(
                     Recorded(person, line.field or "", self.stage.label(line.before), self.stage.label(line.after),
                              overruled, line.outcome == "unseen_window")
+                    for person in self._persons(line)
                 )  # fmt: skip
         return [
             Problem(number, "lost update", text)
             for number, truth in enumerate(self.stage.truths)
             for text in self._lost_of(number, truth, recorded.get(number, []))
         ]
+
+    def _persons(self, line: Line) -> set[str]:
+        """Whom a line of the trail is about: who was merged while a run linked it, unread, goes on as somebody else's record."""
+        sides = [("ours", line.our_id or ""), *((crm, line.their_id or "") for crm in self.stage.crms)]
+        return {self._truth(record).person(*record) for record in sides if record in self.stage.owner}
 
     def _goes_with_its_record(self, rule: str) -> bool:
         """Whether a value was lost with a record that a person deleted or merged, and not to another value."""
