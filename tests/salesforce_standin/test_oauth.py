@@ -5,6 +5,8 @@ import hashlib
 import hmac
 import re
 from typing import Any
+from urllib.parse import parse_qsl
+from xml.etree import ElementTree
 
 import pytest
 import requests
@@ -159,3 +161,26 @@ def _user(client: Client) -> dict[str, str]:
 
 def test_every_grant_gives_a_token_of_its_own(standin):
     assert token_of(standin.base) != token_of(standin.base)
+
+
+def test_tokens_in_other_formats(standin):
+    address = f"{standin.base}/services/oauth2/token"
+    spelled = requests.post(address, data={**GOOD, "format": "xml"}, timeout=10)
+    assert spelled.headers["Content-Type"] == "application/xml;charset=UTF-8"
+    root = ElementTree.fromstring(spelled.content)
+    assert (root.tag, root.findtext("token_type"), root.findtext("instance_url")) == (
+        "OAuth",
+        "Bearer",
+        standin.base,
+    )
+    headers = {"Accept": "application/x-www-form-urlencoded"}
+    listed = dict(parse_qsl(requests.post(address, data=GOOD, headers=headers, timeout=10).text))
+    client = Client(standin.base, listed["access_token"])
+    assert client.get("/services/oauth2/userinfo").status_code == 200
+    client.http.close()
+    refused = requests.post(address, data={**GOOD, "client_secret": "no", "format": "urlencoded"}, timeout=10)
+    assert (refused.status_code, dict(parse_qsl(refused.text))["error"]) == (400, "invalid_client")
+    usual = requests.post(
+        f"{address}?format=json", data=GOOD, headers={"Accept": "application/xml"}, timeout=10
+    )
+    assert usual.json()["token_type"] == "Bearer"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from salesforce_standin.errors import not_found
+from salesforce_standin.errors import ApiError, not_found
 from salesforce_standin.http_call import Incoming, Reply
-from salesforce_standin.oauth import authorize, browser, claims, inspection, openid, tokens
+from salesforce_standin.oauth import authorize, browser, claims, formats, inspection, openid, tokens
 from salesforce_standin.oauth.errors import refuse
 from salesforce_standin.sessions import Session
 
@@ -47,6 +47,15 @@ def serve(org: Org, incoming: Incoming) -> Reply:
         return claims.userinfo(org, _viewer(org, incoming).user_id, incoming.base)
     if name not in _TOKENS:
         raise not_found()
+    try:
+        return formats.spelled(incoming, _answer(org, incoming, name))
+    except ApiError as error:
+        said = formats.spelled(incoming, Reply(error.status, error.body, error.headers))
+        raise ApiError(said.status, said.body, {"Content-Type": said.content_type, **said.headers}) from None
+
+
+def _answer(org: Org, incoming: Incoming, name: str) -> Reply:
+    """Answer a request about tokens."""
     if incoming.method != "POST" and not (name == "revoke" and incoming.method == "GET"):
         raise refuse("invalid_request", "must use HTTP POST")
     asked = tokens.Asked(
