@@ -25,7 +25,8 @@ def _merge(request: Request) -> str:
     return "".join(
         f"<result>{attempt(request, lambda one=one: _merged(request, one))}</result>"  # type: ignore[misc]
         for one in request.element
-        if xml_text.local(one.tag) == "request"
+        # The WSDL says "request"; jsforce writes "mergeRequests", and the platform takes it.
+        if xml_text.local(one.tag) in {"request", "mergeRequests"}
     )
 
 

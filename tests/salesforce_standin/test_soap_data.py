@@ -286,3 +286,13 @@ def test_old_clients_name_ids_in_the_singular(soap, admin):
     one = admin.create("Account", Name="A")
     assert soap.results(f"<delete><id>{one}</id></delete>") == [{"id": one, "success": "true"}]
     assert admin.get(f"/sobjects/Account/{one}").status_code == 404
+
+
+def test_jsforce_names_requests_to_merge_in_its_own_way(soap, admin):
+    kept, lost = (admin.create("Lead", LastName=name, Company="C") for name in ("Kept", "Lost"))
+    (merged,) = soap.results(
+        "<merge><mergeRequests>"
+        f"<masterRecord><type>Lead</type><Id>{kept}</Id><FirstName>M</FirstName></masterRecord>"
+        f"<recordToMergeIds>{lost}</recordToMergeIds></mergeRequests></merge>"
+    )
+    assert (merged["id"], merged["mergedRecordIds"], merged["success"]) == (kept, lost, "true")
