@@ -11,7 +11,7 @@ from crm_sync.decide.mapping import ObjectMapping
 from crm_sync.decide.merge import KEY, Decision, Parents, merge
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.existence import let_go
-from crm_sync.ledger import identity, intents, linking, links, trail
+from crm_sync.ledger import identity, intents, leases, linking, links, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
 from crm_sync.model import InJob, Intent, Link, OurRecord, Value, Write
@@ -79,7 +79,7 @@ def claim_updates(
                     job_id,
                 )
             )
-    links.claim(tx, [s.link.link_id for s in sending], context.run_id, now + context.settings.lease)
+    leases.claim(tx, [s.link.link_id for s in sending], context.run_id, now + context.settings.lease)
     _store(tx, context, mapping, sending, outcomes, lines)
     return sending
 
@@ -116,7 +116,7 @@ def claim_creates(
     there = linking.parents_of_records(tx, context.name, mapping, standing, None)
     refused = linking.refused_values(tx, standing)
     wanted = {r.our_id: linking.wanted_values(mapping, r, planned, refused) for r in standing}
-    claimed = links.claim_new(
+    claimed = leases.claim_new(
         tx, context.name, mapping, [c.our_id for c in changes if wanted.get(c.our_id) == c.after], context.run_id,
         now, now + context.settings.lease,
     )  # fmt: skip

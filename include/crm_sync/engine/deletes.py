@@ -20,7 +20,7 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep import settle_links
 from crm_sync.engine.refusals import refused
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import existence, intents, links, parking, reading, trail
+from crm_sync.ledger import existence, intents, leases, links, parking, reading, trail
 from crm_sync.ledger.database import Transaction
 from crm_sync.model import Image, Intent, Link, OurRecord, Write, Written
 
@@ -60,7 +60,7 @@ def claim_deletes(
             )
         )
     intents.store(tx, [s.intent for s in sending])
-    links.claim(tx, [s.link.link_id for s in sending], context.run_id, until)
+    leases.claim(tx, [s.link.link_id for s in sending], context.run_id, until)
     trail.outcomes(tx, context.run_id, outcomes)
     return sending
 
@@ -93,7 +93,7 @@ def keep_deletes(
     settle_links(tx, context, mapping, work.stored, release=context.run_id)
     existence.store(tx, deleted)
     parking.lift_gone(tx, context.name, mapping.object, [link.our_id for link in deleted], deletes_too=True)
-    links.release(tx, held, context.run_id)
+    leases.release(tx, held, context.run_id)
     intents.close_by_reply(tx, work.closed)
     trail.outcomes(tx, context.run_id, work.outcomes, carrier)
     trail.note(tx, context.run_id, context.name, mapping.object, work.lines)

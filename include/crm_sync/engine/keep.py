@@ -19,7 +19,7 @@ from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.keep_usual import Answered, is_as_claimed, keep_usual
 from crm_sync.engine.refusals import refused
 from crm_sync.engine.reports import Tally
-from crm_sync.ledger import intents, links, pacing, parking, reading, trail, worklist
+from crm_sync.ledger import intents, leases, links, pacing, parking, reading, trail, worklist
 from crm_sync.ledger.database import Transaction
 from crm_sync.ledger.parents import load_parents
 from crm_sync.model import Intent, Link, OurRecord, Written
@@ -31,7 +31,7 @@ __all__ = ["give_back", "keep_answers", "settle_links"]
 def give_back(tx: Transaction, context: Context, sending: Sequence[Sending]) -> None:
     """Nothing was processed: the intents close, the leases end, and the changes are as if never sent."""
     intents.close_by_reply(tx, [s.intent.id for s in sending])
-    links.release(tx, [s.link.link_id for s in sending], context.run_id)
+    leases.release(tx, [s.link.link_id for s in sending], context.run_id)
 
 
 def keep_answers(
@@ -150,7 +150,7 @@ def _store(tx: Transaction, context: Context, work: Work, held: Sequence[int], c
     kept = [(link, None if link.our_id in repaired else ours) for link, ours in work.stored]
     settle_links(tx, context, mapping, kept, release=context.run_id)
     stored = {link.link_id for link, _ in work.stored}
-    links.release(tx, [i for i in held if i not in stored], context.run_id)
+    leases.release(tx, [i for i in held if i not in stored], context.run_id)
     if mapping.reference and mapping.reference.references:
         links.ask_again(tx, context.name, mapping.reference.references, work.parents)
     intents.close_by_reply(tx, work.closed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from crm_sync.engine.context import Context, Engine
 from crm_sync.engine.heal import release
 from crm_sync.engine.reports import RunReport
-from crm_sync.ledger import approval, forecast, freshness, links, reconciliation, runs
+from crm_sync.ledger import approval, forecast, freshness, leases, reconciliation, runs
 from crm_sync.ledger.runs import Counts
 
 __all__ = ["settle", "verdict"]
@@ -24,7 +24,7 @@ def settle(engine: Engine, context: Context, *, killed: bool = False) -> RunRepo
                 state, message = _with_left_out(context, state, message)
             message = message or reconciliation.headline(tx, context.run_id) or ""
         release(tx, context)
-        links.release_run(tx, context.run_id, engine.now(), only_expired=killed)
+        leases.release_run(tx, context.run_id, engine.now(), only_expired=killed)
         seal = runs.close(tx, context.run_id, state, counts, message or None)
         calls = forecast.note(tx, context.run_id)
         waits = freshness.note(tx, context.name, context.run_id)
