@@ -15,21 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.cpu import current_mb, peak_mb
+from bench.cpu import peak_mb
 
-__all__ = ["Job", "import_airflow"]
+__all__ = ["Job"]
 
 Job = Callable[[list[str]], dict[str, Any]]
-
-
-def import_airflow() -> dict[str, float]:
-    """What any task process of Airflow has loaded before it comes to the operator; returns memory and CPU after it."""
-    import airflow.sdk
-    import airflow.sdk.execution_time.task_runner
-    from airflow.sdk import DAG, BaseHook, BaseOperator
-
-    del DAG, BaseHook, BaseOperator, airflow
-    return {"airflow_mb": current_mb(), "airflow_cpu": time.process_time()}
 
 
 def main(words: list[str]) -> None:

@@ -9,7 +9,7 @@ import uuid
 from types import SimpleNamespace
 from typing import Any
 
-from bench.child import import_airflow
+from bench.importing import import_airflow
 
 __all__ = ["STAGES", "sync"]
 

@@ -11,7 +11,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-from bench.child import import_airflow
+from bench.importing import import_airflow
 
 __all__ = ["pull", "push"]
 
