@@ -31,6 +31,9 @@ from crm_sync.ledger import snapshot
 from crm_sync.model import OBJECTS
 
 CRON = {"nightly": "30 2 * * *", "weekly": "30 2 * * 0"}
+NEVER = timedelta(0)
+"""Without a start date the first run is the next night's; yet for Airflow 3.3 ``False`` means up to a tenth of the gap late: all
+that was connected before five in the morning would be compared at once, before its first sync."""
 FORM = {
     "heal": Param(
         AS_CONFIGURED, type="string", enum=[AS_CONFIGURED, "none", "safe", "all"], title="Heal",
@@ -52,8 +55,7 @@ def reconcile_dag(connection: snapshot.ConnectionSnapshot) -> DAG:
         dag_display_name=f"CRM reconciliation: {name}",
         description=f"Compares all records of {name} ({connection.vendor}) with GPTWeb, and heals what drifted if asked.",
         doc_md=__doc__,
-        # Without a start date its first run is the next night's: with one it would be the last night's, at once.
-        schedule=CronTriggerTimetable(cron, timezone="UTC") if cron else None,
+        schedule=CronTriggerTimetable(cron, timezone="UTC", run_immediately=NEVER) if cron else None,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=36),  # a pause may take a day; it is not counted in a task's own 6 h

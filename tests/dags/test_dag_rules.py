@@ -114,11 +114,14 @@ def test_a_reconciliation_is_as_often_as_the_setting_says(other_connections, oft
 
 
 def test_a_nightly_run_waits_for_the_night(bag):
-    """Known for the first time, by day, a timetable with a start date would begin at once, before the first sync."""
+    """Known for the first time just after its hour, it would begin at once, before the first sync."""
     dag = bag.dags["crm_reconcile__salesforce_main"]
     assert (type(dag.schedule).__name__, dag.start_date) == ("CronTriggerTimetable", None)
-    timetable = CronTriggerTimetable(dag.schedule.expression, timezone=dag.schedule.timezone)
-    first = timetable.next_dagrun_info(
+    missed = datetime.now(UTC) - timedelta(minutes=1)
+    as_stored = json.loads(json.dumps(CronTriggerTimetable(
+        f"{missed.minute} {missed.hour} * * *", timezone=dag.schedule.timezone, run_immediately=dag.schedule.run_immediately
+    ).serialize()))  # fmt: skip
+    first = CronTriggerTimetable.deserialize(as_stored).next_dagrun_info(
         last_automated_data_interval=None, restriction=TimeRestriction(None, None, catchup=False)
     )
     assert first
