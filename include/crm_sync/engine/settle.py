@@ -52,8 +52,7 @@ def verdict(counts: Counts, state: str, *, dry_run: bool, killed: bool) -> tuple
         (counts.undone > 0, "failed",
          f"{counts.undone} planned changes were not carried out; the next run plans them again"),
         (counts.postponed > 0, "failed",
-         f"{counts.postponed} changes lay in a bulk job that failed or was aborted before it came to them; the trail has its "
-         "reason, and the next run sends them again"),
+         f"{counts.postponed} changes lay in a bulk job that ended before it came to them; the trail says why, the next run sends them"),
         (counts.planned != counts.told, "failed", "the sums do not add up; please report this with the run's audit trail"),
         (counts.newly_parked > 0, "succeeded_with_parked",
          f"{counts.newly_parked} values need a person: see crm_sync.parked_rows, cause and remedy"),
